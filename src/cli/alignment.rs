@@ -16,7 +16,7 @@ use super::error::{Failure, Usage};
 use super::experiment_report::model_line;
 use super::files;
 use super::model_args::ModelArgs;
-use super::progress;
+use super::progress::Progress;
 use crate::benchmark::alignment::{AlignedPair, Features, align};
 use crate::benchmark::data::ItemReader;
 use crate::benchmark::{self, Item, fill, png, report};
@@ -127,7 +127,7 @@ impl AlignmentArgs {
                 .map(|text| targets(text))
                 .collect::<Result<_, _>>()?,
             texts: vec![mean(TEXT_POINTS, Named::All)],
-            bar: progress::bar(None, "{spinner} {pos} items, {per_sec}"),
+            progress: Progress::new(None, "items"),
         };
         let (pictures, texts) = capture.all(items, limit).await?;
         let n = pictures.len();
@@ -195,7 +195,7 @@ struct Capturer<'a> {
     /// Targets of the picture's side, and of the text's.
     pictures: Vec<CaptureTarget>,
     texts: Vec<CaptureTarget>,
-    bar: indicatif::ProgressBar,
+    progress: Progress,
 }
 
 impl Capturer<'_> {
@@ -213,7 +213,7 @@ impl Capturer<'_> {
             .buffered(IN_FLIGHT)
             .try_collect()
             .await?;
-        self.bar.finish_and_clear();
+        self.progress.finish();
         Ok(all.into_iter().unzip())
     }
 
@@ -229,7 +229,7 @@ impl Capturer<'_> {
         } else {
             ItemFeatures::new()
         };
-        self.bar.inc(1);
+        self.progress.advance();
         Ok((pictures, texts))
     }
 

@@ -16,7 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::benchmark_args::{BenchmarkArgs, Scoring, reading};
 use super::error::{Failure, Usage};
 use super::forecast::{Forecast, Forecaster};
-use super::progress;
+use super::progress::Progress;
 use super::sample::sample;
 use super::shard_file::{ShardFile, refuse_shard};
 use crate::api::open_seed;
@@ -309,16 +309,15 @@ fn with_substitute(folder: &Path, mut item: Item) -> Result<Item, benchmark::Err
 
 /// The bar, the forecast and the errors of a run.
 struct RunProgress {
-    bar: indicatif::ProgressBar,
+    progress: Progress,
     forecaster: Forecaster,
     failures: Failures,
 }
 
 impl RunProgress {
     fn new(answers: Option<usize>, forecaster: Forecaster) -> Self {
-        let template = "{spinner} {bar:30} {pos} of {len} answers, {per_sec}, {eta} left, {msg}";
         Self {
-            bar: progress::bar(answers, template),
+            progress: Progress::new(answers, "answers"),
             forecaster,
             failures: Failures::default(),
         }
@@ -326,32 +325,32 @@ impl RunProgress {
 
     /// Takes results until there are no more.
     async fn follow(&mut self, run: &mut Evaluation) -> Result<(), scotoma_client::Error> {
-        self.bar.set_position(run.known as u64);
+        self.progress.start_at(run.known);
         loop {
             let next = run.next().await;
             if next.is_err() {
-                self.bar.finish_and_clear();
+                self.progress.finish();
             }
             let Some(result) = next? else {
                 return Ok(());
             };
-            self.bar.inc(1);
+            self.progress.advance();
             if let Some(metric) = run.metrics().first() {
-                let message = format!("{}: {}", metric.name, value_with_interval(metric));
-                self.bar.set_message(message);
+                let value = value_with_interval(metric);
+                self.progress.note(format!("{}: {value}", metric.name));
             }
             if let Some(line) = self.forecaster.add(&result) {
-                self.bar.suspend(|| eprintln!("{line}"));
+                self.progress.suspend(|| eprintln!("{line}"));
             }
             if let Some(line) = self.failures.add(&result) {
-                self.bar.suspend(|| eprintln!("{line}"));
+                self.progress.suspend(|| eprintln!("{line}"));
             }
         }
     }
 
     /// Clears the bar, and prints the forecast of a short run.
     fn finish(&mut self, estimate: bool) {
-        self.bar.finish_and_clear();
+        self.progress.finish();
         if let Some(line) = self.forecaster.end().filter(|_| estimate) {
             eprintln!("{line}");
         }

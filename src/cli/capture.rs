@@ -10,9 +10,10 @@ use scotoma_client::v1::{Activation, Reduction};
 use scotoma_client::{CaptureRequest, CaptureTarget, Client, prompt, target};
 
 use super::error::{Failure, Usage};
+use super::files;
 use super::intervention_args::InterventionArgs;
 use super::model_args::ModelArgs;
-use super::{files, progress};
+use super::progress::Progress;
 
 /// The reduction over the rows of a hook point.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -105,15 +106,15 @@ impl Capture {
             max_tokens: self.max_tokens,
             ..Default::default()
         };
-        let bar = progress::bar(None, "{spinner} {pos} activations, {msg}");
+        let progress = Progress::new(None, "activations");
         let mut stream = client.capture(request).await?;
         let mut tensors = BTreeMap::new();
         while let Some(activation) = stream.next().await? {
-            bar.inc(1);
-            bar.set_message(activation.point.clone());
+            progress.advance();
+            progress.note(activation.point.clone());
             tensors.insert(name(&activation), tensor(&activation)?);
         }
-        bar.finish_and_clear();
+        progress.finish();
         let record = stream.finish().await?.provenance.unwrap_or_default();
         match format {
             Format::Npz => Tensor::write_npz(&tensors.iter().collect::<Vec<_>>(), &self.out)?,

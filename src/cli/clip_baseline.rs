@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::error::{Failure, Usage};
 use super::origin::{fetch, named_origin};
-use super::progress;
+use super::progress::Progress;
 use crate::benchmark::{Item, ItemLabel, Outcome, Rule, rule};
 use crate::model::{Clip, Purpose};
 use crate::nn::DeviceId;
@@ -97,8 +97,7 @@ fn classify(
     items: impl Iterator<Item = Item>,
 ) -> Result<Vec<(Outcome, String)>, Failure> {
     let rule = classification_rule()?;
-    let bar = progress::bar(None, "{spinner} {pos} {msg}");
-    bar.set_message(CLIP);
+    let progress = Progress::new(None, "pictures by CLIP");
     // Most items have the same classes, whose texts are encoded once.
     let mut encoded = BTreeMap::new();
     let mut found = Vec::new();
@@ -132,9 +131,9 @@ fn classify(
             verdict,
         };
         found.push((outcome, answer));
-        bar.inc(1);
+        progress.advance();
     }
-    bar.finish_and_clear();
+    progress.finish();
     Ok(found)
 }
 

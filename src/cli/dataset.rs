@@ -10,7 +10,7 @@ use serde_json::json;
 use super::benchmark_args::{column, reading};
 use super::benchmark_run::open_items;
 use super::error::{Failure, Usage};
-use super::progress;
+use super::progress::Progress;
 use super::sample::sample;
 use crate::benchmark::data::{ColumnRole, ItemReader, MappedRow};
 use crate::benchmark::{RULES, Rule, rule, substitute};
@@ -221,9 +221,9 @@ impl CheckFile {
         let mut counts = Counts::default();
         let reading = reading(&self.rule, &self.column).map_err(Usage)?;
         let mut rows = ItemReader::open_as(&self.file, reading)?;
-        let bar = progress::bar(None, "{spinner} {pos} rows, {per_sec}");
+        let progress = Progress::new(None, "rows");
         while let Some(mapped) = rows.next_mapped() {
-            bar.inc(1);
+            progress.advance();
             let found = mapped.and_then(|mapped| {
                 for image in &mapped.item.images {
                     // Decoded, not only found: a benchmark of an hour should not end at a truncated
@@ -238,12 +238,12 @@ impl CheckFile {
                 Err(error) => {
                     counts.mistakes += 1;
                     if counts.mistakes <= self.show {
-                        bar.suspend(|| println!("{error}"));
+                        progress.suspend(|| println!("{error}"));
                     }
                 }
             }
         }
-        bar.finish_and_clear();
+        progress.finish();
         counts.print();
         let mistakes = counts.mistakes;
         if mistakes == 0 {

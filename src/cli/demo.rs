@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::error::Failure;
 use super::local_server::with_local_server;
-use super::progress;
+use super::progress::Progress;
 use crate::benchmark::{self, Interval, Item, Rule, Verdict, wilson};
 use crate::model;
 use crate::server::ServerConfig;
@@ -134,8 +134,7 @@ async fn measure(
     conditions: &[Condition],
 ) -> Result<Cells, Failure> {
     let answers = items.len() * conditions.len();
-    let template = "{bar:40} {pos}/{len} answers, {per_sec}, {eta} left";
-    let bar = progress::bar(Some(answers), template);
+    let progress = Progress::new(Some(answers), "answers");
     let rule: &Rule = benchmark::rule(model::SHAPES).ok_or("no rule for shapes")?;
     let items: Vec<Arc<Item>> = items.iter().cloned().map(Arc::new).collect();
     let asks = conditions.iter().enumerate().flat_map(|(c, condition)| {
@@ -168,9 +167,9 @@ async fn measure(
             cell.right += usize::from(verdict == Verdict::Correct);
             cell.unparsed += usize::from(verdict == Verdict::Unparsed);
         }
-        bar.inc(1);
+        progress.advance();
     }
-    bar.finish_and_clear();
+    progress.finish();
     Ok(cells)
 }
 

@@ -28,7 +28,7 @@ pub(super) struct Eval {
     /// One more variant, NAME=INTERVENTIONS, a JSON list, such as
     /// 'black=[{"blankImage":{"colour":"COLOUR_BLACK"}}]'. Repeat for several; the first variant
     /// has the interventions of the flags below, or none
-    #[arg(long, value_name = "NAME=JSON", value_parser = variant)]
+    #[arg(long, value_name = "NAME=JSON", value_parser = named_variant)]
     variant: Vec<EvaluateVariant>,
     /// File to write results to as they come, one JSON object a line; the run's header goes to
     /// OUT.run.json. A run that finds both continues where it ended, with the same seeds. OUT is
@@ -52,7 +52,8 @@ pub(super) struct Eval {
     interventions: InterventionArgs,
 }
 
-fn variant(text: &str) -> Result<EvaluateVariant, String> {
+/// Parses `NAME=INTERVENTIONS`.
+pub(super) fn named_variant(text: &str) -> Result<EvaluateVariant, String> {
     let (name, json) = text.split_once('=').ok_or("NAME=JSON is needed")?;
     let list: Vec<Value> = serde_json::from_str(json).map_err(|e| e.to_string())?;
     intervention_args::variant(name, "", &list)

@@ -16,6 +16,7 @@ mod capture;
 mod certificate;
 mod classify;
 mod clip_baseline;
+mod completions;
 mod config_file;
 mod connection;
 mod dataset;
@@ -23,18 +24,23 @@ mod demo;
 mod device;
 mod error;
 mod eval;
+mod examples;
 mod experiment;
 mod experiment_report;
 mod files;
 mod forecast;
 mod generate;
 mod health;
+mod help;
+mod hooks;
 mod intervention_args;
 mod items;
+mod json_output;
 mod judge_args;
 mod key;
 mod lifecycle_args;
 mod local_server;
+mod man;
 mod merge;
 mod messages;
 mod model_args;
@@ -45,13 +51,17 @@ mod paper;
 mod parity;
 mod preview;
 mod progress;
+mod prompt_args;
 mod replay;
 mod sample;
 mod sampling_args;
+mod score;
 mod serve;
 mod settings;
 mod shard_file;
 mod signals;
+mod sweep;
+mod sweep_variants;
 mod tenancy_args;
 mod threads;
 mod usage;
@@ -61,18 +71,13 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use settings::Settings;
 
-/// The end of the help text.
-const EXIT_STATUS: &str = "\
-Exit status: 0 if all went well; 1 if something failed, or a check says no (replay, parity, \
-health, dataset check); 2 if the command line cannot be carried out as it stands, and nothing was \
-begun. An empty variable of the environment counts as unset.";
-
 /// A gRPC server that runs LLaVA-family models under composable interventions.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100, after_help = EXIT_STATUS)]
+#[command(version, max_term_width = 100)]
 struct Cli {
-    /// Threads of a forward pass on the CPU. Default: the number of physical cores. Lower it on a
-    /// shared machine
+    /// Threads of a forward pass on the CPU. Default: the number of physical cores
+    ///
+    /// Lower it on a shared machine.
     #[arg(
         long,
         global = true,
@@ -86,58 +91,88 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Load models and answer requests.
-    Serve(Box<serve::Serve>),
-    /// Ask a question about a picture, with or without interventions.
-    Generate(generate::Generate),
-    /// Write the picture as the model will see it.
-    Preview(preview::Preview),
-    /// Write activations at hook points to a file for NumPy or safetensors.
-    Capture(capture::Capture),
-    /// Run a recorded answer again; exits with 0 if the bits agree.
+    /// Ask a question about a picture, with or without interventions
+    Generate(Box<generate::Generate>),
+    /// Say how likely given answers are
+    Score(Box<score::Score>),
+    /// Ask one question under many variants, computed together
+    ///
+    /// What variants have in common is computed once, and each gets the bits of a request of its
+    /// own. Rows come as variants are done, in no fixed order.
+    Sweep(Box<sweep::Sweep>),
+    /// Write activations at hook points to a file, for NumPy or safetensors
+    Capture(Box<capture::Capture>),
+    /// Write the picture as the model will see it
+    Preview(Box<preview::Preview>),
+    /// Run a recorded answer again, and compare the bits
+    ///
+    /// It exits with 0 if they agree, and else says which stage differs first.
     Replay(replay::Replay),
-    /// List the loaded models.
-    Models(models::Models),
-    /// Compare every hook point of a model with Hugging Face transformers, by its golden set.
-    Parity(parity::Parity),
-    /// Measure a model on a device: every stage, its share of the device's peak, sweeps, memory.
-    Bench(Box<bench::Bench>),
-    /// Ask a model the questions of a benchmark, with or without interventions, and print the
-    /// metrics.
+    /// List a model's hook points, and what a target can name
+    Hooks(hooks::Hooks),
+    /// Ask the questions of a benchmark, and print the metrics
     Eval(Box<eval::Eval>),
-    /// Run an experiment on a benchmark and write its report.
+    /// Run an experiment on a benchmark, and write its report
     Experiment(Box<experiment::RunExperiment>),
-    /// Classify pictures zero-shot, beside a CLIP.
-    Classify(Box<classify::Classify>),
-    /// Measure whether the model's pictures have the same neighbours as texts about them: mutual
-    /// nearest neighbours, layer by layer.
-    Alignment(Box<alignment::Alignment>),
-    /// Run every experiment of Lee et al. 2024 on the data that is there, with one report.
+    /// Run every experiment of Lee et al. 2024, with one report
+    ///
+    /// What runs depends on the data that is there.
     Paper(Box<paper::Paper>),
-    /// Analyse the items of a benchmark: how hard each is, whether it needs its picture, how stable
-    /// its answer is; keep those that pass.
+    /// Analyse the items of a benchmark, and keep those that pass
+    ///
+    /// How hard each is, whether it needs its picture, how stable its answer is.
     Items(Box<items::Items>),
-    /// Put the results of shards (eval, experiment or paper with --shard) together: checks that
-    /// they are of one run, that no answer is missing and none is there twice.
-    Merge(merge::Merge),
-    /// Check a benchmark's file, or print its questions.
+    /// Classify pictures zero-shot, beside a CLIP
+    Classify(Box<classify::Classify>),
+    /// Compare neighbours of pictures and of texts, layer by layer
+    ///
+    /// Measures whether the model's pictures have the same neighbours as texts about them: mutual
+    /// nearest neighbours.
+    Alignment(Box<alignment::Alignment>),
+    /// Check a benchmark's file, or print its questions
     #[command(subcommand)]
     Dataset(dataset::Dataset),
-    /// Run the benchmark of the embedded model under six conditions and print the table.
-    Demo(demo::Demo),
-    /// Draw an API key for a client, and print its line for the server's --api-keys file.
-    Key(key::DrawKey),
-    /// Make certificates for a server and its clients, and the authority that signs them.
-    Certificate(certificate::MakeCertificate),
-    /// Check the health of a server, by default http://127.0.0.1:7878; exits with 0 if it serves.
-    /// For container health checks.
+    /// Put the results of shards together
+    ///
+    /// Shards are runs of eval, experiment or paper with --shard. Checks that they are of one run,
+    /// that no answer is missing and none is there twice.
+    Merge(merge::Merge),
+    /// Load models and answer requests
+    Serve(Box<serve::Serve>),
+    /// List the loaded models
+    Models(models::Models),
+    /// Ask a server whether it serves; the exit status says it
+    ///
+    /// For health checks of containers. It exits with 0 if the server serves.
     Health(health::Health),
+    /// Draw an API key for a client
+    ///
+    /// Prints the key, and its line for the server's --api-keys file.
+    Key(key::DrawKey),
+    /// Make certificates, and the authority that signs them
+    ///
+    /// For a server and its clients.
+    Certificate(certificate::MakeCertificate),
+    /// Run the embedded benchmark under six conditions
+    Demo(demo::Demo),
+    /// Compare every hook point with Hugging Face transformers
+    ///
+    /// By the golden set of the model; it exits with 0 if all agree.
+    Parity(parity::Parity),
+    /// Measure a model on a device: stages, sweeps, memory
+    ///
+    /// Every stage beside the floor of what the device can do.
+    Bench(Box<bench::Bench>),
+    /// Print what a shell needs to complete commands and flags
+    Completions(completions::Completions),
+    /// Write the manual pages
+    Man(man::WriteManual),
 }
 
 /// Returns the commands and their flags, for tests and tools that walk them.
 #[doc(hidden)]
 pub fn command() -> clap::Command {
-    Cli::command()
+    help::in_groups(examples::with_examples(Cli::command()))
 }
 
 /// Takes the variables that are empty from the flags of `command` and of those within. Containers
@@ -161,7 +196,7 @@ fn without_empty_variable(arg: clap::Arg) -> clap::Arg {
 /// Parses the command line with the configuration file that it names. Returns the settings of the
 /// command, too.
 fn parse() -> Result<(Cli, Settings), clap::Error> {
-    let mut command = without_empty_variables(Cli::command());
+    let mut command = without_empty_variables(command());
     command.build();
     let expanded = config_file::expand(&command, std::env::args_os().collect())
         .map_err(|message| command.error(clap::error::ErrorKind::ValueValidation, message))?;
@@ -220,6 +255,11 @@ async fn run(command: Command, settings: Settings) -> Result<(), error::Failure>
     match command {
         Command::Serve(serve) => Box::pin(serve.run(settings, parse_serve)).await,
         Command::Generate(generate) => generate.run().await,
+        Command::Score(score) => score.run().await,
+        Command::Sweep(sweep) => sweep.run().await,
+        Command::Hooks(hooks) => hooks.run().await,
+        Command::Completions(completions) => completions.run(),
+        Command::Man(manual) => manual.run(),
         Command::Preview(preview) => preview.run().await,
         Command::Capture(capture) => capture.run().await,
         Command::Replay(replay) => replay.run().await,
@@ -244,13 +284,9 @@ async fn run(command: Command, settings: Settings) -> Result<(), error::Failure>
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
-    use super::Cli;
-
     #[test]
     fn help() {
-        let mut cli = Cli::command().term_width(100);
+        let mut cli = super::command().term_width(100);
         cli.build();
         let mut text = cli.render_long_help().to_string();
         for command in cli.get_subcommands().filter(|c| c.get_name() != "help") {

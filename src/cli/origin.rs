@@ -1,10 +1,9 @@
 //! Models by name and place, fetched with a progress bar.
 
 use clap::Args;
-use indicatif::ProgressBar;
 
 use super::error::{Failure, Usage};
-use super::progress;
+use super::progress::FetchProgress;
 use crate::model::{self, Origin, Purpose, Source};
 
 /// `--adapter` of the commands that run one model in this process.
@@ -56,18 +55,11 @@ type Progress<'a> = &'a mut dyn FnMut(&str, u64, u64);
 async fn with_bar(
     fetch: impl FnOnce(Progress<'_>) -> Result<Source, model::Error> + Send + 'static,
 ) -> Result<Source, Failure> {
-    let template = "{msg} {bar:40} {bytes}/{total_bytes}, {eta} left";
-    let bar = progress::bar(None, template);
     let task = tokio::task::spawn_blocking(move || {
-        let source = fetch(&mut |file, done, total| show(&bar, file, done, total));
-        bar.finish_and_clear();
+        let mut progress = FetchProgress::new();
+        let source = fetch(&mut |file, done, total| progress.show(file, done, total));
+        progress.finish();
         source
     });
     Ok(task.await??)
-}
-
-fn show(bar: &ProgressBar, file: &str, done: u64, total: u64) {
-    bar.set_message(file.to_owned());
-    bar.set_length(total);
-    bar.set_position(done);
 }

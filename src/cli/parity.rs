@@ -10,7 +10,7 @@ use super::device::DeviceArgs;
 use super::error::Failure;
 use super::model_args::{LocalModel, with_client};
 use super::origin::AdapterArgs;
-use super::progress;
+use super::progress::Progress;
 
 /// Flags of `parity`.
 #[derive(Debug, Args)]
@@ -52,17 +52,16 @@ impl Parity {
 }
 
 async fn check(mut client: Client, model: &str) -> Result<ParityReport, Failure> {
-    let bar = progress::bar(None, "{bar:40} {pos}/{len} cases, {msg}");
+    let progress = Progress::new(None, "cases");
     let mut stream = client.check_parity(model).await?;
     while let Some(response) = stream.message().await? {
         match response.event {
             Some(Event::Case(case)) => {
-                bar.set_length(case.total.into());
-                bar.set_position(case.done.into());
-                bar.set_message(format!("{}: {:.1e}", case.name, case.max_relative_error));
+                progress.set(case.done as usize, case.total as usize);
+                progress.note(format!("{}: {:.1e}", case.name, case.max_relative_error));
             }
             Some(Event::Report(report)) => {
-                bar.finish_and_clear();
+                progress.finish();
                 return Ok(report);
             }
             // A newer server may send events that this client does not know.

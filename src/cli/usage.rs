@@ -297,10 +297,17 @@ impl Call<'_> {
                 Ok(())
             };
         }
-        match ["top_k", "top_p", "min_p", "seed"]
-            .into_iter()
-            .find(|id| self.given(id))
-        {
+        let of_drawing = [
+            "top_k",
+            "top_p",
+            "min_p",
+            "typical_p",
+            "top_h",
+            "epsilon_cutoff",
+            "eta_cutoff",
+            "seed",
+        ];
+        match of_drawing.into_iter().find(|id| self.given(id)) {
             Some(flag) if greedy => {
                 let flag = self.spelled(flag);
                 unused(format!(
@@ -316,6 +323,17 @@ impl Call<'_> {
     fn answering(&self) -> Checked {
         let scored =
             self.has("scoring") && self.matches.get_one("scoring") != Some(&Scoring::Generation);
+        if self.command.get_name() == "sweep" && self.given("continuation") {
+            let flags = self.given_of(&["AnswerArgs", "SamplingArgs"]);
+            return if flags.is_empty() {
+                Ok(())
+            } else {
+                unused(format!(
+                    "{}: with --continuation no answer is written",
+                    flags.join(", ")
+                ))
+            };
+        }
         let flag = ["max_tokens", "judge"]
             .into_iter()
             .find(|id| self.given(id));

@@ -11,7 +11,7 @@ use super::Measured;
 use super::report::{BenchReport, memory_of};
 use crate::api::interventions_from_json;
 use crate::cli::error::Failure;
-use crate::cli::progress;
+use crate::cli::progress::Progress;
 use crate::engine::{ClientId, Event, Events, Request, Sampling, Task, Variant};
 use crate::intervention::{Context, compile};
 use crate::model::{IMAGE_MARKER, Pixels, Rendered};
@@ -130,8 +130,7 @@ impl Measured {
             json!([{"pruneTokens": {"layer": 1, "keepShare": 0.5}}]),
         ];
         self.engine.forget();
-        let template = "{bar:40} {pos}/{len} requests, {per_sec}, {eta} left";
-        let bar = progress::bar(Some(count), template);
+        let progress = Progress::new(Some(count), "requests");
         let start = Instant::now();
         let mut running: VecDeque<Events> = VecDeque::new();
         let mut settled = 0;
@@ -143,7 +142,7 @@ impl Measured {
                 while running.len() > if i + 1 == count { 0 } else { 15 } {
                     if let Some(events) = running.pop_front() {
                         finish(events)?;
-                        bar.inc(1);
+                        progress.advance();
                     }
                 }
             }
@@ -155,7 +154,7 @@ impl Measured {
                     .push(("after a tenth of the requests".into(), settled));
             }
         }
-        bar.finish_and_clear();
+        progress.finish();
         let time = start.elapsed();
         report.push(&format!("{count} requests, 16 at once"), time, |row| {
             row.rate = Some(count as f64 / time.as_secs_f64());

@@ -1,0 +1,23 @@
+//! `scotoma completions`: what a shell completes behind `scotoma`.
+
+use clap::Args;
+use clap_complete::Shell;
+
+use super::error::Failure;
+
+/// Flags of `completions`.
+#[derive(Debug, Args)]
+pub(super) struct Completions {
+    /// The shell
+    #[arg(value_enum)]
+    shell: Shell,
+}
+
+impl Completions {
+    pub(super) fn run(&self) -> Result<(), Failure> {
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut super::command(), "scotoma", &mut script);
+        print!("{}", String::from_utf8(script)?);
+        Ok(())
+    }
+}

@@ -1,0 +1,405 @@
+//! Examples at the end of each command's help.
+
+use std::fmt::Write as _;
+
+use clap::Command;
+
+/// What an example does, and its line. A test parses each.
+type Example = (&'static str, &'static str);
+
+/// The examples of each command; one within another is behind it, with a space.
+const EXAMPLES: &[(&str, &[Example])] = &[
+    (
+        "",
+        &[
+            (
+                "Ask the embedded model",
+                "scotoma generate picture.png 'Is there a red circle?'",
+            ),
+            (
+                "Serve a model of the hub",
+                "scotoma serve --model llava-hf/llava-1.5-7b-hf",
+            ),
+        ],
+    ),
+    (
+        "serve",
+        &[
+            (
+                "The embedded model, for programs on this machine",
+                "scotoma serve",
+            ),
+            (
+                "A folder and a model of the hub, to others, encrypted and with keys",
+                "scotoma serve --model mine=./llava-7b --model llava-hf/llava-1.5-7b-hf --listen 0.0.0.0:7878 --tls-cert server.pem --tls-key server.key --api-keys keys.txt",
+            ),
+            (
+                "On two GPUs, each with an engine of its own",
+                "scotoma serve --model llava-hf/llava-1.5-7b-hf --device cuda:0,cuda:1",
+            ),
+            (
+                "Check a configuration without serving it",
+                "scotoma serve --config scotoma.toml --check",
+            ),
+        ],
+    ),
+    (
+        "generate",
+        &[
+            (
+                "Ask the embedded model, without a server",
+                "scotoma generate picture.png 'Is there a red circle?'",
+            ),
+            (
+                "Ask a model of a folder, two layers left out",
+                "scotoma generate picture.png 'What is it?' --model ./llava-7b --drop-layers 2,3",
+            ),
+            (
+                "Ask a server, visual tokens permuted, and keep the record",
+                "scotoma generate picture.png 'What is it?' --server http://127.0.0.1:7878 --permute 7 --record r.json",
+            ),
+            (
+                "Sample, and print each token beside the five likeliest",
+                "scotoma generate picture.png 'What is it?' --temperature 0.7 --top-p 0.9 --seed 1 --logprobs 5",
+            ),
+            (
+                "Any intervention of the contract",
+                r#"scotoma generate picture.png 'What is it?' --intervene '{"scale":{"target":{"point":"projector.hook_out"},"factor":0.5}}'"#,
+            ),
+        ],
+    ),
+    (
+        "score",
+        &[
+            (
+                "Say which answer is likelier",
+                "scotoma score picture.png 'Is there a red circle?' -c Yes -c No",
+            ),
+            (
+                "The same with half of the picture hidden, as JSON",
+                "scotoma score picture.png 'Is there a red circle?' -c Yes -c No --occlude random:0.5:7 --json",
+            ),
+        ],
+    ),
+    (
+        "sweep",
+        &[
+            (
+                "Leave out each layer in turn",
+                "scotoma sweep picture.png 'What is it?' --axis drop-layers=0..7",
+            ),
+            (
+                "Five permutations under each of five occlusions, to a table",
+                "scotoma sweep picture.png 'What is it?' --axis occlude=0..0.8..0.2 --axis permute=1..5 --out sweep.csv",
+            ),
+            (
+                "Scale a hook point, and score two answers",
+                r#"scotoma sweep picture.png 'Is it red?' -c Yes -c No --intervene '{"scale":{"target":{"point":"projector.hook_out"},"factor":1}}' --axis 'interventions[0].scale.factor=0..2..0.25'"#,
+            ),
+            (
+                "Variants with names",
+                r#"scotoma sweep picture.png 'What is it?' --variant 'plain=[]' --variant 'black=[{"blankImage":{"colour":"COLOUR_BLACK"}}]'"#,
+            ),
+            (
+                "A grid from a file",
+                "scotoma sweep picture.png 'What is it?' --grid grid.json --out sweep.jsonl",
+            ),
+        ],
+    ),
+    (
+        "preview",
+        &[(
+            "The picture with its most salient patches hidden",
+            "scotoma preview picture.png --occlude salient:0.6 --out seen.png",
+        )],
+    ),
+    (
+        "capture",
+        &[
+            (
+                "What the language model reads of the picture, for NumPy",
+                "scotoma capture picture.png 'What is it?' projector.hook_out --out a.npz",
+            ),
+            (
+                "The mean over visual tokens after every layer",
+                "scotoma capture picture.png 'What is it?' 'language_model.blocks.{l}.hook_resid_post' --reduce mean --tokens visual",
+            ),
+        ],
+    ),
+    (
+        "replay",
+        &[(
+            "Run an answer again on a server, and compare the bits",
+            "scotoma replay r.json --server http://127.0.0.1:7878",
+        )],
+    ),
+    (
+        "hooks",
+        &[
+            ("All hook points of the embedded model", "scotoma hooks"),
+            (
+                "Those of the residual stream of a model in a folder",
+                "scotoma hooks hook_resid --model ./llava-7b",
+            ),
+            (
+                "For a program",
+                "scotoma hooks --server http://127.0.0.1:7878 --json",
+            ),
+        ],
+    ),
+    (
+        "models",
+        &[(
+            "The models of a server",
+            "scotoma models --server http://127.0.0.1:7878",
+        )],
+    ),
+    (
+        "parity",
+        &[
+            (
+                "The embedded model, whose golden set is inside the program",
+                "scotoma parity",
+            ),
+            (
+                "A folder with a golden set in goldens/",
+                "scotoma parity ./llava-7b",
+            ),
+        ],
+    ),
+    (
+        "bench",
+        &[
+            (
+                "A model of a folder on the first GPU",
+                "scotoma bench ./llava-7b --device cuda:0",
+            ),
+            (
+                "The shape of a 7B model, without its weights",
+                "scotoma bench --random-weights llava-1.5-7b --parts stages,decode",
+            ),
+        ],
+    ),
+    (
+        "eval",
+        &[
+            (
+                "The embedded benchmark, two layers left out",
+                "scotoma eval shapes --drop-layers 0,1",
+            ),
+            (
+                "A public benchmark under two variants, which a second run continues",
+                r#"scotoma eval mmstar --data MMStar.tsv --model ./llava-7b --out mmstar.jsonl --variant 'permuted=[{"permuteTokens":{"seed":"1"}}]'"#,
+            ),
+            (
+                "What all would cost",
+                "scotoma eval mmvp --data mmvp.parquet --server http://127.0.0.1:7878 --estimate",
+            ),
+            ("The benchmarks that are known", "scotoma eval list"),
+        ],
+    ),
+    (
+        "experiment",
+        &[
+            (
+                "Permute the visual tokens of the embedded benchmark",
+                "scotoma experiment permutation shapes",
+            ),
+            (
+                "Hide more and more of MMVP's pictures",
+                "scotoma experiment occlusion mmvp --data mmvp.parquet --model ./llava-7b",
+            ),
+            ("The experiments that are known", "scotoma experiment list"),
+        ],
+    ),
+    (
+        "paper",
+        &[
+            (
+                "Everything, on the items of the embedded benchmark",
+                "scotoma paper --report paper",
+            ),
+            (
+                "What a folder of benchmarks would cost",
+                "scotoma paper --data benchmarks --model ./llava-7b --estimate",
+            ),
+        ],
+    ),
+    (
+        "items",
+        &[
+            ("Analyse the embedded benchmark", "scotoma items shapes"),
+            (
+                "Keep the questions that need their picture",
+                "scotoma items mmstar --data MMStar.tsv --model ./llava-7b --keep not-blind",
+            ),
+        ],
+    ),
+    (
+        "classify",
+        &[(
+            "A LLaVA beside the CLIP whose tower it has",
+            "scotoma classify --data Pets.tsv --model ./llava-7b --clip openai/clip-vit-large-patch14-336",
+        )],
+    ),
+    (
+        "alignment",
+        &[(
+            "Pictures and texts of the embedded benchmark",
+            "scotoma alignment --limit 100",
+        )],
+    ),
+    (
+        "merge",
+        &[(
+            "Two shards of one run",
+            "scotoma merge all.jsonl part0.jsonl part1.jsonl",
+        )],
+    ),
+    (
+        "dataset",
+        &[(
+            "Check a table before an hour is spent on it",
+            "scotoma dataset check MMStar.tsv --rule mmstar",
+        )],
+    ),
+    (
+        "dataset check",
+        &[
+            (
+                "Say what each column is taken for",
+                "scotoma dataset check MMStar.tsv --rule mmstar",
+            ),
+            (
+                "A table with other names of columns",
+                "scotoma dataset check mine.csv --column question=prompt_text --column ignore=notes",
+            ),
+        ],
+    ),
+    (
+        "dataset samples",
+        &[(
+            "The first ten questions, as Evaluate takes them",
+            "scotoma dataset samples mmstar --data MMStar.tsv --limit 10",
+        )],
+    ),
+    ("demo", &[("The table of the README", "scotoma demo")]),
+    (
+        "key",
+        &[
+            ("A key for a client", "scotoma key alice"),
+            (
+                "A key that ends, for one model",
+                "scotoma key bob --expires 2027-03-01 --models llava-7b --requests-per-minute 60",
+            ),
+        ],
+    ),
+    (
+        "certificate",
+        &[(
+            "For a server and a client of it",
+            "scotoma certificate lab.example.org 10.0.0.7 --client alice",
+        )],
+    ),
+    (
+        "health",
+        &[(
+            "In a container's health check",
+            "scotoma health --server http://127.0.0.1:7878",
+        )],
+    ),
+    (
+        "completions",
+        &[
+            (
+                "For bash, until the shell ends",
+                "source <(scotoma completions bash)",
+            ),
+            (
+                "For fish, for good",
+                "scotoma completions fish > ~/.config/fish/completions/scotoma.fish",
+            ),
+        ],
+    ),
+    (
+        "man",
+        &[(
+            "For this user's man",
+            "scotoma man --out ~/.local/share/man/man1",
+        )],
+    ),
+];
+
+/// Lists the examples of the command at a path, such as `dataset check`.
+pub(super) fn of(path: &str) -> &'static [Example] {
+    let found = EXAMPLES.iter().find(|(own, _)| *own == path);
+    found.map_or(&[], |(_, examples)| examples)
+}
+
+/// Puts the examples of each command at the end of its help.
+pub(super) fn with_examples(program: Command) -> Command {
+    program.mut_subcommands(|command| within(command, ""))
+}
+
+fn within(command: Command, outer: &str) -> Command {
+    let path = format!("{outer}{}", command.get_name());
+    let examples = of(&path);
+    let inner = format!("{path} ");
+    let command = command.mut_subcommands(|command| within(command, &inner));
+    if examples.is_empty() {
+        command
+    } else {
+        command.after_help(section(examples))
+    }
+}
+
+/// Lays examples out as a section of help.
+pub(super) fn section(examples: &[Example]) -> String {
+    let mut text = "Examples:".to_owned();
+    for (about, line) in examples {
+        let _ = write!(text, "\n  {about}:\n    {line}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::usage;
+
+    /// Returns the words of the first call of `scotoma` in a line of a shell.
+    fn words(line: &str) -> Vec<String> {
+        let own = &line[line.find("scotoma").unwrap()..];
+        let own = own.trim_end_matches(')');
+        let words = shlex::split(own).unwrap_or_else(|| panic!("{line}: quotes"));
+        words.into_iter().take_while(|word| word != ">").collect()
+    }
+
+    #[test]
+    fn every_example_is_a_call_that_can_be_carried_out() {
+        for (path, examples) in EXAMPLES {
+            for (about, line) in *examples {
+                let mut program = crate::cli::command();
+                let matches = program
+                    .try_get_matches_from_mut(words(line))
+                    .unwrap_or_else(|e| panic!("{line}: {e}"));
+                usage::check(&mut program, &matches).unwrap_or_else(|e| panic!("{line}: {e}"));
+                assert!(line.contains(&format!("scotoma {path}")), "{path}: {line}");
+                assert!(!about.ends_with(['.', ':']), "{about}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_command_has_examples() {
+        fn walk(command: &Command, path: &str) {
+            assert!(!of(path).is_empty(), "no example of {path:?}");
+            for inner in command.get_subcommands().filter(|c| c.get_name() != "help") {
+                walk(inner, format!("{path} {}", inner.get_name()).trim_start());
+            }
+        }
+        let mut program = crate::cli::command();
+        program.build();
+        walk(&program, "");
+    }
+}

@@ -1,0 +1,20 @@
+//! `--json`: what programs read of a command.
+//!
+//! What an rpc returned is printed in the contract's canonical JSON: one object for a response, one
+//! line for each message of a stream. What no rpc returned has names of its own, in the style of
+//! the contract, which docs/command-line.md lists.
+
+use std::io::Write as _;
+
+use serde::Serialize;
+
+use super::error::Failure;
+
+/// Prints one object on one line, at once.
+pub(super) fn print_line(value: &impl Serialize) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer(&mut out, value)?;
+    out.write_all(b"\n")?;
+    // A reader behind a pipe sees each line as it comes.
+    Ok(out.flush()?)
+}
