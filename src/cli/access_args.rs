@@ -32,8 +32,9 @@ pub(super) struct AccessArgs {
         requires = "tls_cert"
     )]
     tls_key: Option<PathBuf>,
-    /// Certificate authorities of the clients, PEM: clients without a certificate that one of them
-    /// signed cannot connect
+    /// Certificate authorities of the clients, PEM
+    ///
+    /// Clients without a certificate that one of them signed cannot connect.
     #[arg(
         help_heading = HEADING,
         long,
@@ -42,13 +43,16 @@ pub(super) struct AccessArgs {
         requires = "tls_cert"
     )]
     tls_client_ca: Option<PathBuf>,
-    /// File of API keys that clients must send, one a line: a name and a hash, as `scotoma key`
-    /// prints them. All clients of one key share one client's part of the server, and uploads and
-    /// kept activations are visible to the same key only. Health, reflection, /metrics and the
-    /// page at / need no key
+    /// File of API keys that clients must send
+    ///
+    /// One a line: a name and a hash, as `scotoma key` prints them. All clients of one key share
+    /// one client's part of the server, and uploads and kept activations are visible to the same
+    /// key only. Health, reflection, /metrics and the page at / need no key.
     #[arg(help_heading = HEADING, long, env = "SCOTOMA_API_KEYS", value_name = "FILE")]
     api_keys: Option<PathBuf>,
-    /// Show no page at /. The page asks as any client does, with a key where one is needed
+    /// Show no page at /
+    ///
+    /// The page asks as any client does, with a key where one is needed.
     #[arg(
         help_heading = HEADING,
         long,

@@ -59,12 +59,14 @@ pub(super) struct Bench {
     /// Measure these parts alone, and the ceilings of the device unless it is rows alone
     #[arg(long, value_delimiter = ',', value_enum, default_values_t = BenchPart::ALL)]
     parts: Vec<BenchPart>,
-    /// Prompts that are read together and their tokens, such as 8x626. Default: 1 and 8 prompts of
-    /// a picture and a question. Repeat for several
+    /// Prompts that are read together and their tokens, such as 8x626
+    ///
+    /// Default: 1 and 8 prompts of a picture and a question. Repeat for several.
     #[arg(long, value_name = "PROMPTSxTOKENS", value_delimiter = ',')]
     prefill: Vec<PrefillShape>,
-    /// Most rows of a product in which the bits of a row are compared with the row alone. Default:
-    /// 8192 on a GPU, 626 on a CPU
+    /// Most rows of a product in which the bits of a row are compared with the row alone
+    ///
+    /// Default: 8192 on a GPU, 626 on a CPU.
     #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     most_rows: Option<u32>,
     /// Serve this many requests afterwards, and fail if memory grows; 0 serves none

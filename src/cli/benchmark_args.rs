@@ -65,9 +65,10 @@ pub(super) struct BenchmarkArgs {
     /// Ask the first LIMIT rows only; 0 asks all
     #[arg(long, default_value_t = 0)]
     pub(super) limit: usize,
-    /// Column that holds a part of the questions where its name does not tell: the part is id,
-    /// question, image, options, answer, category, hint or group, such as question=prompt_text;
-    /// ignore=COLUMN leaves one out. Repeat for several
+    /// Column that holds a part of the questions, such as question=prompt_text
+    ///
+    /// For names that do not tell; the part is id, question, image, options, answer, category, hint
+    /// or group, and ignore=COLUMN leaves one out. Repeat for several.
     #[arg(long, value_name = "PART=COLUMN", value_parser = column)]
     pub(super) column: Vec<(String, String)>,
     /// Skip rows that cannot be read, and count them
@@ -79,7 +80,7 @@ pub(super) struct BenchmarkArgs {
 #[derive(Debug, Clone, Args)]
 pub(super) struct ScoringArgs {
     /// Origin of an answer: generated and read, or the likeliest of the options
-    #[arg(long, visible_alias = "by", value_enum, default_value = "generation")]
+    #[arg(long, value_enum, default_value = "generation")]
     pub(super) scoring: Scoring,
 }
 

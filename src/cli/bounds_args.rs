@@ -15,8 +15,9 @@ const HEADING: &str = "Budgets";
 /// RESOURCE_EXHAUSTED and a delay after which to try again.
 #[derive(Debug, Clone, Args)]
 pub(super) struct BoundsArgs {
-    /// Most MiB of messages that are on their way in or not yet decoded. Raise it for many clients
-    /// that send pictures of many MiB
+    /// Most MiB of messages that are on their way in or not yet decoded
+    ///
+    /// Raise it for many clients that send pictures of many MiB.
     #[arg(
         help_heading = HEADING,
         long,
@@ -34,8 +35,9 @@ pub(super) struct BoundsArgs {
         value_parser = clap::value_parser!(u32).range(1..=1_048_576)
     )]
     pending_mib_per_key: u32,
-    /// Most pixels of pictures that are decoded at once, each up to 16 bytes; others wait. One
-    /// picture of --max-image-pixels is decoded in any case
+    /// Most pixels of pictures that are decoded at once, each up to 16 bytes; others wait
+    ///
+    /// One picture of --max-image-pixels is decoded in any case.
     #[arg(
         help_heading = HEADING,
         long,
@@ -53,8 +55,9 @@ pub(super) struct BoundsArgs {
         value_parser = clap::value_parser!(u64).range(1..=1 << 36)
     )]
     decoding_pixels_per_key: u64,
-    /// Most MiB of captured activations that clients have not read. One Capture of
-    /// --max-capture-mib runs in any case
+    /// Most MiB of captured activations that clients have not read
+    ///
+    /// One Capture of --max-capture-mib runs in any case.
     #[arg(
         help_heading = HEADING,
         long,
@@ -72,8 +75,9 @@ pub(super) struct BoundsArgs {
         value_parser = clap::value_parser!(u32).range(1..=1_048_576)
     )]
     unread_mib_per_key: u32,
-    /// Seconds that a client may leave ready answers unread; then its stream is ended. Raise it for
-    /// readers that stop to think
+    /// Seconds that a client may leave ready answers unread; then its stream is ended
+    ///
+    /// Raise it for readers that stop to think.
     #[arg(
         help_heading = HEADING,
         long,
@@ -82,8 +86,9 @@ pub(super) struct BoundsArgs {
         value_parser = clap::value_parser!(u64).range(1..=86_400)
     )]
     read_timeout: u64,
-    /// Most connections that are open at once; more are closed as they come. Each takes one file
-    /// descriptor
+    /// Most connections that are open at once; more are closed as they come
+    ///
+    /// Each takes one file descriptor.
     #[arg(
         help_heading = HEADING,
         long,

@@ -8,10 +8,12 @@ use clap::{Args, ValueEnum};
 use scotoma_client::v1::tokens::Named;
 use scotoma_client::v1::{Activation, Reduction};
 use scotoma_client::{CaptureRequest, CaptureTarget, Client, prompt, target};
+use serde_json::Value;
 
 use super::error::{Failure, Usage};
 use super::files;
 use super::intervention_args::InterventionArgs;
+use super::json_output::{print_line, with_field};
 use super::model_args::ModelArgs;
 use super::progress::Progress;
 
@@ -43,8 +45,9 @@ pub(super) struct Capture {
     image: PathBuf,
     /// The question
     question: String,
-    /// Hook points, such as projector.hook_out or vision_tower.blocks.{l}.hook_resid_post; `{l}`
-    /// stands for all layers
+    /// Hook points, such as projector.hook_out or vision_tower.blocks.{l}.hook_resid_post
+    ///
+    /// `{l}` stands for all layers.
     #[arg(required = true)]
     points: Vec<String>,
     /// File to write; its name ends in .npz (NumPy) or .safetensors
@@ -59,6 +62,9 @@ pub(super) struct Capture {
     /// Tokens to generate; activations of their steps are captured too
     #[arg(long, default_value_t = 0)]
     max_tokens: u32,
+    /// Print JSON: the CaptureFinished, `out`, and `tensors`, the shapes by name
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
@@ -115,7 +121,8 @@ impl Capture {
             tensors.insert(name(&activation), tensor(&activation)?);
         }
         progress.finish();
-        let record = stream.finish().await?.provenance.unwrap_or_default();
+        let finished = stream.finish().await?;
+        let record = finished.provenance.clone().unwrap_or_default();
         match format {
             Format::Npz => Tensor::write_npz(&tensors.iter().collect::<Vec<_>>(), &self.out)?,
             Format::Safetensors => {
@@ -125,9 +132,17 @@ impl Capture {
                 files::write(&self.out, &bytes)?;
             }
         }
+        let out = self.out.display();
+        if self.json {
+            let shapes = tensors
+                .iter()
+                .map(|(name, t)| (name.clone(), t.dims().into()));
+            let shapes = Value::Object(shapes.collect());
+            let line = with_field(&finished, "out", out.to_string())?;
+            return print_line(&with_field(&line, "tensors", shapes)?);
+        }
         println!(
-            "{}: {} tensors; record {}",
-            self.out.display(),
+            "{out}: {} tensors; record {}",
             tensors.len(),
             record.digest.get(..16).unwrap_or_default()
         );

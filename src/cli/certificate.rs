@@ -18,9 +18,11 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
 };
+use serde_json::{Value, json};
 
 use super::error::{Failure, Usage};
 use super::files;
+use super::json_output::print_line;
 
 /// Name of every authority made here; certificates refer to their authority by it and by its key.
 const AUTHORITY: &str = "Scotoma CA";
@@ -36,16 +38,19 @@ const PUBLIC: u32 = 0o644;
 /// Flags of `certificate`.
 #[derive(Debug, Args)]
 pub(super) struct MakeCertificate {
-    /// Names and addresses under which clients reach the server, such as lab.example.org or
-    /// 10.0.0.7; the certificate is good for these alone
+    /// Names and addresses under which clients reach the server
+    ///
+    /// Such as lab.example.org or 10.0.0.7; the certificate is good for these alone.
     #[arg(required_unless_present = "client", value_parser = host)]
     host: Vec<String>,
-    /// Name of a client that gets a certificate of its own, for servers with --tls-client-ca.
-    /// Repeat for several
+    /// Name of a client that gets a certificate of its own, for servers with --tls-client-ca
+    ///
+    /// Repeat for several.
     #[arg(long, value_name = "NAME", value_parser = client_name)]
     client: Vec<String>,
-    /// Folder for ca.pem, ca.key, server.pem, server.key, and NAME.pem, NAME.key of each client. An
-    /// authority that is there already signs the new ones; nothing is overwritten
+    /// Folder for ca.pem, ca.key, server.pem, server.key, and NAME.pem, NAME.key of each client
+    ///
+    /// An authority that is there already signs the new ones; nothing is overwritten.
     #[arg(long, value_name = "FOLDER", default_value = "certificates")]
     out: PathBuf,
     /// Days that the certificates are valid; the authority is for ten years
@@ -55,6 +60,9 @@ pub(super) struct MakeCertificate {
         value_parser = clap::value_parser!(u32).range(1..=AUTHORITY_DAYS as i64)
     )]
     days: u32,
+    /// Print JSON: `files`, each with `path` and whether it is `secret`
+    #[arg(long)]
+    json: bool,
 }
 
 /// Takes a name or an address, as a certificate holds it.
@@ -93,6 +101,12 @@ struct NewFile {
     mode: u32,
 }
 
+impl NewFile {
+    fn json(&self) -> Value {
+        json!({"path": self.path.display().to_string(), "secret": self.mode == SECRET})
+    }
+}
+
 impl MakeCertificate {
     /// Makes the certificates and prints how they are used.
     pub(super) fn run(self) -> Result<(), Failure> {
@@ -114,6 +128,10 @@ impl MakeCertificate {
             self.sign(name, params, &issuer, &mut new)?;
         }
         self.write(&new)?;
+        if self.json {
+            let files = new.iter().map(NewFile::json);
+            return print_line(&json!({"files": files.collect::<Vec<_>>()}));
+        }
         self.explain(&new);
         Ok(())
     }

@@ -20,8 +20,9 @@ const MAX_PIXELS: u64 = 64 << 20;
 /// The CLIP that a model is compared with.
 #[derive(Debug, Clone, Args)]
 pub(super) struct ClipArgs {
-    /// A CLIP with both towers to compare with: a folder or a hub id, such as
-    /// openai/clip-vit-large-patch14-336 for LLaVA-1.5
+    /// CLIP with both towers to compare with: a folder or a hub id
+    ///
+    /// Such as openai/clip-vit-large-patch14-336 for LLaVA-1.5.
     #[arg(long)]
     clip: Option<String>,
     /// Text that CLIP reads for a class; {} is its name. Repeat for an ensemble

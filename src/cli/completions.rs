@@ -14,9 +14,10 @@ pub(super) struct Completions {
 }
 
 impl Completions {
-    pub(super) fn run(&self) -> Result<(), Failure> {
+    /// Prints the script for the commands of `program`.
+    pub(super) fn run(&self, mut program: clap::Command) -> Result<(), Failure> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut super::command(), "scotoma", &mut script);
+        clap_complete::generate(self.shell, &mut program, "scotoma", &mut script);
         print!("{}", String::from_utf8(script)?);
         Ok(())
     }

@@ -9,21 +9,27 @@ use scotoma_client::{Client, Connect};
 use super::error::Failure;
 use super::files;
 
+/// Heading of these flags in help texts.
+const HEADING: &str = "Server";
+
 /// A server that runs elsewhere.
 #[derive(Debug, Clone, Args)]
 pub(super) struct RemoteArgs {
-    /// Address of a server, such as http://127.0.0.1:7878 or https://HOST; of several that answer
-    /// the same, with commas or given again, each gets its pictures. Without it the model runs in
-    /// this process
+    /// Address of a server, such as http://127.0.0.1:7878 or https://HOST
+    ///
+    /// Of several that answer the same, with commas or given again, each gets its pictures. Without
+    /// it the model runs in this process.
     #[arg(
+        help_heading = HEADING,
         long,
         env = "SCOTOMA_SERVER",
         value_name = "ADDRESS",
         value_delimiter = ','
     )]
     pub(super) server: Vec<String>,
-    /// Seconds to wait for a server that is not there, or goes down, before a command fails
+    /// Seconds to wait for a server that is not there, or goes down
     #[arg(
+        help_heading = HEADING,
         long,
         env = "SCOTOMA_PATIENCE",
         value_name = "SECONDS",
@@ -32,6 +38,7 @@ pub(super) struct RemoteArgs {
     patience: u32,
     /// API key of the server
     #[arg(
+        help_heading = HEADING,
         long,
         env = "SCOTOMA_API_KEY",
         hide_env_values = true,
@@ -45,12 +52,12 @@ pub(super) struct RemoteArgs {
 /// Certificates of an encrypted connection.
 #[derive(Debug, Clone, Args)]
 pub(super) struct TlsArgs {
-    /// Certificate authorities that the server's certificate is signed by, PEM. Default: those of
-    /// the system
-    #[arg(long, env = "SCOTOMA_SERVER_CA", value_name = "FILE")]
+    /// Certificate authorities of the server, PEM. Default: those of the system
+    #[arg(help_heading = HEADING, long, env = "SCOTOMA_SERVER_CA", value_name = "FILE")]
     server_ca: Option<PathBuf>,
     /// Certificate of this client, PEM, for servers that require one
     #[arg(
+        help_heading = HEADING,
         long,
         env = "SCOTOMA_CLIENT_CERT",
         value_name = "FILE",
@@ -59,6 +66,7 @@ pub(super) struct TlsArgs {
     client_cert: Option<PathBuf>,
     /// Private key of the client's certificate, PEM
     #[arg(
+        help_heading = HEADING,
         long,
         env = "SCOTOMA_CLIENT_KEY",
         value_name = "FILE",

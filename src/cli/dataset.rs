@@ -5,11 +5,12 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::benchmark_args::{column, reading};
 use super::benchmark_run::open_items;
 use super::error::{Failure, Usage};
+use super::json_output::print_line;
 use super::progress::Progress;
 use super::sample::sample;
 use crate::benchmark::data::{ColumnRole, ItemReader, MappedRow};
@@ -48,8 +49,9 @@ pub(super) struct PrintSamples {
     /// Give each question the pictures of another one, for variants that show them
     #[arg(long)]
     others: bool,
-    /// A folder of other pictures, INDEX.png, .jpg or .webp, for variants that show them in place
-    /// of an item's own
+    /// Folder of other pictures, for variants that show them
+    ///
+    /// Its files are INDEX.png, .jpg or .webp; they stand in place of an item's own picture.
     #[arg(long, value_name = "FOLDER")]
     substitutes: Option<PathBuf>,
 }
@@ -59,17 +61,22 @@ pub(super) struct PrintSamples {
 pub(super) struct CheckFile {
     /// A table (.tsv, .csv, .parquet), or a manifest with one JSON object a line (.jsonl)
     file: PathBuf,
-    /// The benchmark whose questions these are, as `eval` names it: some have conventions of their
-    /// own, such as numbers for answers
+    /// Benchmark whose questions these are, as `eval` names it
+    ///
+    /// Some have conventions of their own, such as numbers for answers.
     #[arg(long, default_value = "", value_parser = known)]
     rule: String,
-    /// Column that holds a part of the questions, such as question=prompt_text, as for `eval`;
-    /// ignore=COLUMN leaves one out. Repeat for several
+    /// Column that holds a part of the questions, such as question=prompt_text
+    ///
+    /// As for `eval`; ignore=COLUMN leaves one out. Repeat for several.
     #[arg(long, value_name = "PART=COLUMN", value_parser = column)]
     column: Vec<(String, String)>,
     /// Most mistakes to print
     #[arg(long, default_value_t = 20)]
     show: usize,
+    /// Print JSON: counts, `columns` by role, and the first `mistakes`
+    #[arg(long)]
+    json: bool,
 }
 
 /// Pixels of one picture, the default of `serve --max-image-pixels`.
@@ -139,6 +146,8 @@ struct Counts {
     pictures: usize,
     bytes: u64,
     mistakes: usize,
+    /// The first mistakes, as many as are shown.
+    shown: Vec<String>,
     blind: usize,
     unanswered: usize,
     categories: BTreeMap<String, usize>,
@@ -168,6 +177,23 @@ impl Counts {
                 .entry(role)
                 .or_default() += 1;
         }
+    }
+
+    /// Returns the counts for programs.
+    fn json(&self) -> Value {
+        let columns = self.columns.iter().map(|(name, roles)| {
+            let roles = roles
+                .iter()
+                .map(|(role, rows)| (role.to_string(), (*rows).into()));
+            (name.clone(), Value::Object(roles.collect()))
+        });
+        json!({
+            "items": self.items, "pictures": self.pictures, "pictureBytes": self.bytes,
+            "failed": self.mistakes, "mistakes": self.shown, "withoutPicture": self.blind,
+            "withoutAnswer": self.unanswered, "categories": self.categories,
+            "groups": self.groups.len(), "options": self.options,
+            "columns": Value::Object(columns.collect()),
+        })
     }
 
     fn print(&self) {
@@ -238,13 +264,21 @@ impl CheckFile {
                 Err(error) => {
                     counts.mistakes += 1;
                     if counts.mistakes <= self.show {
-                        progress.suspend(|| println!("{error}"));
+                        counts.shown.push(error.to_string());
+                        // At once: a table of an hour should not keep its first mistake to itself.
+                        if !self.json {
+                            progress.suspend(|| println!("{error}"));
+                        }
                     }
                 }
             }
         }
         progress.finish();
-        counts.print();
+        if self.json {
+            print_line(&counts.json())?;
+        } else {
+            counts.print();
+        }
         let mistakes = counts.mistakes;
         if mistakes == 0 {
             Ok(())

@@ -25,21 +25,28 @@ impl Dtype {
     }
 }
 
+/// Heading of the flags that say which model answers, and where it runs.
+pub(super) const MODEL: &str = "Model";
+
 /// The device and dtype of the model that a command runs.
 #[derive(Debug, Clone, Args)]
 pub(super) struct DeviceArgs {
-    /// cpu, cuda:N, or auto: the first GPU if the binary was built with CUDA, else the CPU. Several
-    /// joined by + hold a model that is too large for one, each some of its layers: cuda:0+cuda:1
-    #[arg(long, env = "SCOTOMA_DEVICE", default_value = "auto")]
+    /// Device: cpu, cuda:N, or auto, the first GPU if there can be one
+    ///
+    /// auto is the first GPU if the binary was built with CUDA, else the CPU. Several joined by +
+    /// hold a model that is too large for one, each some of its layers: cuda:0+cuda:1.
+    #[arg(help_heading = MODEL, long, env = "SCOTOMA_DEVICE", default_value = "auto")]
     device: String,
     /// Data type of the weights. Default: f32 on the CPU, bf16 on a GPU
-    #[arg(long, env = "SCOTOMA_DTYPE", value_enum)]
+    #[arg(help_heading = MODEL, long, env = "SCOTOMA_DTYPE", value_enum)]
     dtype: Option<Dtype>,
-    /// Library whose arithmetic resizes pictures: pillow (Pillow 13), pillow-12 (Pillow 12 and
-    /// older, with which LLaVA's published results were made), torchvision (AutoProcessor's choice
-    /// in transformers 5), or auto: torchvision if the checkpoint names a class that ends in Fast,
-    /// else pillow
+    /// Library whose arithmetic resizes pictures: pillow, pillow-12, torchvision or auto
+    ///
+    /// pillow is Pillow 13; pillow-12 is Pillow 12 and older, with which LLaVA's published results
+    /// were made; torchvision is AutoProcessor's choice in transformers 5. auto is torchvision if
+    /// the checkpoint names a class that ends in Fast, else pillow.
     #[arg(
+        help_heading = MODEL,
         long,
         env = "SCOTOMA_IMAGE_PROCESSOR",
         value_name = "KIND",
@@ -70,14 +77,20 @@ impl DeviceArgs {
     }
 }
 
+/// Heading of the flags of a server's devices.
+pub(super) const DEVICES: &str = "Devices";
+
 /// The devices of a server, and the dtype of its models.
 #[derive(Debug, Clone, Args)]
 pub(super) struct ServerDeviceArgs {
-    /// cpu, cuda:N, or auto: the first GPU if the binary was built with CUDA, else the CPU. Several
-    /// joined by + hold a model that is too large for one, each some of its layers: cuda:0+cuda:1.
-    /// Several separated by commas have an engine each; a model goes to the one on which models
-    /// take the least memory
+    /// Device: cpu, cuda:N, or auto, the first GPU if there can be one
+    ///
+    /// auto is the first GPU if the binary was built with CUDA, else the CPU. Several joined by +
+    /// hold a model that is too large for one, each some of its layers: cuda:0+cuda:1. Several
+    /// separated by commas have an engine each; a model goes to the one on which models take the
+    /// least memory.
     #[arg(
+        help_heading = DEVICES,
         long,
         env = "SCOTOMA_DEVICE",
         value_delimiter = ',',
@@ -85,13 +98,16 @@ pub(super) struct ServerDeviceArgs {
     )]
     device: Vec<String>,
     /// Data type of the weights. Default: f32 on the CPU, bf16 on a GPU
-    #[arg(long, env = "SCOTOMA_DTYPE", value_enum)]
+    #[arg(help_heading = DEVICES, long, env = "SCOTOMA_DTYPE", value_enum)]
     dtype: Option<Dtype>,
-    /// Library whose arithmetic resizes pictures: pillow (Pillow 13), pillow-12 (Pillow 12 and
-    /// older, with which LLaVA's published results were made), torchvision (AutoProcessor's choice
-    /// in transformers 5), or auto: torchvision if the checkpoint names a class that ends in Fast,
-    /// else pillow. NAME=KIND sets it for one model. Repeat for several
+    /// Library whose arithmetic resizes pictures: pillow, pillow-12, torchvision or auto
+    ///
+    /// pillow is Pillow 13; pillow-12 is Pillow 12 and older, with which LLaVA's published results
+    /// were made; torchvision is AutoProcessor's choice in transformers 5. auto is torchvision if
+    /// the checkpoint names a class that ends in Fast, else pillow. NAME=KIND sets it for one model.
+    /// Repeat for several.
     #[arg(
+        help_heading = DEVICES,
         long,
         env = "SCOTOMA_IMAGE_PROCESSOR",
         value_name = "[NAME=]KIND",

@@ -12,6 +12,7 @@ use super::benchmark_args::{BenchmarkArgs, LIST, ScoringArgs};
 use super::benchmark_run::{BenchmarkRun, Evaluated, ORIGINAL, value_with_interval};
 use super::error::{Failure, Usage};
 use super::intervention_args::{self, InterventionArgs};
+use super::json_output::print_line;
 use super::shard_file::ShardArgs;
 use crate::benchmark;
 
@@ -21,18 +22,21 @@ pub(super) struct Eval {
     /// A benchmark, such as mmvp, or one tool's way of it, such as sqa/llava; `scotoma eval list`
     /// prints all
     rule: String,
-    /// File of questions: a table (.tsv, .csv, .parquet) or a manifest (.jsonl) with the columns of
-    /// Hugging Face or VLMEvalKit. `shapes` needs none
+    /// File of questions: a table (.tsv, .csv, .parquet) or a manifest (.jsonl)
+    ///
+    /// With the columns of Hugging Face or VLMEvalKit. `shapes` needs none.
     #[arg(long)]
     data: Option<PathBuf>,
-    /// One more variant, NAME=INTERVENTIONS, a JSON list, such as
-    /// 'black=[{"blankImage":{"colour":"COLOUR_BLACK"}}]'. Repeat for several; the first variant
-    /// has the interventions of the flags below, or none
+    /// One more variant, NAME=INTERVENTIONS, the latter a JSON list
+    ///
+    /// Such as 'black=[{"blankImage":{"colour":"COLOUR_BLACK"}}]'. Repeat for several; the first
+    /// variant has the interventions of the flags below, or none.
     #[arg(long, value_name = "NAME=JSON", value_parser = named_variant)]
     variant: Vec<EvaluateVariant>,
-    /// File to write results to as they come, one JSON object a line; the run's header goes to
-    /// OUT.run.json. A run that finds both continues where it ended, with the same seeds. OUT is
-    /// locked while a run writes it
+    /// File to write results to as they come, and to continue from
+    ///
+    /// One JSON object a line; the run's header goes to OUT.run.json. A run that finds both
+    /// continues where it ended, with the same seeds. OUT is locked while a run writes it.
     #[arg(long)]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -41,11 +45,12 @@ pub(super) struct Eval {
     args: BenchmarkArgs,
     #[command(flatten)]
     scoring: ScoringArgs,
-    /// Ask the first items only, and print what all would cost and take; the next run continues
-    /// from there
+    /// Ask the first items only, and print what all would cost and take
+    ///
+    /// The next run continues from there.
     #[arg(long)]
     estimate: bool,
-    /// Print JSON
+    /// Print JSON: `metrics` and `comparisons`; of `list`, one benchmark a line
     #[arg(long, conflicts_with = "estimate")]
     json: bool,
     #[command(flatten)]
@@ -63,6 +68,10 @@ impl Eval {
     pub(super) async fn run(self) -> Result<(), Failure> {
         if self.rule == LIST {
             for rule in benchmark::RULES {
+                if self.json {
+                    print_line(&json!({"name": rule.name(), "about": rule.about}))?;
+                    continue;
+                }
                 println!("{:<24} {}", rule.name(), rule.about);
             }
             return Ok(());

@@ -372,22 +372,52 @@ mod tests {
         let own = &line[line.find("scotoma").unwrap()..];
         let own = own.trim_end_matches(')');
         let words = shlex::split(own).unwrap_or_else(|| panic!("{line}: quotes"));
-        words.into_iter().take_while(|word| word != ">").collect()
+        // What a shell does with the output is no argument.
+        words
+            .into_iter()
+            .take_while(|word| ![">", "|", "&"].contains(&word.as_str()))
+            .collect()
+    }
+
+    fn parses(line: &str) {
+        let mut program = crate::cli::command();
+        let matches = program
+            .try_get_matches_from_mut(words(line))
+            .unwrap_or_else(|e| panic!("{line}: {e}"));
+        usage::check(&mut program, &matches).unwrap_or_else(|e| panic!("{line}: {e}"));
     }
 
     #[test]
     fn every_example_is_a_call_that_can_be_carried_out() {
         for (path, examples) in EXAMPLES {
             for (about, line) in *examples {
-                let mut program = crate::cli::command();
-                let matches = program
-                    .try_get_matches_from_mut(words(line))
-                    .unwrap_or_else(|e| panic!("{line}: {e}"));
-                usage::check(&mut program, &matches).unwrap_or_else(|e| panic!("{line}: {e}"));
+                parses(line);
                 assert!(line.contains(&format!("scotoma {path}")), "{path}: {line}");
                 assert!(!about.ends_with(['.', ':']), "{about}");
             }
         }
+    }
+
+    /// Walks the calls that the pages for users show.
+    #[test]
+    fn the_documentation_calls_what_there_is() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let docs = std::fs::read_dir(root.join("docs")).unwrap();
+        let pages = docs.map(|entry| entry.unwrap().path());
+        let mut seen = 0;
+        for page in pages.chain([root.join("README.md")]) {
+            if page.extension().is_none_or(|ending| ending != "md") {
+                continue;
+            }
+            let text = std::fs::read_to_string(page).unwrap().replace("\\\n", " ");
+            let calls = text.lines().filter_map(|line| line.strip_prefix("    "));
+            let calls = calls.map(|line| line.trim_start_matches("target/release/"));
+            for call in calls.filter(|line| line.starts_with("scotoma ")) {
+                parses(call);
+                seen += 1;
+            }
+        }
+        assert!(seen > 40, "{seen}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use scotoma_client::v1::{
     self, BenchmarkMetric, EvaluateHeader, EvaluateVariant, Image, ModelInfo,
 };
 use scotoma_client::{Client, PreviewRequest};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::benchmark_args::{BenchmarkArgs, LIST, ScoringArgs};
 use super::benchmark_run::{BenchmarkRun, Evaluated, read_results};
@@ -18,6 +18,7 @@ use super::experiment_report::{Findings, write_report};
 use super::files;
 use super::forecast::Forecast;
 use super::intervention_args::variant;
+use super::json_output::print_line;
 use super::shard_file::ShardArgs;
 use crate::benchmark::experiments::{
     Experiment, PlannedVariant, PlotKind, experiment, experiments,
@@ -75,6 +76,11 @@ impl RunExperiment {
         let known = experiments()?;
         if self.experiment == LIST {
             for e in known {
+                if self.json {
+                    let line = json!({"name": e.name, "section": e.section, "title": e.title});
+                    print_line(&line)?;
+                    continue;
+                }
                 println!("{:<24} {:<5} {}", e.name, e.section, e.title);
             }
             return Ok(());

@@ -1,12 +1,14 @@
 //! `scotoma health`: whether a server serves, by its exit status.
 
 use clap::Args;
+use serde_json::json;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use super::connection::TlsArgs;
 use super::error::Failure;
+use super::json_output::print_line;
 
 /// Flags of `health`.
 #[derive(Debug, Args)]
@@ -19,6 +21,9 @@ pub(super) struct Health {
         default_value = "http://127.0.0.1:7878"
     )]
     server: String,
+    /// Print JSON: `status`, as grpc.health.v1 names it
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     tls: TlsArgs,
 }
@@ -31,7 +36,11 @@ impl Health {
         let mut client = HealthClient::new(channel);
         // An empty name asks about the server as a whole.
         let response = client.check(HealthCheckRequest::default()).await?;
-        match response.into_inner().status() {
+        let status = response.into_inner().status();
+        if self.json {
+            print_line(&json!({"status": status.as_str_name()}))?;
+        }
+        match status {
             ServingStatus::Serving => Ok(()),
             other => Err(format!("{other:?}").into()),
         }

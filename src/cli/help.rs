@@ -43,8 +43,23 @@ Exit status: 0 if all went well; 1 if something failed, or a check says no (repl
 health, dataset check); 2 if the command line cannot be carried out as it stands, and nothing was
 begun. An empty variable of the environment counts as unset.";
 
-/// Groups the commands in the help of `program`, whose groups clap has none of.
+/// How flags of `serve` are called in the environment.
+const VARIABLES: &str = "\
+Every flag but --check can be set in the environment, --max-running by SCOTOMA_MAX_RUNNING, and by
+its name in the file of --config. -h is short, --help has all.";
+
+/// Says once of all flags of `serve` what their variables are: in a list of sixty, the variable of
+/// each is half of the text.
+fn with_variables(serve: Command) -> Command {
+    let examples = serve.get_after_help().map(ToString::to_string);
+    serve
+        .mut_args(|arg| arg.hide_env(true))
+        .after_help(format!("{}\n\n{VARIABLES}", examples.unwrap_or_default()))
+}
+
+/// Lays out the help of `program`: commands in groups, of which clap has none.
 pub(super) fn in_groups(program: Command) -> Command {
+    let program = program.mut_subcommand("serve", with_variables);
     let commands = groups(&program);
     let header = Styles::styled();
     let header = header.get_header();
@@ -81,6 +96,18 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[test]
+    fn variables_of_serve_are_called_like_its_flags() {
+        let program = crate::cli::command();
+        let serve = program.find_subcommand("serve").unwrap();
+        for flag in serve.get_arguments() {
+            let long = flag.get_long().unwrap();
+            let name = format!("SCOTOMA_{}", long.to_uppercase().replace('-', "_"));
+            let is_named = flag.get_env().is_some_and(|env| *env == *name);
+            assert!(is_named || ["check", "help"].contains(&long), "{long}");
+        }
+    }
 
     #[test]
     fn every_command_is_in_one_group_on_one_line() {

@@ -29,8 +29,9 @@ pub(super) struct InterventionArgs {
     /// Drop these layers of the language model, counted from 0, such as 10,11
     #[arg(help_heading = HEADING, long, value_name = "LAYERS", value_delimiter = ',')]
     drop_layers: Vec<u32>,
-    /// Any intervention in canonical JSON, such as {"blankImage":{"colour":"COLOUR_WHITE"}}. Repeat
-    /// for several
+    /// Any intervention in canonical JSON, such as {"blankImage":{"colour":"COLOUR_WHITE"}}
+    ///
+    /// Repeat for several.
     #[arg(help_heading = HEADING, long, value_name = "JSON", value_parser = intervention)]
     intervene: Vec<Intervention>,
 }
@@ -41,8 +42,9 @@ pub(super) struct ImageInterventionArgs {
     /// Hide patches: random:RATIO[:SEED], salient:MASS, non-salient:MASS, or cell:N[,N...]
     #[arg(help_heading = HEADING, long, value_name = "CHOICE", value_parser = occlude)]
     occlude: Vec<Intervention>,
-    /// An intervention on the picture in canonical JSON, such as
-    /// {"blankImage":{"colour":"COLOUR_WHITE"}}. Repeat for several
+    /// Intervention on the picture, in canonical JSON
+    ///
+    /// Such as {"blankImage":{"colour":"COLOUR_WHITE"}}. Repeat for several.
     #[arg(help_heading = HEADING, long, value_name = "JSON", value_parser = image_intervention)]
     intervene: Vec<Intervention>,
 }

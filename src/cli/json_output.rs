@@ -7,6 +7,7 @@
 use std::io::Write as _;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::error::Failure;
 
@@ -17,4 +18,15 @@ pub(super) fn print_line(value: &impl Serialize) -> Result<(), Failure> {
     out.write_all(b"\n")?;
     // A reader behind a pipe sees each line as it comes.
     Ok(out.flush()?)
+}
+
+/// Returns a message of the contract with one more field, which is the command's own.
+pub(super) fn with_field(
+    message: &impl Serialize,
+    name: &str,
+    value: impl Into<Value>,
+) -> Result<Value, Failure> {
+    let mut object = serde_json::to_value(message)?;
+    object[name] = value.into();
+    Ok(object)
 }

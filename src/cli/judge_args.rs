@@ -14,9 +14,10 @@ const HEADING: &str = "Judge";
 /// A judge model for answers that no rule can grade.
 #[derive(Debug, Clone, Args)]
 pub(super) struct JudgeArgs {
-    /// Address of a service that speaks OpenAI's chat completions, such as
-    /// http://127.0.0.1:8000/v1. It grades MM-Vet, LLaVA-W and classification/judged, and extracts
-    /// MathVista's answers; without it these stay unjudged, or are read by rule
+    /// Address of a service that speaks OpenAI's chat completions, such as http://127.0.0.1:8000/v1
+    ///
+    /// It grades MM-Vet, LLaVA-W and classification/judged, and extracts MathVista's answers;
+    /// without it these stay unjudged, or are read by rule.
     #[arg(
         help_heading = HEADING,
         long,
@@ -28,8 +29,9 @@ pub(super) struct JudgeArgs {
     /// Name of the judge model in that service
     #[arg(help_heading = HEADING, long, env = "SCOTOMA_JUDGE_MODEL", value_name = "NAME")]
     judge_model: Option<String>,
-    /// File with another prompt template for the judge, TASK=FILE; the tasks are grade, rate,
-    /// extract and confirm. Repeat for several
+    /// File with another prompt template for the judge
+    ///
+    /// The tasks are grade, rate, extract and confirm. Repeat for several.
     #[arg(
         help_heading = HEADING,
         long,

@@ -1,8 +1,10 @@
 //! `scotoma key`: a new API key.
 
 use clap::Args;
+use serde_json::json;
 
 use super::error::{Failure, Usage};
+use super::json_output::print_line;
 use crate::server::ApiKeys;
 
 /// Flags of `key`.
@@ -31,13 +33,17 @@ pub(super) struct DrawKey {
     /// Longest time that a request may run, such as 90s, 10m or 1h
     #[arg(long, value_name = "DURATION")]
     max_run: Option<String>,
-    /// Models that the holder may ask, with commas between; * stands for any characters. Default:
-    /// all
+    /// Models that the holder may ask, with commas between; * stands for any characters
+    ///
+    /// Default: all.
     #[arg(long, value_name = "NAMES")]
     models: Option<String>,
     /// Models that the holder may load and unload, in the same form; needs --admin. Default: all
     #[arg(long, value_name = "NAMES", requires = "admin")]
     load: Option<String>,
+    /// Print JSON: `key`, for the client, and `line`, for the server
+    #[arg(long)]
+    json: bool,
 }
 
 impl DrawKey {
@@ -60,6 +66,9 @@ impl DrawKey {
         let line = [vec![line], words].concat().join(" ");
         // As the server will read it, so that mistakes show here.
         ApiKeys::parse(&line).map_err(|e| Usage(e.trim_start_matches("line 1: ").to_owned()))?;
+        if self.json {
+            return print_line(&json!({"key": key.as_str(), "line": line}));
+        }
         println!(
             "key, for the client alone:\n{key}\n\nline of the server's --api-keys file:\n{line}"
         );

@@ -13,13 +13,16 @@ const HEADING: &str = "Configuration and life";
 /// The configuration file, and what happens when the server goes down.
 #[derive(Debug, Clone, Args)]
 pub(super) struct LifecycleArgs {
-    /// Configuration file, TOML: every flag by its long name without the dashes, such as
-    /// queue = 512, lists as arrays. The command line and the environment win over it. SIGHUP reads
-    /// it again
+    /// Configuration file, TOML
+    ///
+    /// Every flag by its long name without the dashes, such as queue = 512, lists as arrays. The
+    /// command line and the environment win over it. SIGHUP reads it again.
     #[arg(help_heading = HEADING, long, env = "SCOTOMA_CONFIG", value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// Check everything that can be checked without loading a model, print what would be served,
-    /// and exit: with 0, or with 2 where something is wrong
+    /// Check the configuration, print what would be served, and exit
+    ///
+    /// Everything is checked that can be without loading a model. The exit status is 0, or 2 where
+    /// something is wrong.
     #[arg(help_heading = HEADING, long)]
     pub(super) check: bool,
     /// Seconds that what runs may take to finish after SIGTERM; then it is cut off
@@ -31,9 +34,11 @@ pub(super) struct LifecycleArgs {
         value_parser = clap::value_parser!(u64).range(0..=86_400)
     )]
     drain_timeout: u64,
-    /// Folder that keeps what would be missed after a restart: uploads, kept activations, models
-    /// that clients have loaded, parity results. One server uses it at a time; its size is bounded
-    /// by --upload-mib and --keep-mib. Without it all of this goes with the process
+    /// Folder that keeps what would be missed after a restart
+    ///
+    /// Uploads, kept activations, models that clients have loaded, parity results. One server uses
+    /// it at a time; its size is bounded by --upload-mib and --keep-mib. Without it all of this
+    /// goes with the process.
     #[arg(help_heading = HEADING, long, env = "SCOTOMA_STATE", value_name = "FOLDER")]
     state: Option<PathBuf>,
 }

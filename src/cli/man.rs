@@ -17,9 +17,10 @@ pub(super) struct WriteManual {
 }
 
 impl WriteManual {
-    pub(super) fn run(&self) -> Result<(), Failure> {
+    /// Writes the pages of `program` and its commands.
+    pub(super) fn run(&self, program: clap::Command) -> Result<(), Failure> {
         files::create_folder(&self.out)?;
-        let mut program = super::command().disable_help_subcommand(true);
+        let mut program = program.disable_help_subcommand(true);
         // Only then have the commands within their full names and the flags of all commands.
         program.build();
         self.write(&program, &[])

@@ -31,11 +31,15 @@ pub(super) struct Merge {
     /// are folders. The command that made the shards then finds nothing left to ask there, without
     /// --shard, and writes its report
     out: PathBuf,
-    /// The results of the shards (`eval --out`), all of them; or their folders (`experiment` and
-    /// `paper --report`), in which everything that is there is merged
+    /// The results of the shards (`eval --out`), all of them
+    ///
+    /// Or their folders (`experiment` and `paper --report`), in which everything that is there is
+    /// merged.
     #[arg(required = true)]
     shards: Vec<PathBuf>,
-    /// Merge what is there, and name what is missing: an item that every run fails at has no answer
+    /// Merge what is there, and name what is missing
+    ///
+    /// An item that every run fails at has no answer.
     #[arg(long)]
     allow_missing: bool,
     /// Print JSON

@@ -4,7 +4,7 @@ use clap::Args;
 use scotoma_client::Client;
 
 use super::connection::RemoteArgs;
-use super::device::DeviceArgs;
+use super::device::{DeviceArgs, MODEL};
 use super::error::{Failure, Usage};
 use super::judge_args::JudgeArgs;
 use super::local_server::with_local_server;
@@ -18,9 +18,11 @@ use crate::server::{ModelSpec, ServerConfig};
 pub(super) struct ModelArgs {
     #[command(flatten)]
     remote: RemoteArgs,
-    /// The model: with --server the name of a loaded one (default: the server's first), else a
-    /// place as `serve --model` takes it: `shapes`, a folder, or an id of the hub
-    #[arg(long, value_name = "MODEL")]
+    /// Model: a folder, an id of the hub, or `shapes`; with --server a loaded one's name
+    ///
+    /// A place is taken as `serve --model` takes it. Default: `shapes`, which is inside the binary,
+    /// or the server's first model.
+    #[arg(help_heading = MODEL, long, value_name = "MODEL")]
     model: Option<String>,
     #[command(flatten)]
     adapter: AdapterArgs,
@@ -100,9 +102,8 @@ pub(super) struct HostArgs {
 /// The model of a server in this process.
 #[derive(Debug, Clone, Args)]
 struct LocalModelArgs {
-    /// Without --server, the model to run in this process, as `serve --model` takes it. Default:
-    /// `shapes`
-    #[arg(long, value_name = "MODEL")]
+    /// Model to run in this process, without --server: a folder, an id of the hub, or `shapes`
+    #[arg(help_heading = MODEL, long, value_name = "MODEL")]
     model: Option<String>,
 }
 
@@ -124,9 +125,8 @@ impl HostArgs {
 /// The chat template of a model in this process.
 #[derive(Debug, Clone, Args)]
 struct ChatTemplateArgs {
-    /// Chat template of a model in this process, in place of its own, as `serve --chat-template`
-    /// takes it
-    #[arg(long, env = "SCOTOMA_CHAT_TEMPLATE", value_name = "TEMPLATE")]
+    /// Chat template of a model in this process, as `serve --chat-template` takes it
+    #[arg(help_heading = MODEL, long, env = "SCOTOMA_CHAT_TEMPLATE", value_name = "TEMPLATE")]
     chat_template: Option<String>,
 }
 

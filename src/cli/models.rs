@@ -2,25 +2,36 @@
 
 use clap::Args;
 use scotoma_client::Client;
+use scotoma_client::v1::ListModelsResponse;
 
 use super::error::Failure;
+use super::json_output::print_line;
 use super::model_args::HostArgs;
 
 /// Flags of `models`.
 #[derive(Debug, Args)]
 pub(super) struct Models {
+    /// Print JSON: the ListModelsResponse
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     host: HostArgs,
 }
 
 impl Models {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        self.host.with_client(print).await
+        let json = self.json;
+        self.host
+            .with_client(async |client| print(client, json).await)
+            .await
     }
 }
 
-async fn print(mut client: Client) -> Result<(), Failure> {
+async fn print(mut client: Client, json: bool) -> Result<(), Failure> {
     let models = client.list_models().await?;
+    if json {
+        return print_line(&ListModelsResponse { models });
+    }
     println!(
         "{:<16} {:<8} {:>10} {:<5} {:<7} {:<22} digest",
         "name", "family", "parameters", "dtype", "device", "projectors"

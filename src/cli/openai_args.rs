@@ -11,8 +11,10 @@ const HEADING: &str = "OpenAI's API";
 /// Offers of `/v1/chat/completions` beyond the models.
 #[derive(Debug, Clone, Args)]
 pub(super) struct OpenAiArgs {
-    /// Interventions that models are served under once more, as MODEL:NAME, for tools whose
-    /// requests cannot carry any: a list in canonical JSON, or a file of one. Repeat for several
+    /// Interventions that models are served under once more, as MODEL:NAME
+    ///
+    /// For tools whose requests cannot carry any: a list in canonical JSON, or a file of one.
+    /// Repeat for several.
     #[arg(
         help_heading = HEADING,
         long,
@@ -21,9 +23,10 @@ pub(super) struct OpenAiArgs {
         value_delimiter = '\n'
     )]
     preset: Vec<String>,
-    /// Hosts that pictures of messages are fetched from, such as example.org or, for all below it,
-    /// .example.org; addresses of private networks are never fetched. Default: none, pictures come
-    /// as data: URLs
+    /// Hosts that pictures of messages are fetched from. Default: none
+    ///
+    /// Such as example.org or, for all below it, .example.org; addresses of private networks are
+    /// never fetched. Without it pictures come as data: URLs.
     #[arg(
         help_heading = HEADING,
         long,

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::device::MODEL;
 use super::error::{Failure, Usage};
 use super::progress::FetchProgress;
 use crate::model::{self, Origin, Purpose, Source};
@@ -9,9 +10,10 @@ use crate::model::{self, Origin, Purpose, Source};
 /// `--adapter` of the commands that run one model in this process.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct AdapterArgs {
-    /// LoRA adapter to merge into the model's weights at load: a folder or a hub id, in the format
-    /// of PEFT or of the original LLaVA
-    #[arg(long, value_name = "PLACE")]
+    /// LoRA adapter to merge into the model's weights: a folder or a hub id
+    ///
+    /// In the format of PEFT or of the original LLaVA.
+    #[arg(help_heading = MODEL, long, value_name = "PLACE")]
     adapter: Option<String>,
 }
 

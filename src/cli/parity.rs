@@ -8,6 +8,7 @@ use scotoma_client::v1::check_parity_response::Event;
 use super::connection::RemoteArgs;
 use super::device::DeviceArgs;
 use super::error::Failure;
+use super::json_output::print_line;
 use super::model_args::{LocalModel, with_client};
 use super::origin::AdapterArgs;
 use super::progress::Progress;
@@ -15,10 +16,14 @@ use super::progress::Progress;
 /// Flags of `parity`.
 #[derive(Debug, Args)]
 pub(super) struct Parity {
-    /// `shapes`, or a folder with a model and its golden set in `goldens`; with --server the name
-    /// of a loaded model
+    /// `shapes`, or a folder with a model and its golden set in `goldens`
+    ///
+    /// With --server the name of a loaded model.
     #[arg(default_value = crate::model::SHAPES)]
     model: String,
+    /// Print JSON: the ParityReport
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     adapter: AdapterArgs,
     #[command(flatten)]
@@ -42,7 +47,11 @@ impl Parity {
         };
         let work = async |client| check(client, name).await;
         let report = with_client(&self.remote, local, &self.device, None, work).await?;
-        print(&report);
+        if self.json {
+            print_line(&report)?;
+        } else {
+            print(&report);
+        }
         if report.passed {
             Ok(())
         } else {

@@ -10,6 +10,7 @@ use scotoma_client::{Client, PreviewRequest};
 use super::error::Failure;
 use super::files;
 use super::intervention_args::ImageInterventionArgs;
+use super::json_output::{print_line, with_field};
 use super::model_args::ModelArgs;
 
 /// Flags of `preview`.
@@ -20,6 +21,9 @@ pub(super) struct Preview {
     /// File to write, a PNG
     #[arg(short, long, default_value = "preview.png", value_parser = png)]
     out: PathBuf,
+    /// Print JSON: the PreviewResponse without the picture, and `out`
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
@@ -55,8 +59,15 @@ impl Preview {
             interventions: self.interventions.interventions(),
             ..Default::default()
         };
-        let preview = client.preview(request).await?;
-        files::write(&self.out, &preview.png)?;
+        let mut preview = client.preview(request).await?;
+        files::write(&self.out, &std::mem::take(&mut preview.png))?;
+        if self.json {
+            return print_line(&with_field(
+                &preview,
+                "out",
+                self.out.display().to_string(),
+            )?);
+        }
         println!(
             "{}: {} x {} pixels, {} x {} patches",
             self.out.display(),

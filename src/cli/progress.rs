@@ -1,5 +1,6 @@
 //! Progress of long work, on standard error: a bar on a terminal, elsewhere a line now and then.
 
+use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -125,14 +126,14 @@ impl State {
         let mut text = unit.to_owned();
         let own = self.done - self.before;
         if elapsed >= EARLIEST && own > 0 {
-            text += &format!(", {:.1}/s", own as f64 / elapsed.as_secs_f64());
+            let _ = write!(text, ", {:.1}/s", own as f64 / elapsed.as_secs_f64());
         }
         let open = self.all.map(|all| all.saturating_sub(self.done));
         if let Some(left) = open.and_then(|open| time_left(own, open, elapsed)) {
-            text += &format!(", about {} left", HumanDuration(left));
+            let _ = write!(text, ", about {} left", HumanDuration(left));
         }
         if !self.note.is_empty() {
-            text += &format!(", {}", self.note);
+            let _ = write!(text, ", {}", self.note);
         }
         text
     }

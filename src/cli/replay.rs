@@ -9,6 +9,7 @@ use scotoma_client::{Client, VerifyRequest};
 
 use super::error::Failure;
 use super::files;
+use super::json_output::{print_line, with_field};
 use super::model_args::HostArgs;
 
 /// Flags of `replay`.
@@ -17,6 +18,9 @@ pub(super) struct Replay {
     /// Records, as `scotoma generate --record` writes them
     #[arg(required = true)]
     records: Vec<PathBuf>,
+    /// Print JSON, a line for each record: the VerifyResponse, and `file`
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     host: HostArgs,
 }
@@ -38,7 +42,7 @@ impl Replay {
     async fn verify(&self, mut client: Client) -> Result<usize, Failure> {
         let mut differing = 0;
         for file in &self.records {
-            if !agrees(&mut client, file).await? {
+            if !agrees(&mut client, file, self.json).await? {
                 differing += 1;
             }
         }
@@ -47,11 +51,15 @@ impl Replay {
 }
 
 /// Runs one record again, prints what came of it, and returns whether the bits agree.
-async fn agrees(client: &mut Client, file: &Path) -> Result<bool, Failure> {
+async fn agrees(client: &mut Client, file: &Path, json: bool) -> Result<bool, Failure> {
     let text = files::read_text(file)?;
     let request: VerifyRequest = serde_json::from_str(&text).map_err(|e| files::named(file, &e))?;
     let response = client.verify(request).await;
     let response = response.map_err(|e| files::named(file, &e))?;
+    if json {
+        print_line(&with_field(&response, "file", file.display().to_string())?)?;
+        return Ok(response.agrees);
+    }
     if response.agrees {
         println!("{}: the same bits", file.display());
         return Ok(true);

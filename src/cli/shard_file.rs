@@ -19,9 +19,10 @@ pub(super) const SHARD_FILE: &str = ".shard.json";
 /// The flag of a shard.
 #[derive(Debug, Clone, Args)]
 pub(super) struct ShardArgs {
-    /// Ask one of N parts of the items, numbered from 0, so that N processes ask all: 0/8 to 7/8.
+    /// Ask one of N parts of the items, numbered from 0, so that N processes ask all: 0/8 to 7/8
+    ///
     /// Items about one picture are in one part. `scotoma merge` puts the results together; each
-    /// part needs a file (or a report folder) of its own
+    /// part needs a file (or a report folder) of its own.
     #[arg(long, value_name = "I/N")]
     pub(super) shard: Option<Shard>,
 }

@@ -59,6 +59,7 @@ pub(super) fn check(program: &mut Command, matches: &ArgMatches) -> Result<(), E
         call.rule(),
         call.answering(),
         call.sampling(),
+        call.serving(),
     ];
     match checks.into_iter().find_map(Result::err) {
         Some((kind, message)) => Err(command.clone().error(kind, message)),
@@ -222,7 +223,7 @@ impl Call<'_> {
         let others = self.command.get_arguments().map(|a| a.get_id().as_str());
         // `experiment list RULE` stays allowed: earlier versions asked for a benchmark there.
         let other = others
-            .filter(|id| ![first, "rule"].contains(id))
+            .filter(|id| ![first, "rule", "json"].contains(id))
             .find(|id| self.given(id));
         match other {
             Some(other) => unused(format!("{}: list takes nothing else", self.spelled(other))),
@@ -317,6 +318,24 @@ impl Call<'_> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Refuses bounds of what is not allowed, and counts by keys that there are none of.
+    fn serving(&self) -> Checked {
+        if !self.has("allow_load") {
+            return Ok(());
+        }
+        let places = ["model_root", "model_hub"];
+        if let Some(flag) = places.into_iter().find(|id| self.given(id))
+            && !self.matches.get_flag("allow_load")
+        {
+            let flag = self.spelled(flag);
+            return unused(format!("{flag}: clients load nothing without --allow-load"));
+        }
+        if self.given("metrics_by_key") && !self.set("api_keys") {
+            return unused("--metrics-by-key: there are no keys without --api-keys".into());
+        }
+        Ok(())
     }
 
     /// Refuses flags of generation where options are scored, and no answer is written.
@@ -450,6 +469,24 @@ mod tests {
             ),
             ("--threads 2 key a", "--threads: the command runs no model"),
             (
+                "serve --model-root a",
+                "--model-root: clients load nothing without --allow-load",
+            ),
+            (
+                "serve --metrics-by-key",
+                "--metrics-by-key: there are no keys without --api-keys",
+            ),
+            (
+                "sweep a b --axis permute=1 -c Yes --stop x",
+                "--stop: with --continuation no answer is written",
+            ),
+            (
+                "sweep a b --axis permute=1 --variant c=[]",
+                "cannot be used with",
+            ),
+            ("sweep a b", "--axis"),
+            ("score a b", "--continuation"),
+            (
                 "--threads 2 eval shapes --server http://a",
                 "--threads: the model runs on a server",
             ),
@@ -471,7 +508,10 @@ mod tests {
             "generate a b --model c --dtype bf16",
             "experiment list",
             "experiment list shapes",
+            "experiment list --json",
             "parity a --device cpu",
+            "serve --allow-load --model-root a --api-keys b --metrics-by-key",
+            "sweep a b --axis permute=1 --max-tokens 3",
         ] {
             checked(line).unwrap_or_else(|e| panic!("{line}: {e}"));
         }

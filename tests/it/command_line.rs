@@ -125,6 +125,10 @@ impl Runs {
         write("text.txt", b"no certificate");
         let talk = r#"[{"role": "user", "content": [{"type": "image", "path": "picture.png"}, {"type": "text", "text": "Answer in one word: which?"}]}]"#;
         write("talk.json", talk.as_bytes());
+        write(
+            "variants.json",
+            br#"[{"interventions": [{"permuteTokens": {"seed": "77"}}]}]"#,
+        );
         Self {
             inputs,
             known: BTreeMap::new(),
@@ -449,29 +453,18 @@ fn generate() {
     served(&mut table, base, Some("\"bf16\""));
     interventions(&mut table, base, false);
     says(&mut table, base, "--max-tokens 1", ", 1 generated in");
-    says(&mut table, base, "--system Briefly.", "Briefly.");
+    asked(&mut table, base);
+    chosen(&mut table, base);
+    says(&mut table, base, "--logprobs 2", "topLogprobs");
+    says(&mut table, base, "--json", "{\"finished\":{");
     for (flag, new) in [
         ("--temperature 0.7", "\"temperature\": 0.7"),
         ("--top-k 5 --temperature 0.7", "\"topK\": 5"),
         ("--top-p 0.5 --temperature 0.7", "\"topP\": 0.5"),
         ("--min-p 0.1 --temperature 0.7", "\"minP\": 0.1"),
-        ("--seed 12345 --temperature 0.7", "12345"),
-        ("--repetition-penalty 1.25", "1.25"),
-        ("--no-repeat-ngram-size 3", "gramSize"),
-        ("--min-tokens 4", "minTokens"),
-        ("--do-sample", "doSample"),
-        ("--ignore-generation-config", "ignoreGenerationConfig"),
     ] {
         says(&mut table, base, flag, new);
     }
-    table.insert(
-        "--messages".into(),
-        Effect::Says {
-            base: words(base),
-            with: words("generate --messages talk.json --record record.json"),
-            new: "Answer in one word",
-        },
-    );
     says(
         &mut table,
         "generate picture.png Which?",
@@ -479,6 +472,242 @@ fn generate() {
         "record.json",
     );
     walk("generate", &table);
+}
+
+/// The flags of what the model reads; the words of the record are to be seen in `base`.
+fn asked(table: &mut Table, base: &str) {
+    says(table, base, "--system Briefly.", "Briefly.");
+    says(table, base, "--sample-key one-of-many", "one-of-many");
+    let with = base.replace("picture.png Which?", "--messages talk.json");
+    let (base, with) = (words(base), words(&with));
+    let new = "Answer in one word";
+    table.insert("--messages".into(), Effect::Says { base, with, new });
+}
+
+/// The flags of how tokens are chosen, likewise.
+fn chosen(table: &mut Table, base: &str) {
+    for (flag, new) in [
+        ("--temperature 0.7", "temperature"),
+        ("--top-k 5 --temperature 0.7", "topK"),
+        ("--top-p 0.5 --temperature 0.7", "topP"),
+        ("--min-p 0.1 --temperature 0.7", "minP"),
+        ("--typical-p 0.9 --temperature 0.7", "typicalP"),
+        ("--top-h 0.9 --temperature 0.7", "topH"),
+        ("--epsilon-cutoff 0.01 --temperature 0.7", "epsilonCutoff"),
+        ("--eta-cutoff 0.01 --temperature 0.7", "etaCutoff"),
+        ("--seed 12345 --temperature 0.7", "12345"),
+        ("--repetition-penalty 1.25", "1.25"),
+        ("--no-repeat-ngram-size 3", "gramSize"),
+        ("--min-tokens 4", "minTokens"),
+        ("--suppress-tokens 3,4", "suppressTokens"),
+        ("--logit-bias 3=-2.5", "-2.5"),
+        ("--stop xyzzy", "xyzzy"),
+        ("--do-sample", "doSample"),
+        ("--ignore-generation-config", "ignoreGenerationConfig"),
+    ] {
+        says(table, base, flag, new);
+    }
+}
+
+#[test]
+fn score() {
+    let mut table = Table::new();
+    let base = "score picture.png Which? -c Yes --record record.json";
+    served(&mut table, base, Some("\"bf16\""));
+    interventions(&mut table, base, false);
+    asked(&mut table, base);
+    says(&mut table, base, "--continuation Nevermore", "Nevermore");
+    says(&mut table, base, "--json", "{\"scores\":");
+    differs(&mut table, base, "--logprobs");
+    says(
+        &mut table,
+        "score picture.png Which? -c Yes",
+        "--record record.json",
+        "record.json",
+    );
+    walk("score", &table);
+}
+
+#[test]
+fn sweep() {
+    let mut table = Table::new();
+    let base = "sweep picture.png Which? --variant plain=[] --out results.jsonl";
+    served(&mut table, base, Some("\"bf16\""));
+    interventions(&mut table, base, false);
+    asked(&mut table, base);
+    chosen(&mut table, base);
+    says(
+        &mut table,
+        base,
+        "--variant mine=[]",
+        "\"variant\":\"mine\"",
+    );
+    says(&mut table, base, "--max-tokens 1", "maxTokens");
+    says(&mut table, base, "--continuation Yes", "mean logprob");
+    says(&mut table, base, "--json", "{\"finished\":{");
+    let bare = "sweep picture.png Which? --variant plain=[]";
+    says(&mut table, bare, "--out other.csv", "\"generation_tokens\"");
+    for (flag, new) in [
+        ("--axis permute=1,2", "{\"permute\":2}"),
+        ("--grid variants.json", "\"seed\":\"77\""),
+    ] {
+        let with = words(&base.replace("--variant plain=[]", flag));
+        let name = flag.split(' ').next().unwrap().into();
+        let base = words(base);
+        table.insert(name, Effect::Says { base, with, new });
+    }
+    walk("sweep", &table);
+}
+
+/// A row of a sweep is the answer of a request of its own, whatever way its variant was given.
+#[test]
+fn sweeps_answer_as_single_requests_do() {
+    let runs = Runs::new();
+    let question = "picture.png Which? --max-tokens 8";
+    let alone: Vec<String> = (0..3)
+        .map(|layer| {
+            let seen = runs.run(&words(&format!(
+                "generate {question} --drop-layers {layer}"
+            )));
+            seen.stdout.trim_end().to_owned()
+        })
+        .collect();
+    let field = "interventions[0].drop_layers.layers[0]";
+    for variants in [
+        "--axis drop-layers=0..2".to_owned(),
+        format!("--drop-layers 7 --axis {field}=0,1,2"),
+    ] {
+        let line = format!("sweep {question} {variants} --out all.csv");
+        let seen = runs.run(&words(&line));
+        assert_eq!(seen.code, Some(0), "{}", seen.text());
+        let csv = String::from_utf8_lossy(&seen.files["all.csv"]).into_owned();
+        assert_eq!(csv.lines().count(), 4, "{csv}");
+        for (layer, answer) in alone.iter().enumerate() {
+            let row = format!("{layer},{layer},\"{answer}\",FINISH_REASON_");
+            assert!(csv.contains(&row), "{row} is not in {csv}");
+            assert!(seen.stdout.contains(answer), "{}", seen.text());
+        }
+    }
+    // A variant that cannot be run is a row, and the others go on; where none can, it is an error.
+    let line = format!("sweep {question} --axis drop-layers=1,99");
+    let seen = runs.run(&words(&line));
+    assert_eq!(seen.code, Some(0), "{}", seen.text());
+    assert!(seen.stdout.contains("error: "), "{}", seen.text());
+    assert!(seen.stderr.contains("2 variants, 1 of them errors"));
+    let seen = runs.run(&words(&line.replace("=1,99", "=98,99")));
+    assert_eq!(seen.code, Some(1), "{}", seen.text());
+}
+
+/// Programs read standard output: every line is JSON, and nothing else is there.
+#[test]
+fn json_is_all_that_stands_in_standard_output() {
+    let runs = Runs::new();
+    for (line, field) in [
+        (
+            "generate picture.png Which? --max-tokens 2 --json",
+            "finished",
+        ),
+        ("score picture.png Which? -c Yes -c No --json", "scores"),
+        (
+            "sweep picture.png Which? --axis permute=1 --json",
+            "finished",
+        ),
+        ("preview picture.png --json", "gridRows"),
+        (
+            "capture picture.png Which? projector.hook_out --json",
+            "tensors",
+        ),
+        ("hooks --json", "hookPoints"),
+        ("models --json", "models"),
+        ("eval list --json", "about"),
+        ("eval shapes --limit 1 --json", "metrics"),
+        ("experiment list --json", "title"),
+        ("dataset check items.tsv --json", "columns"),
+        ("key alice --json", "line"),
+        ("certificate localhost --json", "files"),
+    ] {
+        let seen = runs.run(&words(line));
+        assert_eq!(seen.code, Some(0), "{line}: {}", seen.text());
+        let values = serde_json::Deserializer::from_str(&seen.stdout);
+        let values: Vec<serde_json::Value> = values
+            .into_iter()
+            .collect::<Result<_, _>>()
+            .unwrap_or_else(|e| panic!("{line}: {e} in {}", seen.stdout));
+        let last = values.last().unwrap_or_else(|| panic!("{line}: nothing"));
+        assert!(last.get(field).is_some(), "{line}: {last}");
+    }
+}
+
+#[test]
+fn hooks() {
+    let mut table = Table::new();
+    served(&mut table, "hooks", Some(""));
+    unseen(
+        &mut table,
+        "--dtype",
+        "names and shapes are those of any dtype",
+    );
+    says(&mut table, "hooks", "--json", "\"hookPoints\"");
+    walk("hooks", &table);
+    let runs = Runs::new();
+    let seen = runs.run(&words("hooks projector"));
+    insta::assert_snapshot!(seen.stdout);
+    let seen = runs.run(&words("hooks nothing-of-the-kind"));
+    assert_eq!(seen.code, Some(1), "{}", seen.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_ask_a_running_server() {
+    let server = crate::common::Running::start(scotoma::server::ServerConfig::shapes()).await;
+    let address = server.address.clone();
+    let asked = tokio::task::spawn_blocking(move || {
+        let runs = Runs::new();
+        for (line, says) in [
+            ("health --json", "{\"status\":\"SERVING\"}\n"),
+            ("hooks hook_out", "projector.hook_out"),
+            ("score picture.png Which? -c Yes -c No", "best"),
+            ("sweep picture.png Which? --axis permute=1,2", "answer"),
+        ] {
+            let seen = runs.run(&words(&format!("{line} --server {address}")));
+            assert_eq!(seen.code, Some(0), "{line}: {}", seen.text());
+            assert!(seen.stdout.contains(says), "{line}: {}", seen.text());
+        }
+    });
+    asked.await.unwrap();
+    server.end().await;
+}
+
+#[test]
+fn completions_and_manual_pages_have_every_command() {
+    let runs = Runs::new();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let seen = runs.run(&words(&format!("completions {shell}")));
+        assert_eq!(seen.code, Some(0), "{}", seen.text());
+        assert!(seen.stdout.contains("drop-tower-layers"), "{shell}");
+    }
+    let seen = runs.run(&words("man --out pages"));
+    assert_eq!(seen.code, Some(0), "{}", seen.text());
+    let mut program = scotoma::cli::command();
+    program.build();
+    let commands = program.get_subcommands().map(clap::Command::get_name);
+    for name in commands.filter(|name| *name != "help") {
+        let page = &seen.files[&format!("pages/scotoma-{name}.1")];
+        let page = String::from_utf8_lossy(page);
+        assert!(page.contains(".SH EXAMPLES\n.TP\n"), "{name}: {page}");
+    }
+    assert!(seen.files.contains_key("pages/scotoma.1"));
+    assert!(seen.files.contains_key("pages/scotoma-dataset-check.1"));
+    let mut table = Table::new();
+    says(
+        &mut table,
+        "man --out pages",
+        "--out others",
+        "others/scotoma.1",
+    );
+    if let Some(Effect::Says { with, .. }) = table.get_mut("--out") {
+        *with = words("man --out others");
+    }
+    walk("man", &table);
 }
 
 #[test]
@@ -498,6 +727,7 @@ fn preview() {
         "--intervene {\"blankImage\":{\"colour\":\"COLOUR_WHITE\"}}",
     );
     says(&mut table, base, "--out other.png", "other.png");
+    says(&mut table, base, "--json", "\"gridRows\"");
     walk("preview", &table);
 }
 
@@ -511,6 +741,7 @@ fn capture() {
     differs(&mut table, base, "--reduce norm");
     differs(&mut table, base, "--tokens last");
     differs(&mut table, base, "--max-tokens 2");
+    says(&mut table, base, "--json", "\"tensors\"");
     walk("capture", &table);
 }
 
@@ -518,6 +749,7 @@ fn capture() {
 fn models_replay_parity_and_health() {
     let mut table = Table::new();
     served(&mut table, "models", Some("bf16"));
+    says(&mut table, "models", "--json", "\"models\"");
     walk("models", &table);
 
     let mut runs = Runs::new();
@@ -529,6 +761,7 @@ fn models_replay_parity_and_health() {
     .unwrap();
     let mut table = Table::new();
     served(&mut table, "replay record.json", Some("differs first"));
+    says(&mut table, "replay record.json", "--json", "\"agrees\"");
     each_works(&mut runs, &table);
     assert_eq!(flags("replay"), table.into_keys().collect());
 
@@ -537,6 +770,7 @@ fn models_replay_parity_and_health() {
     // The model is a word of its own there, and its golden set has prompts and no conversations.
     table.remove("--chat-template");
     table.remove("--model");
+    says(&mut table, "parity", "--json", "\"maxRelativeError\"");
     says(
         &mut table,
         "parity shapes",
@@ -548,6 +782,11 @@ fn models_replay_parity_and_health() {
     let mut table = Table::new();
     let base = "health --server https://127.0.0.1:1";
     trust(&mut table, base);
+    unseen(
+        &mut table,
+        "--json",
+        "there is no server here; commands_ask_a_running_server has one",
+    );
     table.insert(
         "--server".into(),
         Effect::Says {
@@ -870,6 +1109,7 @@ fn dataset_demo_bench_and_key() {
         "--column ignore=category",
         "\"category\" -> ignored",
     );
+    says(&mut table, base, "--json", "\"columns\"");
     walk("dataset check", &table);
 
     let mut table = Table::new();
@@ -1019,6 +1259,7 @@ fn dataset_demo_bench_and_key() {
         "--load mine-*",
         "load=mine-*",
     );
+    says(&mut table, "key lab", "--json", "{\"key\":");
     walk("key", &table);
     let mut table = Table::new();
     let base = "certificate 127.0.0.1";
@@ -1029,6 +1270,7 @@ fn dataset_demo_bench_and_key() {
         "--days",
         "in the certificate's encoding; keys differ from run to run by themselves",
     );
+    says(&mut table, base, "--json", "{\"files\":");
     walk("certificate", &table);
 }
 
@@ -1113,6 +1355,7 @@ fn every_command_is_walked() {
         "capture",
         "certificate",
         "classify",
+        "completions",
         "dataset",
         "demo",
         "eval",
@@ -1120,15 +1363,19 @@ fn every_command_is_walked() {
         "generate",
         "health",
         "help",
+        "hooks",
         "items",
         "key",
+        "man",
         "merge",
         "models",
         "paper",
         "parity",
         "preview",
         "replay",
+        "score",
         "serve",
+        "sweep",
     ];
     assert_eq!(there, walked.into());
 }

@@ -232,7 +232,7 @@ fn what_makes_it_another_run_is_said() {
         "maxTokens unset then, 5 now",
     );
     refused(
-        eval(&data, &["--permute", "3", "--by", "letters"]),
+        eval(&data, &["--permute", "3", "--scoring", "letters"]),
         "answering \"ANSWERING_GENERATE\" then",
     );
     refused(

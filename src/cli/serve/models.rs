@@ -1,0 +1,302 @@
+//! The models that `serve` loads: where each is, and what belongs to it.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::cli::device::{DEVICES, ServerDeviceArgs};
+use crate::cli::error::{Failure, Usage};
+use crate::cli::origin::{fetch, fetch_with, named_origin};
+use crate::model::{self, ChatTemplate, Origin, Purpose, Source};
+use crate::pipeline::LoadOptions;
+use crate::server::ModelSpec;
+
+/// Heading of these flags in help texts.
+const HEADING: &str = "Models";
+
+/// The models and their parts.
+#[derive(Debug, Args)]
+pub(super) struct ServedModelArgs {
+    /// Model: `shapes` (inside the binary), a folder, or an id of the Hugging Face hub
+    ///
+    /// A folder is in the format of save_pretrained or of the original LLaVA; an id is
+    /// ORGANISATION/NAME[@REVISION], and HF_HOME, HF_TOKEN, HF_ENDPOINT and HF_HUB_OFFLINE are
+    /// honoured. NAME=PLACE gives it another name. Repeat for several.
+    #[arg(
+        help_heading = HEADING,
+        long,
+        env = "SCOTOMA_MODEL",
+        value_delimiter = ',',
+        default_value = model::SHAPES,
+        default_value_if("random_weights", clap::builder::ArgPredicate::IsPresent, None)
+    )]
+    model: Vec<String>,
+    /// LoRA adapter to merge into the weights of the first model, or of model NAME
+    ///
+    /// A folder or a hub id, in the format of PEFT or of the original LLaVA; it is merged at load.
+    /// Repeat for several models.
+    #[arg(
+        help_heading = HEADING,
+        long,
+        env = "SCOTOMA_ADAPTER",
+        value_name = "[NAME=]PLACE",
+        value_delimiter = ','
+    )]
+    adapter: Vec<String>,
+    /// One more projector of the first model, for SwapProjector
+    ///
+    /// FILE is safetensors or an mm_projector.bin. Repeat for several.
+    #[arg(
+        help_heading = HEADING,
+        long,
+        env = "SCOTOMA_PROJECTOR",
+        value_name = "NAME=FILE",
+        value_delimiter = ','
+    )]
+    projector: Vec<String>,
+    /// Chat template of a model, in place of its own: a file or a name
+    ///
+    /// A file is Jinja, or JSON with chat_template. Names are those of LLaVA's conversations, such
+    /// as vicuna_v1, llava_v1, mistral_instruct, chatml_direct, qwen_1_5, llava_llama_3; an unknown
+    /// name lists all. MODEL=TEMPLATE where several models are served. Repeat for several.
+    #[arg(
+        help_heading = HEADING,
+        long,
+        env = "SCOTOMA_CHAT_TEMPLATE",
+        value_name = "[MODEL=]TEMPLATE",
+        value_delimiter = ','
+    )]
+    chat_template: Vec<String>,
+    /// Model of real size with random weights, for speed work without a download
+    ///
+    /// llava-1.5-7b, llava-next-7b, llava-onevision-7b, or a folder without weights. It is served
+    /// beside the models of --model, or alone.
+    #[arg(
+        help_heading = HEADING,
+        long,
+        env = "SCOTOMA_RANDOM_WEIGHTS",
+        value_name = "MODEL",
+        value_delimiter = ','
+    )]
+    random_weights: Vec<String>,
+    /// ViT whose attention gives saliency, such as DINO's: a folder or a hub id
+    #[arg(help_heading = HEADING, long, env = "SCOTOMA_SALIENCY", value_name = "NAME=PLACE")]
+    saliency: Vec<String>,
+    /// Most GiB of all models together. Default: no limit
+    ///
+    /// A model that does not fit is refused.
+    #[arg(
+        help_heading = HEADING,
+        long,
+        env = "SCOTOMA_MEMORY_BUDGET",
+        value_name = "GIB",
+        value_parser = clap::value_parser!(u32).range(1..=65_536)
+    )]
+    memory_budget: Option<u32>,
+    #[command(flatten)]
+    pub(super) device: ServerDeviceArgs,
+    /// Device of a model, such as NAME=cuda:1
+    ///
+    /// In place of the one on which models take the least memory. Repeat for several.
+    #[arg(
+        help_heading = DEVICES,
+        long,
+        env = "SCOTOMA_PLACE",
+        value_name = "NAME=DEVICE",
+        value_delimiter = ','
+    )]
+    place: Vec<String>,
+}
+
+impl ServedModelArgs {
+    /// Returns the most bytes of all models together.
+    pub(super) fn budget(&self) -> u64 {
+        self.memory_budget
+            .map_or(u64::MAX, |gib| u64::from(gib) << 30)
+    }
+
+    /// Fetches the models that give saliency, each with its name.
+    pub(super) async fn fetch_saliency(&self) -> Result<Vec<(String, Source)>, Failure> {
+        let mut fetched = Vec::new();
+        for text in &self.saliency {
+            let (name, origin) = named_origin(text)?;
+            fetched.push((name, fetch(origin, Purpose::Part).await?));
+        }
+        Ok(fetched)
+    }
+
+    /// Lists what is wrong with the places of saliency models.
+    pub(super) fn wrong_saliency(&self) -> Vec<String> {
+        let wrong = self.saliency.iter().filter_map(|text| {
+            let wrong = named_origin(text).err();
+            wrong.map(|e| format!("--saliency {text}: {e}"))
+        });
+        wrong.collect()
+    }
+
+    /// Lists what is wrong with the parts of the models at `origins`.
+    pub(super) fn mistakes(&self, origins: &[(String, Origin)]) -> Vec<String> {
+        let mut mistakes = Vec::new();
+        self.check_projectors(&mut mistakes);
+        let names = origins.iter().map(|(name, _)| name.as_str());
+        mistakes.extend(self.device.wrong_processors(names));
+        self.check_places(origins, &mut mistakes);
+        self.check_chat_templates(origins, &mut mistakes);
+        mistakes
+    }
+
+    /// Fetches all models, and pairs each with the flags that are for it.
+    pub(super) async fn fetch_models(
+        &self,
+        origins: Vec<(String, Origin)>,
+    ) -> Result<Vec<ModelSpec>, Failure> {
+        let mut adapters = self.adapters(&origins)?;
+        let mut models = Vec::new();
+        for (i, (name, origin)) in origins.into_iter().enumerate() {
+            let adapter = adapters.iter().position(|(of, _)| *of == name);
+            let adapter = adapter.map(|at| adapters.swap_remove(at).1);
+            let options = LoadOptions {
+                device: self.placed_on(&name).to_owned(),
+                dtype: None,
+                image_processor: self.device.image_processor(&name)?,
+                chat_template: self.chat_template(&name)?,
+            };
+            models.push(ModelSpec {
+                source: fetch_with(origin, adapter).await?,
+                // All further projectors are the first model's.
+                projectors: if i == 0 {
+                    self.projectors()
+                } else {
+                    Vec::new()
+                },
+                name,
+                options,
+            });
+        }
+        Ok(models)
+    }
+
+    /// Returns the device that `--place` names for a model; empty where it names none.
+    fn placed_on(&self, model: &str) -> &str {
+        let placed = self.place.iter().filter_map(|p| p.split_once('='));
+        let mut own = placed.filter(|(of, _)| *of == model);
+        own.next().map_or("", |(_, device)| device)
+    }
+
+    /// Parses the adapters, each with the name of its model.
+    pub(super) fn adapters(
+        &self,
+        origins: &[(String, Origin)],
+    ) -> Result<Vec<(String, Origin)>, Failure> {
+        let mut adapters: Vec<(String, Origin)> = Vec::new();
+        for text in &self.adapter {
+            let first = origins.first().map_or("", |(name, _)| name);
+            let (name, place) = text.split_once('=').unwrap_or((first, text));
+            if !is_named(origins, name) {
+                return Err(Usage(format!(
+                    "--adapter {text}: [NAME=]PLACE is needed, NAME that of a model"
+                ))
+                .into());
+            }
+            if is_named(&adapters, name) {
+                return Err(Usage(format!(
+                    "--adapter {text}: model {name} has one already; one is merged"
+                ))
+                .into());
+            }
+            let origin = place
+                .parse()
+                .map_err(|e| Usage(format!("--adapter {text}: {e}")))?;
+            adapters.push((name.to_owned(), origin));
+        }
+        Ok(adapters)
+    }
+
+    /// Finds the chat template of a model. One without a name is for the only model.
+    fn chat_template(&self, name: &str) -> Result<Option<ChatTemplate>, String> {
+        let is_only = self.model.len() + self.random_weights.len() == 1;
+        for text in &self.chat_template {
+            match text.split_once('=') {
+                Some((of, template)) if of == name => return template.parse().map(Some),
+                None if is_only => return text.parse().map(Some),
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// Lists the further projectors of the first model.
+    fn projectors(&self) -> Vec<(String, PathBuf)> {
+        self.projector
+            .iter()
+            .filter_map(|text| text.split_once('='))
+            .map(|(name, file)| (name.to_owned(), PathBuf::from(file)))
+            .collect()
+    }
+
+    /// Parses where the models are.
+    pub(super) fn origins(&self, mistakes: &mut Vec<String>) -> Vec<(String, Origin)> {
+        let models = self
+            .model
+            .iter()
+            .map(|text| ("--model", text, text.clone()));
+        let random = self
+            .random_weights
+            .iter()
+            .map(|text| ("--random-weights", text, format!("{}{text}", model::RANDOM)));
+        let mut origins = Vec::new();
+        for (flag, text, place) in models.chain(random) {
+            match named_origin(&place) {
+                Ok(origin) => origins.push(origin),
+                Err(e) => mistakes.push(format!("{flag} {text}: {e}")),
+            }
+        }
+        origins
+    }
+
+    fn check_projectors(&self, mistakes: &mut Vec<String>) {
+        for text in &self.projector {
+            match text.split_once('=') {
+                Some((_, file)) if Path::new(file).is_file() => {}
+                Some((_, file)) => mistakes.push(format!("--projector {text}: no file {file}")),
+                None => mistakes.push(format!("--projector {text}: NAME=FILE is needed")),
+            }
+        }
+    }
+
+    fn check_places(&self, origins: &[(String, Origin)], mistakes: &mut Vec<String>) {
+        for text in &self.place {
+            let model = text.split_once('=').map(|(name, _)| name);
+            if !model.is_some_and(|name| is_named(origins, name)) {
+                mistakes.push(format!(
+                    "--place {text}: NAME=DEVICE is needed, NAME that of a model"
+                ));
+            }
+        }
+    }
+
+    fn check_chat_templates(&self, origins: &[(String, Origin)], mistakes: &mut Vec<String>) {
+        for text in &self.chat_template {
+            let (model, template) = match text.split_once('=') {
+                Some((model, template)) => (Some(model), template),
+                None => (None, text.as_str()),
+            };
+            let known = match model {
+                Some(model) => is_named(origins, model),
+                None => origins.len() == 1 && self.chat_template.len() == 1,
+            };
+            if !known {
+                mistakes.push(format!(
+                    "--chat-template {text}: MODEL=TEMPLATE is needed, MODEL the name of a model"
+                ));
+            }
+            if let Err(e) = template.parse::<ChatTemplate>() {
+                mistakes.push(format!("--chat-template {text}: {e}"));
+            }
+        }
+    }
+}
+
+fn is_named(origins: &[(String, Origin)], name: &str) -> bool {
+    origins.iter().any(|(own, _)| own == name)
+}
