@@ -55,7 +55,7 @@ test-ray: tools ## Run benchmarks over Ray, and kill its actors, servers, machin
 test-clients: test-tools $(VENV)/ready $(TS_CLIENT)/node_modules/ready ## The same cases through every client; packages in empty environments
 	$(CARGO) build --profile $(PROFILE) --workspace --locked --examples --bins
 	npm --prefix $(TS_CLIENT) run --silent build:test
-	node --test $(TS_CLIENT)/test/build/test/servers.js
+	node --test $(TS_CLIENT)/test/build/test/servers.js $(TS_CLIENT)/test/build/test/interventions.js
 	go -C $(GO_CLIENT) vet ./... && go -C $(GO_CLIENT) test ./...
 	go -C $(GO_CLIENT) build -o $(CURDIR)/target/conformance-go ./internal/conformance
 	$(VENV)/bin/python tests/conformance/run.py

@@ -17,6 +17,7 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 
 import scotoma
+from scotoma import hooks, steps, tokens
 from scotoma.v1 import benchmark_service_pb2 as bench
 from scotoma.v1 import inference_service_pb2 as pb
 
@@ -319,6 +320,33 @@ class Runner:
             "occlude": scotoma.occlude_random(0.5, 7), "swap": scotoma.swap_projector(random_seed=7),
         }  # fmt: skip
         return {name: json.loads(scotoma.to_json(built)) for name, built in builders.items()}
+
+
+    async def run_helpers(self, _: dict[str, Any]) -> Observed:
+        resid = hooks.blocks[5].hook_resid_post
+        built = [
+            scotoma.permute_tokens(7, scope="within_blocks", blocks=2),
+            scotoma.occlude_salient(share=0.25, head=1, fill="blur", grid=6, blur_sigma=2),
+            scotoma.drop_layers([1], stack="vision_tower"),
+            scotoma.swap_projector(identity=True),
+            scotoma.blank_image(rgb=(1, 2, 3)),
+            scotoma.shuffle_patches(3, 1),
+            scotoma.select_tokens(tokens.visual & tokens.block(2, 3), "keep", positions="compact"),
+            scotoma.replace_tokens(tokens[1, 2], noise=3),
+            scotoma.repeat_layers(2, 3),
+            scotoma.exit_early(6),
+            scotoma.add_noise(resid, 0.5, "keskar", seed=1, tokens=tokens.visual),
+            scotoma.steer(resid, [1, 2], 2, tokens=tokens.last, steps=0),
+            scotoma.project_out(resid, [[1, 0], [0, 1]]),
+            scotoma.scale(hooks.blocks[5].attn.hook_z, 0.5, heads=1, dimensions=2),
+            scotoma.ablate(hooks.blocks[3:5].hook_mlp_out, "mean", tokens=~(tokens.text | tokens.last)),
+            scotoma.patch(resid, [[1, 2]], tokens=tokens.last),
+            scotoma.knock_out_attention(tokens.last, tokens.visual, layers=[2], heads=[1], steps=steps[1:]),
+            scotoma.prune_tokens(2, 0.5, received_from=tokens.question),
+            scotoma.clamp_norm(hooks.projector.hook_tokens, 1),
+        ]
+        found = [json.loads(scotoma.to_json(own)) for own in built]
+        return {next(iter(own)): own for own in found}
 
 
 async def main(arguments: list[str]) -> None:

@@ -14,4 +14,15 @@ export {
 export { type CallOptions, type Settings } from "./call.js";
 export { type FieldViolation, ScotomaError } from "./errors.js";
 export * from "./interventions.js";
+export {
+  type Point,
+  selector,
+  Selector,
+  steps,
+  type StepsLike,
+  target,
+  tokens,
+  type TokensLike,
+  type Where,
+} from "./selectors.js";
 export { type Activation, Answer, Capture, Evaluation, Sweep } from "./stream.js";

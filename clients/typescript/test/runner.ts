@@ -3,17 +3,36 @@
 import { type DescMessage, fromJson, type JsonObject, type JsonValue, type MessageShape, toJson } from "@bufbuild/protobuf";
 
 import {
+  ablate,
+  addNoise,
+  blankImage,
+  clampNorm,
   type Client,
   Code,
   dropLayers,
+  dropTowerLayers,
+  exitEarly,
+  knockOutAttention,
   occludeRandom,
+  occludeSalient,
+  patch,
   permuteTokens,
+  projectOut,
   prompt,
+  pruneTokens,
   type Question,
+  repeatLayers,
+  replaceTokens,
   type Results,
+  scale,
   ScotomaError,
+  selectTokens,
+  shufflePatches,
+  steer,
   swapProjector,
+  target,
   toCanonicalJson,
+  tokens,
 } from "../src/common.js";
 import * as v1 from "../src/v1.js";
 
@@ -274,6 +293,8 @@ export class Runner {
           occlude: toCanonicalJson(occludeRandom(0.5, 7)),
           swap: toCanonicalJson(swapProjector({ randomSeed: 7 })),
         };
+      case "helpers":
+        return everyHelper();
       default:
         throw new Error(`no way to ${own.call ?? own.do}`);
     }
@@ -391,4 +412,33 @@ export class Runner {
       client.close?.();
     }
   }
+}
+
+/** Every kind of intervention by its helper. */
+function everyHelper(): Observed {
+  const resid = "language_model.blocks.{l}.hook_resid_post";
+  const [layers, last] = [[5], { tokens: tokens.last }];
+  const z = { layers, heads: [1], dimensions: [2] };
+  const built = [
+    permuteTokens(7, { scope: "within_blocks", blocks: 2 }),
+    occludeSalient({ share: 0.25 }, { head: 1, fill: "blur", grid: 6, blurSigma: 2 }),
+    dropTowerLayers(1),
+    swapProjector("identity"),
+    blankImage([1, 2, 3]),
+    shufflePatches(3, 1),
+    selectTokens(tokens.visual.and(tokens.block(2, 3)), "keep", "compact"),
+    replaceTokens([1, 2], { noise: 3 }),
+    repeatLayers(2, 3),
+    exitEarly(6),
+    addNoise(target(resid, { layers, tokens: tokens.visual }), 0.5, { geometry: "keskar", seed: 1 }),
+    steer(target(resid, { layers, ...last, steps: 0 }), [1, 2], 2),
+    projectOut(target(resid, { layers }), [1, 0], [0, 1]),
+    scale(target("language_model.blocks.{l}.attn.hook_z", z), 0.5),
+    ablate(target("language_model.blocks.{l}.hook_mlp_out", { layers: [3, 4], tokens: tokens.text.or(tokens.last).not() }), "mean"),
+    patch(target(resid, { layers, ...last }), [[1, 2]]),
+    knockOutAttention({ layers: [2], heads: [1], from: tokens.last, to: tokens.visual, steps: { first: 1 } }),
+    pruneTokens(2, 0.5, { receivedFrom: tokens.question }),
+    clampNorm("projector.hook_tokens", 1),
+  ];
+  return Object.fromEntries(built.map(toCanonicalJson).map((own) => [Object.keys(own)[0] ?? "", own]));
 }

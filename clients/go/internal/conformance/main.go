@@ -306,6 +306,8 @@ func (r *runner) run(ctx context.Context, c testCase) (observed, error) {
 		return observed{"times": times}, nil
 	case "builders":
 		return builders()
+	case "helpers":
+		return everyHelper()
 	}
 	return nil, fmt.Errorf("no way to %s%s", c.Call, c.Do)
 }
@@ -515,6 +517,55 @@ func builders() (observed, error) {
 	for name, built := range map[string]*v1.Intervention{
 		"permute": scotoma.PermuteTokens(7), "drop": scotoma.DropLayers(2, 3), "occlude": scotoma.OccludeAtRandom(0.5, 7),
 		"swap": scotoma.SwapProjectorAtRandom(7),
+	} {
+		text, err := scotoma.ToJSON(built)
+		if err != nil {
+			return nil, err
+		}
+		found[name] = json.RawMessage(text)
+	}
+	return found, nil
+}
+
+// everyHelper is every kind of intervention by its helper.
+func everyHelper() (observed, error) {
+	const resid = "language_model.blocks.{l}.hook_resid_post"
+	five, last, visual := []uint32{5}, scotoma.Tokens.Last, scotoma.Tokens.Visual
+	share := &v1.SalientPatches{Amount: &v1.SalientPatches_Share{Share: 0.25}, Head: proto.Uint32(1)}
+	found := observed{}
+	for name, built := range map[string]*v1.Intervention{
+		"permuteTokens": scotoma.PermuteTokens(7, func(m *v1.PermuteTokens) {
+			m.Scope, m.Blocks = v1.PermuteTokens_SCOPE_WITHIN_BLOCKS, 2
+		}),
+		"occludePatches": scotoma.OccludeMostAttended(share, func(m *v1.OccludePatches) {
+			m.Fill, m.Grid, m.BlurSigma = v1.OccludePatches_FILL_BLUR, 6, 2
+		}),
+		"dropLayers":     scotoma.DropTowerLayers(1),
+		"swapProjector":  scotoma.SwapProjectorByIdentity(),
+		"blankImage":     scotoma.BlankImageOf(1, 2, 3),
+		"shufflePatches": scotoma.ShufflePatches(3, 1),
+		"selectTokens": scotoma.SelectTokens(scotoma.Tokens.Block(2, 3), v1.SelectTokens_MODE_KEEP, func(m *v1.SelectTokens) {
+			m.Positions = v1.SelectTokens_POSITIONS_COMPACT
+		}),
+		"replaceTokens": scotoma.ReplaceTokensByNoise(scotoma.Tokens.At(1, 2), 3),
+		"repeatLayers":  scotoma.RepeatLayers(2, 3, 1),
+		"exitEarly":     scotoma.ExitEarly(6),
+		"addNoise": scotoma.AddNoise(scotoma.At(resid, scotoma.Where{Layers: five, Tokens: visual}), 0.5, func(m *v1.AddNoise) {
+			m.Geometry, m.Seed = v1.AddNoise_GEOMETRY_KESKAR, proto.Uint64(1)
+		}),
+		"steer": scotoma.Steer(
+			scotoma.At(resid, scotoma.Where{Layers: five, Tokens: last, Steps: scotoma.Step(0)}), []float32{1, 2}, 2),
+		"projectOut": scotoma.ProjectOut(scotoma.At(resid, scotoma.Where{Layers: five}), []float32{1, 0}, []float32{0, 1}),
+		"scale": scotoma.Scale(scotoma.At("language_model.blocks.{l}.attn.hook_z",
+			scotoma.Where{Layers: five, Heads: []uint32{1}, Dimensions: []uint32{2}}), 0.5),
+		"ablate": scotoma.Ablate(scotoma.At("language_model.blocks.{l}.hook_mlp_out",
+			scotoma.Where{Layers: scotoma.Layers(3, 5), Tokens: scotoma.Tokens.Text.Or(last).Not()}), v1.Constant_CONSTANT_MEAN),
+		"patch": scotoma.Patch(scotoma.At(resid, scotoma.Where{Layers: five, Tokens: last}), []float32{1, 2}),
+		"knockOutAttention": scotoma.KnockOutAttention(last, visual, func(m *v1.KnockOutAttention) {
+			m.Layers, m.Heads, m.Steps = []uint32{2}, []uint32{1}, scotoma.StepsFrom(1)
+		}),
+		"pruneTokens": scotoma.PruneTokens(2, 0.5, scotoma.ReceivedFrom(scotoma.Tokens.Question)),
+		"clampNorm":   scotoma.ClampNorm(scotoma.At("projector.hook_tokens", scotoma.Where{}), 1),
 	} {
 		text, err := scotoma.ToJSON(built)
 		if err != nil {
