@@ -3,10 +3,9 @@
 import { partOf } from "./columns";
 import { fileOf, type ItemRow, pictureRow, type Table } from "./table";
 
-/** Returns an object URL of a row's first picture; undefined where there is none that this page can find. */
-export function pictureUrl(table: Table, row: ItemRow, files: ReadonlyMap<string, File>): string | undefined {
-  const blob = pictureOf(partOf(pictureRow(table, row).cells, "image"), files);
-  return blob === undefined ? undefined : URL.createObjectURL(blob);
+/** Returns the file of a row's first picture; undefined where there is none that this page can find. */
+export function pictureBlob(table: Table, row: ItemRow, files: ReadonlyMap<string, File>): Blob | undefined {
+  return pictureOf(partOf(pictureRow(table, row).cells, "image"), files);
 }
 
 function pictureOf(value: unknown, files: ReadonlyMap<string, File>): Blob | undefined {

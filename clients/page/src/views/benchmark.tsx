@@ -9,6 +9,8 @@ import { AskPanel } from "./benchmark/ask";
 import { Wall } from "./benchmark/wall";
 import "../styles/benchmark.css";
 
+export { ReportView } from "./report";
+
 export function BenchmarkView() {
   return (
     <div class="stack benchmark">

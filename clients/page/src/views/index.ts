@@ -15,12 +15,14 @@ export interface View {
   view: ComponentType;
 }
 
-/** By itself, since it reads files of tables, among them Parquet with all its compressions. */
+/** By themselves, since they read files of tables, among them Parquet with all its compressions. */
 const BenchmarkView = lazy(async () => (await import("./benchmark")).BenchmarkView);
+const ReportView = lazy(async () => (await import("./benchmark")).ReportView);
 
 export const views: View[] = [
   { path: "ask", name: "Ask & change", title: "Ask a question, and change what the model sees", view: AskView },
   { path: "look", name: "Look", title: "Look inside", view: LookView },
   { path: "benchmark", name: "Benchmark", title: "Build a benchmark", view: BenchmarkView },
+  { path: "report", name: "Reports", title: "Open a report", view: ReportView },
   { path: "server", name: "Server", title: "The server", view: ServerView },
 ];

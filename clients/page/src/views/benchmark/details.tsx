@@ -3,7 +3,7 @@
 import { useEffect, useRef } from "preact/hooks";
 
 import { asText, partOf } from "../../items/columns";
-import { pictureUrl } from "../../items/pictures";
+import { pictureBlob } from "../../items/pictures";
 import { answers, files, found, questionOf, table, tick, ticked, ways } from "../../items/state";
 import { go } from "../../route";
 import { pose } from "../../state/question";
@@ -23,11 +23,9 @@ export function Details({ place, close }: { place: number; close: () => void }) 
   const row = own.rows[place]!;
   const item = found.value.items.get(row.id);
   const show = async (view: string) => {
-    const url = pictureUrl(own, row, files.value);
-    if (url === undefined) return;
-    const bytes = new Uint8Array(await (await fetch(url)).arrayBuffer());
-    URL.revokeObjectURL(url);
-    pose(bytes, `${own.name}, ${row.id}`, questionOf(row));
+    const blob = pictureBlob(own, row, files.value);
+    if (blob === undefined) return;
+    pose(new Uint8Array(await blob.arrayBuffer()), `${own.name}, ${row.id}`, questionOf(row));
     close();
     go(view);
   };

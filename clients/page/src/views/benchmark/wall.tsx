@@ -6,7 +6,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { percent } from "../../draw/scale";
 import { type Item, type Order, OPEN } from "../../items/analysis";
 import { asText, optionsOf, partOf } from "../../items/columns";
-import { pictureUrl } from "../../items/pictures";
+import { pictureBlob } from "../../items/pictures";
 import {
   answers,
   categories,
@@ -234,13 +234,15 @@ export function Bars({ item }: { item: Item | undefined }) {
 const urls = new Map<number, string | undefined>();
 let urlsOf: Table | undefined;
 
+const addressOf = (blob: Blob | undefined) => (blob === undefined ? undefined : URL.createObjectURL(blob));
+
 function urlAt(own: Table, row: ItemRow, place: number): string | undefined {
   if (urlsOf !== own) {
     for (const url of urls.values()) if (url !== undefined) URL.revokeObjectURL(url);
     urls.clear();
     urlsOf = own;
   }
-  const url = urls.has(place) ? urls.get(place) : pictureUrl(own, row, files.value);
+  const url = urls.has(place) ? urls.get(place) : addressOf(pictureBlob(own, row, files.value));
   urls.delete(place);
   urls.set(place, url);
   if (urls.size > MOST_PICTURES) {
