@@ -67,7 +67,9 @@ async function png(file: File): Promise<Block> {
 /** A drawing as a picture: there it loads nothing and runs nothing. */
 const pictureOf = (markup: string, about: string): Block => ({ is: "picture", url: `data:image/svg+xml;charset=utf-8,${encodeURIComponent(markup)}`, about });
 
-const svg = (text: string, name: string): Block[] => [pictureOf(text, name)];
+function svg(text: string, name: string): Block[] {
+  return [pictureOf(text, name)];
+}
 
 /** Elements of which nothing is read. */
 const PASSED = new Set(["SCRIPT", "STYLE", "IFRAME", "OBJECT", "EMBED", "TEMPLATE", "NOSCRIPT", "LINK", "META", "TITLE", "NAV", "BUTTON", "FORM"]);
