@@ -79,6 +79,7 @@ def gradients(folder: Path, source: Path) -> dict[str, torch.Tensor]:
             found[f"relevance:{name}"] = torch.cat([(x * g).clamp(min=0).mean(1).flatten() for x, g in zip(x, g, strict=True)])
             continue
         found[f"norm:{name}"] = torch.cat([g.norm(dim=-1).flatten() for g in g])
+        found[f"size:{name}"] = torch.cat([(x.norm(dim=-1) * g.norm(dim=-1)).flatten() for x, g in zip(x, g, strict=True)]).norm()[None]
         found[f"product:{name}"] = torch.cat([(x * g).sum(-1).flatten() for x, g in zip(x, g, strict=True)])
     return {name: value.contiguous() for name, value in found.items()}
 
