@@ -321,7 +321,6 @@ class Runner:
         }  # fmt: skip
         return {name: json.loads(scotoma.to_json(built)) for name, built in builders.items()}
 
-
     async def run_helpers(self, _: dict[str, Any]) -> Observed:
         resid = hooks.blocks[5].hook_resid_post
         built = [

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from PIL import Image
 
 import scotoma
@@ -81,6 +82,12 @@ def test_every_kind_of_the_contract_has_a_helper_for_every_field() -> None:
         assert said[kind] == {field.name for field in message.fields}, f"EXAMPLES say every field of {kind}"
     every = [scotoma.__dict__.get(made.__name__) for own in HELPERS.values() for made in own]
     assert all(made is not None and made.__name__ in scotoma.__all__ for made in every)
+
+
+def test_the_conformance_case_has_every_kind_for_every_language() -> None:
+    cases = json.loads((ROOT / "tests/conformance/cases.json").read_text())
+    (expected,) = [case["expect"] for case in cases if case.get("do") == "helpers"]
+    assert expected.keys() == {field.json_name for field in iv.Intervention.DESCRIPTOR.fields}
 
 
 def test_sets_ranges_and_points_are_those_of_the_contract() -> None:
@@ -279,5 +286,8 @@ def test_sampling_goes_by_its_common_names(server: str, png: bytes) -> None:
         ):
             with pytest.raises(kind, match=says):
                 client.generate(question, png, **options)
+        asked = [scotoma.sample("1", question, png, answer="red")]
+        run = client.evaluate("shapes", asked, temperature=2, seed=5, max_tokens=4)
+        assert run.started.header.sampling == pb.Sampling(temperature=2, seed=5)
         with pytest.raises(TypeError, match="temperature"):
             client.score(question, ["a"], png, temperature=1)  # type: ignore[call-arg]

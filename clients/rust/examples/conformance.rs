@@ -16,11 +16,15 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use scotoma_client::v1::{
-    EvaluateHeader, Image, LoadModelRequest, load_model_response, sweep_response::Event as Swept,
+    self, EvaluateHeader, Image, LoadModelRequest, load_model_response,
+    sweep_response::Event as Swept,
 };
 use scotoma_client::{
-    Answer, Client, Connect, Error, Evaluation, GenerateRequest, VerifyRequest, drop_layers, image,
-    occlude_at_random, permute_tokens, prompt, read_results, rows, swap_projector_at_random,
+    Answer, Client, Connect, Error, Evaluation, GenerateRequest, Intervention, VerifyRequest,
+    ablate, at, blank_image_of, clamp_norm, drop_layers, drop_tower_layers, exit_early, image,
+    occlude_at_random, patch, permute_tokens, project_out, prompt, read_results, repeat_layers,
+    replace_tokens_by_noise, rows, scale, shuffle_patches, steer, swap_projector_at_random,
+    swap_projector_by_identity, tokens,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -336,6 +340,7 @@ impl Runner {
                 "permute": permute_tokens(7), "drop": drop_layers([2, 3]), "occlude": occlude_at_random(0.5, 7),
                 "swap": swap_projector_at_random(7),
             }),
+            "helpers" => every_helper(),
             other => panic!("no way to {other}"),
         })
     }
@@ -486,4 +491,87 @@ async fn main() {
         observed.insert(case.name.clone(), Box::pin(runner.observe(case)).await);
     }
     std::fs::write(&arguments[2], serde_json::to_vec(&observed).unwrap()).unwrap();
+}
+
+/// Every kind of intervention by its helper; messages where one has more to say.
+fn every_helper() -> Value {
+    let resid = || at("language_model.blocks.{l}.hook_resid_post").layers([5]);
+    let z = at("language_model.blocks.{l}.attn.hook_z").layers([5]);
+    let mlp = at("language_model.blocks.{l}.hook_mlp_out").layers(3..5);
+    let built: [Intervention; 19] = [
+        v1::PermuteTokens {
+            source: Some(v1::permute_tokens::Source::Seed(7)),
+            scope: v1::permute_tokens::Scope::WithinBlocks.into(),
+            blocks: 2,
+        }
+        .into(),
+        v1::OccludePatches {
+            choice: Some(v1::occlude_patches::Choice::Salient(v1::SalientPatches {
+                amount: Some(v1::salient_patches::Amount::Share(0.25)),
+                head: Some(1),
+                ..Default::default()
+            })),
+            grid: 6,
+            fill: v1::occlude_patches::Fill::Blur.into(),
+            blur_sigma: 2.0,
+            ..Default::default()
+        }
+        .into(),
+        drop_tower_layers([1]),
+        swap_projector_by_identity(),
+        blank_image_of([1, 2, 3]),
+        shuffle_patches(3, 1),
+        v1::SelectTokens {
+            tokens: Some(tokens::block(2, [3]).into()),
+            mode: v1::select_tokens::Mode::Keep.into(),
+            positions: v1::select_tokens::Positions::Compact.into(),
+        }
+        .into(),
+        replace_tokens_by_noise(tokens::numbered([1, 2]), 3),
+        repeat_layers(2, 3, 1),
+        exit_early(6),
+        v1::AddNoise {
+            target: Some(resid().tokens(tokens::visual()).into()),
+            geometry: v1::add_noise::Geometry::Keskar.into(),
+            scale: 0.5,
+            seed: Some(1),
+            ..Default::default()
+        }
+        .into(),
+        steer(resid().tokens(tokens::last()).steps(0, 0), [1.0, 2.0], 2.0),
+        project_out(resid(), [[1.0, 0.0], [0.0, 1.0]]),
+        scale(z.heads([1]).dimensions([2]), 0.5),
+        ablate(
+            mlp.tokens(!(tokens::text() | tokens::last())),
+            v1::Constant::Mean,
+        ),
+        patch(resid().tokens(tokens::last()), &[[1.0, 2.0]]),
+        v1::KnockOutAttention {
+            layers: vec![2],
+            heads: vec![1],
+            from: Some(tokens::last().into()),
+            to: Some(tokens::visual().into()),
+            steps: Some(v1::Steps {
+                first: 1,
+                last: None,
+            }),
+            ..Default::default()
+        }
+        .into(),
+        v1::PruneTokens {
+            layer: 2,
+            amount: Some(v1::prune_tokens::Amount::KeepShare(0.5)),
+            ranking: Some(v1::prune_tokens::Ranking::ReceivedFrom(
+                tokens::question().into(),
+            )),
+        }
+        .into(),
+        clamp_norm(at("projector.hook_tokens"), 1.0),
+    ];
+    let named = built.iter().map(|own| {
+        let json = serde_json::to_value(own).unwrap();
+        let name = json.as_object().unwrap().keys().next().unwrap().clone();
+        (name, json)
+    });
+    Value::Object(named.collect())
 }

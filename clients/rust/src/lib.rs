@@ -29,6 +29,7 @@ mod parquet;
 mod results;
 mod rows;
 mod run;
+mod selectors;
 mod servers;
 mod stream;
 #[cfg(feature = "opentelemetry")]
@@ -40,17 +41,29 @@ pub use client::{Client, image, prompt};
 pub use connect::Connect;
 pub use error::{Error, FieldViolation};
 pub use interventions::{
-    drop_layers, drop_tower_layers, occlude_at_random, occlude_patches, occlude_salient,
-    permute_tokens, swap_projector_at_random, swap_projector_by_identity, swap_projector_by_name,
-    target,
+    ablate, add_noise, blank_image, blank_image_of, clamp_norm, drop_layers, drop_tower_layers,
+    exit_early, knock_out_attention, occlude_at_random, occlude_patches, occlude_salient, patch,
+    patch_kept, patch_rows, permute_tokens, permute_tokens_to, project_out, prune_tokens,
+    repeat_layers, replace_tokens, replace_tokens_by_noise, replace_tokens_by_picture, scale,
+    select_tokens, shuffle_patches, shuffle_patches_to, steer, swap_projector_at_random,
+    swap_projector_by_identity, swap_projector_by_name, target,
 };
 pub use messages::{assistant, messages, system, user};
 pub use parquet::Parquet;
 pub use results::read_results;
 pub use rows::{Rows, rows};
+pub use selectors::{At, at};
 pub use stream::{Answer, Capture, Evaluation, Question};
 pub use v1::{
     CaptureRequest, CaptureTarget, Finished, GenerateRequest, Intervention, ModelInfo,
     PreviewRequest, PreviewResponse, Sampling, ScoreRequest, ScoreResponse, Started, SweepRequest,
     SweepResponse, Token, VerifyRequest, VerifyResponse,
 };
+
+/// Sets of tokens by what they are: `tokens::visual() | tokens::last()`, `!tokens::block(2, [3])`.
+pub mod tokens {
+    pub use crate::selectors::{
+        Complement, TokenSet, assistant, base_view, block, class, generated, image, last, newline,
+        numbered, question, random, salient, system, text, tile, turn, user, visual,
+    };
+}
