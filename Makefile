@@ -17,6 +17,7 @@ PROFILE ?= quick
 TESTED = target/$(PROFILE)/scotoma
 export SCOTOMA_PROFILE = $(PROFILE)
 FUZZ_SECONDS ?= 60
+BROWSERS ?= chromium firefox
 DEVICE ?= cuda:0
 
 .DEFAULT_GOAL := help
@@ -120,6 +121,12 @@ test-doors: tools ## Let openai-python, LiteLLM and Inspect ask the server, and 
 	$(PYTHON) -m venv target/doors-venv
 	target/doors-venv/bin/pip install -q -r tests/doors/requirements.txt
 	SCOTOMA_BINARY=$(CURDIR)/$(TESTED) target/doors-venv/bin/python tests/doors/run.py $(ARGS)
+
+test-page: test-tools $(TS_CLIENT)/node_modules/ready $(VENV)/ready ## Use the page in Chromium and Firefox; BROWSERS=firefox says in which, ARGS='--test-name-pattern=patches' what
+	$(CARGO) build --profile $(PROFILE) --locked --package scotoma --bin scotoma
+	npm --prefix tests/page ci --no-audit --no-fund
+	npm --prefix $(TS_CLIENT) run --silent build:test
+	for browser in $(BROWSERS); do BROWSER=$$browser SCOTOMA_BINARY=$(CURDIR)/$(TESTED) npm --prefix tests/page test -- $(ARGS) || exit 1; done
 
 fuzz: tools ## Mutate pictures, weights, templates and requests, FUZZ_SECONDS each; FUZZ_TARGET names one
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --profile $(PROFILE) --locked --test fuzz -- --nocapture --test-threads 1

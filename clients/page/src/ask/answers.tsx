@@ -43,8 +43,8 @@ export function AnswersCard() {
 function Announcement() {
   const [before, after] = [unchanged.value, changed.value];
   const said = [
-    before?.is === "done" ? `Without changes: ${before.text}` : "",
-    after?.is === "done" ? `With changes: ${after.text}` : "",
+    before?.is === "done" ? `Without changes: ${before.text.trim()}` : "",
+    after?.is === "done" ? `With changes: ${after.text.trim()}` : "",
   ].filter((text) => text !== "");
   return (
     <p class="unseen" aria-live="polite">

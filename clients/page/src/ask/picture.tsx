@@ -2,10 +2,11 @@
 
 import { signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
+import { Code } from "scotoma";
 import samples from "virtual:samples";
 
 import { hidden, hide } from "../state/hiding";
-import { seen } from "../state/preview";
+import { refused, seen } from "../state/preview";
 import { picture, show } from "../state/question";
 import { sampleShown, showSample } from "../state/samples";
 import { Notice } from "../ui/notice";
@@ -68,7 +69,7 @@ export function PictureCard() {
         <button type="button" onClick={() => file.current?.click()}>
           Own picture…
         </button>
-        <input ref={file} class="unseen" type="file" accept="image/*" aria-label="Own picture" tabIndex={-1} onChange={(event) => void take(event.currentTarget.files?.[0])} />
+        <input ref={file} hidden type="file" accept="image/*" aria-label="Own picture" onChange={(event) => void take(event.currentTarget.files?.[0])} />
         {cameraIsThere() && (
           <button type="button" onClick={() => (cameraIsOpen.value = true)}>
             Camera…
@@ -76,11 +77,21 @@ export function PictureCard() {
         )}
         <span class="faint">or drop or paste one</span>
       </div>
+      {isGone() && (
+        <Notice kind="warning" title="The picture is not here">
+          It is no longer on this server. Choose it again; question and changes stay.
+        </Notice>
+      )}
       {wrong.value !== "" && <Notice kind="error">{wrong.value}</Notice>}
       {cameraIsOpen.value && <CameraDialog take={take} close={() => (cameraIsOpen.value = false)} />}
       <Samples />
     </section>
   );
+}
+
+/** Whether the server has lost the picture that a link names. */
+function isGone(): boolean {
+  return picture.value?.handle !== undefined && refused.value?.code === Code.NotFound;
 }
 
 /** The picture with its grid, and what can be done with all patches. */

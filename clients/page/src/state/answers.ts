@@ -17,7 +17,7 @@ import {
 } from "scotoma/v1";
 
 import { imageOf, interventions, type Picture, picture, prompt } from "./question";
-import { client, model, notice } from "./server";
+import { client, model, notice, standing } from "./server";
 
 /** Pictures above this are uploaded once and then named by their handle. */
 const INLINE_BYTES = 64 << 10;
@@ -234,7 +234,9 @@ export function askAsThingsChange(): () => void {
   return effect(() => {
     const base = request.value;
     const list = interventions.value;
-    if (base === undefined || model.value === undefined || !live.value) return;
+    // A server that is back is asked again.
+    if (standing.value.is === "away") last = "";
+    if (base === undefined || model.value === undefined || !live.value || standing.value.is !== "ready") return;
     const now = `${keyOf(base)} ${list.map((each) => JSON.stringify(each, plain)).join()}`;
     if (now === last) return;
     const first = last === "";

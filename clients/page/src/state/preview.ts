@@ -5,7 +5,7 @@ import { ScotomaError } from "scotoma";
 import type { PreviewResponse } from "scotoma/v1";
 
 import { withPicture } from "./answers";
-import { interventions, picture } from "./question";
+import { interventions, type Picture, picture } from "./question";
 import { client, model, notice, standing } from "./server";
 
 /** A picture as the model sees it. */
@@ -37,7 +37,11 @@ export function previewAsThingsChange(): () => void {
   });
 }
 
+/** The picture that `seen` is of. */
+let of: Picture | undefined;
+
 async function preview(name: string, list: typeof interventions.value, signal: AbortSignal): Promise<void> {
+  const shown = picture.value;
   try {
     const response = await withPicture(
       ([image]) => client.value.preview({ model: name, image: image as never, interventions: list }, { signal }),
@@ -47,6 +51,7 @@ async function preview(name: string, list: typeof interventions.value, signal: A
     const before = seen.value;
     const url = URL.createObjectURL(new Blob([response.png as Uint8Array<ArrayBuffer>], { type: "image/png" }));
     seen.value = { ...response, url };
+    of = shown;
     refused.value = undefined;
     if (before !== undefined) URL.revokeObjectURL(before.url);
   } catch (error) {
@@ -54,5 +59,7 @@ async function preview(name: string, list: typeof interventions.value, signal: A
     const failed = ScotomaError.from(error);
     notice(failed);
     refused.value = failed;
+    // What was seen of another picture is not this one.
+    if (shown !== of) seen.value = undefined;
   }
 }

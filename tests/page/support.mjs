@@ -1,0 +1,89 @@
+/** Starts a server and a browser, and fails where the browser's console has an error. */
+
+import { spawn } from "node:child_process";
+import { createServer } from "node:net";
+import { fileURLToPath } from "node:url";
+
+import { chromium, firefox } from "playwright-core";
+
+export const root = fileURLToPath(new URL("../..", import.meta.url));
+export const binary = process.env.SCOTOMA_BINARY ?? `${root}/target/release/scotoma`;
+
+/** The browser: Debian's chromium, or its firefox-esr over WebDriver BiDi. */
+export const kind = process.env.BROWSER ?? "chromium";
+
+/** Returns a port that was free a moment ago: a server that comes back has to have the address that it had. */
+export async function freePort() {
+  const server = createServer();
+  await new Promise((done) => server.listen(0, "127.0.0.1", done));
+  const { port } = server.address();
+  await new Promise((done) => server.close(done));
+  return port;
+}
+
+/** A server of the embedded model. */
+export class Server {
+  static async start(args = [], port = undefined) {
+    const server = new Server();
+    server.port = port ?? (await freePort());
+    server.url = `http://127.0.0.1:${server.port}`;
+    server.process = spawn(binary, ["serve", "--listen", `127.0.0.1:${server.port}`, "--drain-timeout", "1", ...args], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    let said = "";
+    server.process.stderr.on("data", (data) => (said += data));
+    server.ended = new Promise((done) => server.process.once("exit", done));
+    await new Promise((done, fail) => {
+      server.process.stdout.on("data", (data) => String(data).includes("serves on") && done());
+      server.process.once("exit", (code) => fail(new Error(`serve ended with ${code}: ${said}`)));
+    });
+    return server;
+  }
+
+  async stop() {
+    this.process.kill("SIGTERM");
+    await this.ended;
+  }
+}
+
+export async function launch() {
+  if (kind === "firefox") {
+    return firefox.launch({ channel: "moz-firefox", executablePath: process.env.FIREFOX ?? "/usr/bin/firefox-esr" });
+  }
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: ["--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"],
+  });
+}
+
+/** Opens the page; `errors` gathers what the console and the page say of errors. */
+export async function open(browser, url, options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+  const page = await context.newPage();
+  page.errors = [];
+  page.on("console", (message) => message.type() === "error" && page.errors.push(message.text()));
+  page.on("pageerror", (error) => page.errors.push(error.message));
+  page.setDefaultTimeout(20_000);
+  await page.goto(url);
+  return page;
+}
+
+/** Waits until both answers are whole, and returns their words. */
+export async function answers(page) {
+  await page.waitForFunction(() => {
+    const boxes = [...document.querySelectorAll(".answer")];
+    return boxes.length > 0 && boxes.every((box) => box.dataset.is === "done");
+  });
+  return page.$$eval(".answer .said", (all) => all.map((each) => [...each.querySelectorAll(".token")].map((token) => token.textContent).join("").replace("⏎", "").trim()));
+}
+
+/** Waits for both answers to be those. */
+export async function waitForAnswers(page, ...expected) {
+  const texts = (all) => JSON.stringify(all);
+  for (let left = 100; ; left -= 1) {
+    const found = await answers(page);
+    if (texts(found) === texts(expected)) return;
+    if (left === 0) throw new Error(`answers are ${texts(found)}, not ${texts(expected)}`);
+    await page.waitForTimeout(100);
+  }
+}
