@@ -21,7 +21,7 @@ BROWSERS ?= chromium firefox
 DEVICE ?= cuda:0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo faults test-ray test test-rust test-python test-clients check-generated check-page check-cuda page test-page lint fmt bench cuda gpu-check gpu-folder gpu-test dashboard deploy-check deploy-tools stack goldens proto tools test-tools
+.PHONY: help demo faults test-ray test test-rust test-python test-clients check-generated check-page check-cuda page test-page lint fmt gallery bench cuda gpu-check gpu-folder gpu-test dashboard deploy-check deploy-tools stack goldens proto tools test-tools
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-12s %s\n", $$1, $$2 }'
@@ -144,6 +144,10 @@ fmt: $(VENV)/ready ## Format Rust, Python and Go
 	rustfmt --edition 2024 $(KINDS)
 	cd $(PY_CLIENT) && .venv/bin/ruff format -q . && .venv/bin/ruff check -q --fix .
 	gofmt -w $(GO_CLIENT)
+
+gallery: tools ## Draw the pictures of docs/gallery.md with the embedded model
+	$(CARGO) build --profile $(PROFILE) --locked --package scotoma --bin scotoma
+	docs/gallery/draw.sh $(TESTED)
 
 bench: tools ## Measure what BENCHMARKS.md reports; RAYON_NUM_THREADS says on how many threads
 	$(CARGO) bench --bench kernels --locked

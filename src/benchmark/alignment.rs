@@ -28,6 +28,8 @@ pub struct AlignedPair {
     pub second: usize,
     /// 0 to 1; k / (N - 1) for features that have nothing to do with each other.
     pub score: f64,
+    /// The ends of the score's 95 % interval, over the items, their neighbours as they are.
+    pub interval: (f64, f64),
 }
 
 impl Features {
@@ -102,13 +104,30 @@ impl Neighbours {
     /// Returns the mean share of neighbours that both have.
     pub fn shared(&self, other: &Self) -> f64 {
         // Counted in whole numbers, so that the order of items cannot round.
-        let (mut shared, mut all): (usize, usize) = (0, 0);
-        for (own, theirs) in self.0.iter().zip(&other.0) {
+        let all: usize = other.0.iter().map(Vec::len).sum();
+        self.shared_by_item(other).iter().sum::<usize>() as f64 / all.max(1) as f64
+    }
+
+    /// Counts the neighbours that both have, item by item.
+    fn shared_by_item(&self, other: &Self) -> Vec<usize> {
+        let both = self.0.iter().zip(&other.0);
+        both.map(|(own, theirs)| {
             let own: HashSet<&usize> = own.iter().collect();
-            shared += theirs.iter().filter(|j| own.contains(j)).count();
-            all += theirs.len();
-        }
-        shared as f64 / all.max(1) as f64
+            theirs.iter().filter(|j| own.contains(j)).count()
+        })
+        .collect()
+    }
+
+    /// Returns the ends of the 95 % interval of the mean share, by the normal distribution.
+    fn interval(&self, other: &Self) -> (f64, f64) {
+        let k = other.0.first().map_or(1, Vec::len).max(1) as f64;
+        let shares = self.shared_by_item(other).into_iter();
+        let shares: Vec<f64> = shares.map(|count| count as f64 / k).collect();
+        let n = shares.len().max(1) as f64;
+        let mean = shares.iter().sum::<f64>() / n;
+        let squares: f64 = shares.iter().map(|share| (share - mean).powi(2)).sum();
+        let half = 1.96 * (squares / (n - 1.0).max(1.0) / n).sqrt();
+        ((mean - half).max(0.0), (mean + half).min(1.0))
     }
 }
 
@@ -136,6 +155,7 @@ pub fn align(
                 first,
                 second,
                 score: a.shared(b),
+                interval: a.interval(b),
             });
         }
     }

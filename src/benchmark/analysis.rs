@@ -50,8 +50,21 @@ pub struct Analysis {
     pub letter_bias: f64,
     /// True for each variant that is right.
     pub by_variant: BTreeMap<String, bool>,
+    /// What the shares are over.
+    pub counts: Counts,
     /// The separation of good models from bad ones: see [`discrimination`].
     pub discrimination: Option<f64>,
+}
+
+/// The numbers of answers that an item's shares are over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Orders of the options, of difficulty and of the preference for letters.
+    pub orders: usize,
+    /// Variants with a picture, the first left out, of stability.
+    pub shown: usize,
+    /// Variants without the picture, of its need.
+    pub unseen: usize,
 }
 
 /// Returns the point-biserial correlation, over models, of whether an item is right with the share
@@ -170,6 +183,11 @@ fn analyse_item(
         stability: share(&shown, |r| r.answer == plain.answer),
         image_needed,
         letter_bias,
+        counts: Counts {
+            orders: orders.len(),
+            shown: shown.len(),
+            unseen: hidden.len(),
+        },
         discrimination: None,
         by_variant: by_variant
             .map(|(_, r)| (r.variant.clone(), r.right))
@@ -285,5 +303,11 @@ mod tests {
             (0.5, 0.5, 0.5, 0.75)
         );
         assert_eq!(one.by_variant.len(), 5);
+        let counts = Counts {
+            orders: 4,
+            shown: 2,
+            unseen: 2,
+        };
+        assert_eq!(one.counts, counts);
     }
 }

@@ -33,7 +33,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    fn group(&self) -> &str {
+    pub(super) fn group(&self) -> &str {
         if self.label.group.is_empty() {
             &self.label.id
         } else {

@@ -15,6 +15,7 @@ mod shapes;
 mod shard;
 mod stats;
 pub mod substitute;
+mod table_one;
 mod tasks;
 mod template;
 
@@ -26,5 +27,6 @@ pub use report::png;
 pub use shapes::{category_order, shapes};
 pub use shard::Shard;
 pub use stats::{Interval, wilson};
+pub use table_one::{Estimate, Permuted, permuted};
 pub use tasks::{RULES, Rule, rule};
 pub use template::{fill, filled_bytes};

@@ -2,7 +2,6 @@
 //! features of texts about them.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
@@ -10,16 +9,22 @@ use clap::Args;
 use futures::{StreamExt, TryStreamExt, stream};
 use scotoma_client::v1::{Reduction, tokens::Named};
 use scotoma_client::{CaptureRequest, CaptureTarget, Client, prompt, target};
+use serde_json::json;
 
 use super::benchmark_run::Items;
+use super::csv_file::write_csv;
 use super::error::{Failure, Usage};
+use super::experiment::ExperimentDone;
 use super::experiment_report::model_line;
 use super::files;
+use super::json_output::print_line;
 use super::model_args::ModelArgs;
+use super::overview::Summary;
 use super::progress::Progress;
 use crate::benchmark::alignment::{AlignedPair, Features, align};
 use crate::benchmark::data::ItemReader;
-use crate::benchmark::{self, Item, fill, png, report};
+use crate::benchmark::report::{self, DataTable, Drawing, Part, hook_name};
+use crate::benchmark::{self, Item, fill, png};
 
 /// Items in flight.
 const IN_FLIGHT: usize = 8;
@@ -71,6 +76,9 @@ pub(super) struct Alignment {
     /// Folder to write report.html, report.md, the plot, alignment.csv and features.safetensors to
     #[arg(long, default_value = "alignment")]
     report: PathBuf,
+    /// Print all pairs as JSON in place of the best one and the report's name
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     model: ModelArgs,
 }
@@ -81,7 +89,9 @@ impl Alignment {
         let name = self.model.name();
         self.model
             .with_client(async |client| {
-                let run = self.args.run(data, self.limit, client, &name, folder);
+                let run = self
+                    .args
+                    .run(data, self.limit, client, &name, folder, self.json);
                 run.await.map(|_| ())
             })
             .await
@@ -101,7 +111,7 @@ impl Default for AlignmentArgs {
 }
 
 impl AlignmentArgs {
-    /// Writes the report of all pairs of layers to `folder`, and describes the best one.
+    /// Writes the report of all pairs of layers to `folder`, and prints the best one, or all as JSON.
     pub(super) async fn run(
         &self,
         data: Option<&Path>,
@@ -109,7 +119,8 @@ impl AlignmentArgs {
         mut client: Client,
         model: &str,
         folder: &Path,
-    ) -> Result<String, Failure> {
+        json: bool,
+    ) -> Result<ExperimentDone, Failure> {
         files::create_folder(folder)?;
         let items: Items = match data {
             Some(path) => Box::new(ItemReader::open(path)?),
@@ -159,14 +170,30 @@ impl AlignmentArgs {
             second: &second,
             found: &found,
             chance,
+            n,
             facts: &facts,
         };
-        page.write(folder)?;
-        println!("{}", folder.join("report.html").display());
-        Ok(format!(
-            "{:.3} by {} and {}; by chance {chance:.3}",
-            best.score, first[best.first].name, second[best.second].name
-        ))
+        let parts = page.write(folder)?;
+        let number = format!(
+            "{} ({} and {}); by chance {chance:.3}",
+            score_with_interval(best),
+            hook_name(&first[best.first].name),
+            hook_name(&second[best.second].name)
+        );
+        let summary = Summary::of_one(n, number);
+        if json {
+            print_line(&page.json())?;
+        } else {
+            for line in summary.lines() {
+                println!("{line}");
+            }
+            println!("{}", folder.join("report.html").display());
+        }
+        Ok(ExperimentDone {
+            summary,
+            parts,
+            ..ExperimentDone::without_report(None)
+        })
     }
 
     fn text_of(&self, item: &Item) -> String {
@@ -376,6 +403,8 @@ struct AlignmentPage<'a> {
     found: &'a [AlignedPair],
     /// The score of random neighbours.
     chance: f64,
+    /// Items.
+    n: usize,
     facts: &'a [(&'static str, String)],
 }
 
@@ -384,60 +413,67 @@ const ABOUT: &str = "Section 3.7 of \"Intriguing Properties of Large Language an
     and by what is made of its text; how many of these are the same (mutual nearest neighbours, \
     Huh et al. 2024). 1 is the same neighbourhoods.";
 
-const NOTES: [&str; 2] = [
+const NOTES: [&str; 3] = [
+    "The intervals are over items, their neighbours as they are; the best of many pairs is the best by \
+     luck, too.",
     "The paper's k, N, pooling, layers, and which tensor of LLaVA it takes, are not published.",
     "A LLaVA drops its tower's class token, so that its features are means over patches; CLIP's \
      are usually its class token: pooling is a confound.",
 ];
 
 impl AlignmentPage<'_> {
-    fn write(&self, folder: &Path) -> Result<(), Failure> {
-        let first: Vec<String> = self.first.iter().map(short_name).collect();
-        let second: Vec<String> = self.second.iter().map(short_name).collect();
+    /// Writes the report, and returns what a page about all experiments has of it.
+    fn write(&self, folder: &Path) -> Result<Vec<Part>, Failure> {
+        let title = "Alignment of pictures and texts";
+        let first: Vec<String> = self.first.iter().map(|f| hook_name(&f.name)).collect();
+        let second: Vec<String> = self.second.iter().map(|f| hook_name(&f.name)).collect();
         let cells: Vec<((usize, usize), f64)> = self
             .found
             .iter()
             .map(|a| ((a.first, a.second), a.score))
             .collect();
         let svg = report::heat_map("shared neighbours", &first, &second, &cells);
-        let heads = ["pictures", "texts", "score"].map(String::from).to_vec();
-        let lists = [
-            ("Mind".to_owned(), NOTES.map(String::from).to_vec()),
-            ("What ran".to_owned(), self.fact_lines()),
+        let heads = ["pictures", "texts", "score [95 % interval]", "n"];
+        let caption = "The share of the nearest neighbours of n items that both have, best first.";
+        let table = DataTable::new(caption, &heads, self.rows(&first, &second));
+        let brief = vec![
+            Part::Text(ABOUT.into()),
+            Part::Drawing(Drawing {
+                name: "alignment".into(),
+                about: format!("{title}, layer by layer"),
+                svg: svg.clone(),
+            }),
+            Part::Table(table),
         ];
-        let (markdown, html) = report::page(
-            "Alignment of pictures and texts",
-            ABOUT,
-            ("alignment.svg", &svg),
-            &(heads, self.rows(&first, &second)),
-            &lists,
-        );
-        files::write(&folder.join("report.md"), markdown.as_bytes())?;
-        files::write(&folder.join("report.html"), html.as_bytes())?;
+        let mut parts = brief.clone();
+        parts.push(Part::Heading("Mind".into()));
+        parts.push(Part::List(NOTES.map(String::from).to_vec()));
+        parts.push(Part::Heading("What ran".into()));
+        parts.push(Part::List(self.fact_lines()));
+        let (text, page) = (report::markdown(title, &parts), report::html(title, &parts));
+        files::write(&folder.join("report.md"), text.as_bytes())?;
+        files::write(&folder.join("report.html"), page.as_bytes())?;
         files::write(&folder.join("alignment.svg"), svg.as_bytes())?;
         files::write(&folder.join("alignment.png"), &png(&svg)?)?;
-        files::write(&folder.join("alignment.csv"), self.csv().as_bytes())?;
-        Ok(())
+        self.write_csv(&folder.join("alignment.csv"))?;
+        Ok(brief)
     }
 
     fn rows(&self, first: &[String], second: &[String]) -> Vec<Vec<String>> {
-        let mut rows: Vec<Vec<String>> = self
-            .found
-            .iter()
-            .take(SHOWN)
-            .map(|pair| {
-                let score = format!("{:.4}", pair.score);
-                vec![
-                    first[pair.first].clone(),
-                    second[pair.second].clone(),
-                    score,
-                ]
-            })
-            .collect();
+        let row = |pair: &AlignedPair| {
+            vec![
+                first[pair.first].clone(),
+                second[pair.second].clone(),
+                score_with_interval(pair),
+                self.n.to_string(),
+            ]
+        };
+        let mut rows: Vec<Vec<String>> = self.found.iter().take(SHOWN).map(row).collect();
         rows.push(vec![
             "by chance, k / (N - 1)".into(),
             String::new(),
             format!("{:.4}", self.chance),
+            self.n.to_string(),
         ]);
         rows
     }
@@ -449,20 +485,38 @@ impl AlignmentPage<'_> {
             .collect()
     }
 
-    fn csv(&self) -> String {
-        let mut csv = "pictures,texts,score\n".to_owned();
-        for pair in self.found {
+    fn write_csv(&self, path: &Path) -> Result<(), Failure> {
+        let row = |pair: &AlignedPair| {
             let (first, second) = (&self.first[pair.first], &self.second[pair.second]);
-            let _ = writeln!(csv, "{},{},{}", first.name, second.name, pair.score);
-        }
-        csv
+            let (low, high) = pair.interval;
+            let mut row = vec![first.name.clone(), second.name.clone()];
+            row.extend([pair.score, self.n as f64, low, high].map(|v| v.to_string()));
+            row
+        };
+        let rows: Vec<Vec<String>> = self.found.iter().map(row).collect();
+        let heads = ["pictures", "texts", "score", "n", "low", "high"];
+        write_csv(path, &heads, &rows)
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let pair = |pair: &AlignedPair| {
+            let (first, second) = (&self.first[pair.first], &self.second[pair.second]);
+            let (low, high) = pair.interval;
+            json!({
+                "pictures": first.name, "texts": second.name, "score": pair.score, "n": self.n,
+                "low": low, "high": high,
+            })
+        };
+        let facts = self.facts.iter();
+        let facts: BTreeMap<&str, &String> = facts.map(|(name, value)| (*name, value)).collect();
+        json!({
+            "pairs": self.found.iter().map(pair).collect::<Vec<_>>(), "chance": self.chance,
+            "facts": facts,
+        })
     }
 }
 
-/// Shortens the name of a hook point for the page.
-fn short_name(features: &Features) -> String {
-    features
-        .name
-        .replace(".hook_resid_post", "")
-        .replace(".blocks.", " ")
+fn score_with_interval(pair: &AlignedPair) -> String {
+    let (low, high) = pair.interval;
+    format!("{:.4} [{low:.4}, {high:.4}]", pair.score)
 }

@@ -10,12 +10,13 @@ use super::benchmark_args::{BenchmarkArgs, Scoring};
 use super::benchmark_run::{BenchmarkRun, read_results};
 use super::clip_baseline::{CLASSIFICATION, CLIP, ClipArgs, ClipRun, classification_rule};
 use super::error::Failure;
-use super::experiment::ExperimentDone;
-use super::experiment_report::{Findings, write_report};
+use super::experiment::{ExperimentDone, costs};
+use super::experiment_report::{Findings, Written, write_report};
 use super::files;
 use super::forecast::Forecast;
 use crate::api::verdict_of;
 use crate::benchmark::experiments::{Experiment, experiment};
+use crate::benchmark::report::AnswerCost;
 use crate::benchmark::{ItemLabel, Outcome, compare};
 
 const EXPERIMENT: &str = include_str!("../benchmark/experiments/classification.json");
@@ -137,6 +138,7 @@ pub(super) async fn classify(
         folder,
         outcomes: Vec::new(),
         answers: Vec::new(),
+        costs: Vec::new(),
         forecast: Forecast::default(),
         last: None,
     };
@@ -145,14 +147,15 @@ pub(super) async fn classify(
     }
     let forecast = Some(run.forecast);
     if !benchmark.is_whole() {
-        return Ok(ExperimentDone {
-            summary: Vec::new(),
-            forecast,
-        });
+        return Ok(ExperimentDone::without_report(forecast));
     }
     let clip_digest = run.ask_clip(clip).await?;
-    let summary = run.write_report(clip, clip_digest, json)?;
-    Ok(ExperimentDone { summary, forecast })
+    let written = run.write_report(clip, clip_digest, json)?;
+    Ok(ExperimentDone {
+        summary: written.summary,
+        parts: written.parts,
+        forecast,
+    })
 }
 
 /// A classification, as far as it was asked.
@@ -164,6 +167,8 @@ struct ClassifyRun<'a> {
     outcomes: Vec<(String, Vec<Outcome>)>,
     /// Variants and answers.
     answers: Vec<(String, String)>,
+    /// Variants and what answers took; CLIP's have none.
+    costs: Vec<(String, AnswerCost)>,
     forecast: Forecast,
     /// The header's echo of the last run, and the rows that it skipped.
     last: Option<(EvaluateStarted, usize)>,
@@ -194,6 +199,7 @@ impl ClassifyRun<'_> {
             .iter()
             .map(|r| (approach.name.to_owned(), r.answer.clone()));
         self.answers.extend(answers);
+        self.costs.extend(costs(&results));
         let outcomes = results.iter().map(outcome).collect::<Result<_, _>>()?;
         self.outcomes.push((approach.name.to_owned(), outcomes));
         self.last = Some((done.started, done.skipped));
@@ -215,13 +221,13 @@ impl ClassifyRun<'_> {
         Ok(digest)
     }
 
-    /// Writes the report and returns its row in the table of all experiments.
+    /// Writes the report.
     fn write_report(
         mut self,
         clip: &ClipArgs,
         clip_digest: String,
         json: bool,
-    ) -> Result<Vec<String>, Failure> {
+    ) -> Result<Written, Failure> {
         let (started, skipped) = self.last.take().ok_or("nothing was asked")?;
         let experiment = self.experiment()?;
         for (_, outcomes) in &mut self.outcomes {
@@ -247,6 +253,7 @@ impl ClassifyRun<'_> {
             metrics,
             comparisons,
             answers: self.answers,
+            costs: self.costs,
             facts: vec![
                 ("CLIP's digest".into(), clip_digest),
                 ("CLIP reads".into(), clip.templates()),

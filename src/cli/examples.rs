@@ -206,6 +206,10 @@ const EXAMPLES: &[(&str, &[Example])] = &[
                 "scotoma experiment permutation shapes",
             ),
             (
+                "Draw accuracy against operations and time, visual tokens pruned",
+                "scotoma experiment pruning shapes",
+            ),
+            (
                 "Hide more and more of MMVP's pictures",
                 "scotoma experiment occlusion mmvp --data mmvp.parquet --model ./llava-7b",
             ),
@@ -224,6 +228,13 @@ const EXAMPLES: &[(&str, &[Example])] = &[
                 "scotoma paper --data benchmarks --model ./llava-7b --estimate",
             ),
         ],
+    ),
+    (
+        "table1",
+        &[(
+            "Two models, each with the folder of a paper",
+            "scotoma table1 LLaVA-1.5=paper-15 LLaVA-NeXT=paper-next --report table1",
+        )],
     ),
     (
         "items",

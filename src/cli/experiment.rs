@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use scotoma_client::v1::image::Source;
 use scotoma_client::v1::{
-    self, BenchmarkMetric, EvaluateHeader, EvaluateVariant, Image, ModelInfo,
+    self, BenchmarkMetric, EvaluateHeader, EvaluateVariant, Image, ModelInfo, SampleResult,
 };
 use scotoma_client::{Client, PreviewRequest};
 use serde_json::{Value, json};
@@ -14,15 +14,17 @@ use serde_json::{Value, json};
 use super::benchmark_args::{BenchmarkArgs, LIST, ScoringArgs};
 use super::benchmark_run::{BenchmarkRun, Evaluated, read_results};
 use super::error::{Failure, Usage};
-use super::experiment_report::{Findings, write_report};
+use super::experiment_report::{Findings, answer_cost, write_report};
 use super::files;
 use super::forecast::Forecast;
 use super::intervention_args::variant;
 use super::json_output::print_line;
+use super::overview::{Overview, Summary};
 use super::shard_file::ShardArgs;
 use crate::benchmark::experiments::{
     Experiment, PlannedVariant, PlotKind, experiment, experiments,
 };
+use crate::benchmark::report::{AnswerCost, Part};
 use crate::benchmark::substitute::FOLDER;
 use crate::benchmark::{Comparison, Metric};
 
@@ -107,13 +109,16 @@ impl RunExperiment {
         };
         // Before a model is loaded.
         benchmark.check()?;
-        let rows = benchmark
+        let overview = benchmark
             .with_client(async |client| {
                 Box::pin(self.run_all(client, &benchmark, &chosen, &folder)).await
             })
             .await?;
         if self.is_all() && benchmark.is_whole() {
-            self.write_index(&folder, &benchmark.rule, &rows)?;
+            let page = overview.write(&folder)?;
+            if !self.json {
+                println!("{}", page.display());
+            }
         }
         Ok(())
     }
@@ -122,15 +127,15 @@ impl RunExperiment {
         self.experiment == ALL
     }
 
-    /// Runs the chosen experiments and returns their rows in the table of all.
+    /// Runs the chosen experiments and returns the document about all.
     async fn run_all(
         &self,
         client: Client,
         benchmark: &BenchmarkRun,
         chosen: &[Experiment],
         folder: &Path,
-    ) -> Result<Vec<String>, Failure> {
-        let mut rows = Vec::new();
+    ) -> Result<Overview, Failure> {
+        let mut overview = Overview::new(format!("All experiments on {}", benchmark.rule));
         for experiment in chosen {
             let folder = if self.is_all() {
                 folder.join(&experiment.name)
@@ -139,29 +144,15 @@ impl RunExperiment {
             };
             let client = client.clone();
             let done = run_experiment(benchmark, client, experiment, &folder, self.json).await?;
-            rows.push(format!(
-                "| [{}]({}/report.md) | {} |",
-                experiment.title,
-                experiment.name,
-                done.summary.join(" | ")
-            ));
+            let (title, place) = (experiment.title.as_str(), Path::new(&experiment.name));
+            overview.add(
+                (title, benchmark.rule.as_str()),
+                place,
+                &done.summary,
+                done.parts,
+            );
         }
-        Ok(rows)
-    }
-
-    /// Writes the page that lists all experiments.
-    fn write_index(&self, folder: &Path, rule: &str, rows: &[String]) -> Result<(), Failure> {
-        let page = format!(
-            "# All experiments on {rule}\n\n\
-             | experiment | answers | unchanged | lowest | highest |\n|---|---|---|---|---|\n{}\n",
-            rows.join("\n")
-        );
-        let path = folder.join("report.md");
-        files::write(&path, page.as_bytes())?;
-        if !self.json {
-            println!("{}", path.display());
-        }
-        Ok(())
+        Ok(overview)
     }
 
     /// Refuses a folder of pictures that no variant shows.
@@ -254,9 +245,22 @@ fn axis_value(text: &str) -> Value {
 
 /// An experiment that was run, or whose first items were.
 pub(super) struct ExperimentDone {
-    /// The row in the table of all: answers, and the first, lowest and highest value.
-    pub(super) summary: Vec<String>,
+    /// The row in the table of all.
+    pub(super) summary: Summary,
+    /// What a page about all experiments has of it.
+    pub(super) parts: Vec<Part>,
     pub(super) forecast: Option<Forecast>,
+}
+
+impl ExperimentDone {
+    /// Makes that of a run without a report.
+    pub(super) fn without_report(forecast: Option<Forecast>) -> Self {
+        Self {
+            summary: Summary::default(),
+            parts: Vec::new(),
+            forecast,
+        }
+    }
 }
 
 /// Runs one experiment and writes its report to `folder`; of an estimate there is no report.
@@ -297,10 +301,7 @@ pub(super) async fn run_experiment(
         .evaluate(client, header, items, Some(count), Some(&results))
         .await?;
     if !benchmark.is_whole() {
-        return Ok(ExperimentDone {
-            summary: Vec::new(),
-            forecast,
-        });
+        return Ok(ExperimentDone::without_report(forecast));
     }
     let answered = format!(
         "{}, {} of them errors; {skipped} rows left out",
@@ -310,17 +311,23 @@ pub(super) async fn run_experiment(
     if !left_out.is_empty() {
         facts.push(("left out".into(), left_out));
     }
+    let results = read_results(&results)?;
     let findings = Findings {
         benchmark: benchmark_of(&started.rule).to_owned(),
         planned,
         metrics: finished.metrics.into_iter().map(metric).collect(),
         comparisons: finished.comparisons.into_iter().map(comparison).collect(),
-        answers: answers(experiment, &results)?,
+        answers: answers(experiment, &results),
+        costs: costs(&results),
         facts,
         picture,
     };
-    let summary = write_report(experiment, findings, &model, &started, folder, json)?;
-    Ok(ExperimentDone { summary, forecast })
+    let written = write_report(experiment, findings, &model, &started, folder, json)?;
+    Ok(ExperimentDone {
+        summary: written.summary,
+        parts: written.parts,
+        forecast,
+    })
 }
 
 /// Plans an experiment for a model with these layers in (language model, vision tower).
@@ -357,14 +364,24 @@ fn benchmark_of(rule: &str) -> &str {
     rule.split('/').next().unwrap_or_default()
 }
 
-/// Reads all answers where the report counts them: where nothing is seen, the question is how often
-/// each answer is given.
-fn answers(experiment: &Experiment, results: &Path) -> Result<Vec<(String, String)>, Failure> {
+/// Returns all answers where the report counts them: where nothing is seen, the question is how
+/// often each answer is given.
+fn answers(experiment: &Experiment, results: &[SampleResult]) -> Vec<(String, String)> {
     if experiment.plot != PlotKind::Bars {
-        return Ok(Vec::new());
+        return Vec::new();
     }
-    let results = read_results(results)?;
-    Ok(results.into_iter().map(|r| (r.variant, r.answer)).collect())
+    let answers = results.iter();
+    answers
+        .map(|r| (r.variant.clone(), r.answer.clone()))
+        .collect()
+}
+
+/// Returns what answers took, by variant.
+pub(super) fn costs(results: &[SampleResult]) -> Vec<(String, AnswerCost)> {
+    let answered = results.iter().filter(|r| r.error.is_none());
+    answered
+        .map(|r| (r.variant.clone(), answer_cost(r)))
+        .collect()
 }
 
 /// Lists the variants that do not run because the pictures that they show were not given.

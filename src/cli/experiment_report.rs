@@ -1,17 +1,20 @@
 //! The files of an experiment's report: pages, drawings, metrics and provenance.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use scotoma_client::v1::{EvaluateStarted, ModelInfo};
+use scotoma_client::v1::{EvaluateStarted, ModelInfo, SampleResult};
 use serde_json::{Value, json};
 
+use super::csv_file::write_csv;
 use super::error::Failure;
 use super::files;
+use super::overview::Summary;
 use crate::benchmark::experiments::{Experiment, PlannedVariant};
-use crate::benchmark::report::{AnswerCounts, Report};
+use crate::benchmark::report::{
+    AnswerCost, AnswerCounts, Part, Report, VariantCost, variant_costs,
+};
 use crate::benchmark::{Comparison, Metric, png};
 
 /// Characters of an answer that a report shows.
@@ -30,14 +33,37 @@ pub(super) struct Findings {
     pub(super) comparisons: Vec<(String, Comparison)>,
     /// Variants and their answers, where the report counts these.
     pub(super) answers: Vec<(String, String)>,
+    /// Variants and what each of their answers took.
+    pub(super) costs: Vec<(String, AnswerCost)>,
     /// More lines of the page's list of what ran.
     pub(super) facts: Vec<(String, String)>,
     /// A picture under a grid, PNG.
     pub(super) picture: Option<Vec<u8>>,
 }
 
-/// Writes the report of `findings` to `folder`. Returns its row in the table of all experiments:
-/// answers, and the first, lowest and highest value.
+/// A report that was written.
+pub(super) struct Written {
+    /// The row in the table of all experiments.
+    pub(super) summary: Summary,
+    /// What a page about all experiments has of it.
+    pub(super) parts: Vec<Part>,
+}
+
+/// Returns what an answer took.
+pub(super) fn answer_cost(result: &SampleResult) -> AnswerCost {
+    let Some(usage) = &result.usage else {
+        return AnswerCost::default();
+    };
+    AnswerCost {
+        flops: usage.standalone_flops,
+        rows: usage.rows_computed + usage.rows_reused,
+        visual_tokens: usage.image_tokens,
+        generated_tokens: usage.generation_tokens,
+        seconds: usage.total_seconds - usage.queue_seconds,
+    }
+}
+
+/// Writes the report of `findings` to `folder`, and prints what was found, or what ran as JSON.
 pub(super) fn write_report(
     experiment: &Experiment,
     findings: Findings,
@@ -45,16 +71,18 @@ pub(super) fn write_report(
     started: &EvaluateStarted,
     folder: &Path,
     json: bool,
-) -> Result<Vec<String>, Failure> {
+) -> Result<Written, Failure> {
     let Findings {
         benchmark,
         planned,
         metrics,
         comparisons,
         answers,
+        costs,
         facts,
         picture,
     } = findings;
+    let costs = variant_costs(&costs, planned.iter().map(|p| p.name.as_str()));
     let mut all_facts = run_facts(model, started, planned.len());
     all_facts.extend(facts);
     let report = Report {
@@ -63,30 +91,52 @@ pub(super) fn write_report(
         planned: &planned,
         metrics: &metrics,
         comparisons: &comparisons,
+        costs: &costs,
         answers: &frequencies(&answers, &planned),
         facts: &all_facts,
         picture: picture.as_deref(),
     };
     let provenance = provenance(experiment, &all_facts, &planned, started);
     let provenance = serde_json::to_string_pretty(&provenance)?;
-    let svg = report.svg();
-    let named = |ending: &str| folder.join(format!("{}.{ending}", experiment.name));
-    files::write(&folder.join("report.html"), report.html().as_bytes())?;
-    files::write(&folder.join("report.md"), report.markdown().as_bytes())?;
-    files::write(&named("png"), &png(&svg)?)?;
-    files::write(&named("svg"), svg.as_bytes())?;
-    files::write(
+    write_files(&report, folder)?;
+    write_csv(
         &folder.join("metrics.csv"),
-        metrics_csv(&metrics).as_bytes(),
+        &METRIC_HEADS,
+        &metric_rows(&metrics, &costs),
     )?;
     files::write(&folder.join("provenance.json"), provenance.as_bytes())?;
+    let answers = metrics.first().map_or(0, |(_, m)| m.n) * planned.len();
+    let summary = Summary::new(&metrics, answers);
     if json {
         println!("{provenance}");
     } else {
+        for line in summary.lines() {
+            println!("{line}");
+        }
         println!("{}", folder.join("report.html").display());
     }
-    let answers = metrics.first().map_or(0, |(_, m)| m.n) * planned.len();
-    Ok(summary_row(&metrics, answers))
+    Ok(Written {
+        summary,
+        parts: report.brief(),
+    })
+}
+
+/// Writes the pages and drawings.
+fn write_files(report: &Report<'_>, folder: &Path) -> Result<(), Failure> {
+    let name = &report.experiment.name;
+    files::write(&folder.join("report.html"), report.html().as_bytes())?;
+    files::write(&folder.join("report.md"), report.markdown().as_bytes())?;
+    files::write(&folder.join("tables.tex"), report.latex().as_bytes())?;
+    let drawings = [(name.clone(), Some(report.svg()))];
+    let against_cost = (format!("{name}-cost"), report.cost_svg());
+    for (name, svg) in drawings.into_iter().chain([against_cost]) {
+        let Some(svg) = svg else {
+            continue;
+        };
+        files::write(&folder.join(format!("{name}.png")), &png(&svg)?)?;
+        files::write(&folder.join(format!("{name}.svg")), svg.as_bytes())?;
+    }
+    Ok(())
 }
 
 /// Lists what ran: the model, the rule, the judge, the server.
@@ -140,51 +190,41 @@ fn provenance(
     })
 }
 
-/// Writes all metrics as CSV, for other programs.
-fn metrics_csv(metrics: &[(String, Metric)]) -> String {
-    let mut csv = "variant,metric,value,low,high,most,n,unparsed\n".to_owned();
-    for (variant, m) in metrics {
-        let (variant, name, (low, high)) = (quoted(variant), quoted(&m.name), m.interval);
-        let _ = writeln!(
-            csv,
-            "{variant},{name},{},{low},{high},{},{},{}",
-            m.value, m.most, m.n, m.unparsed
-        );
-    }
-    csv
-}
+/// Columns of metrics.csv; new ones come last.
+const METRIC_HEADS: [&str; 13] = [
+    "variant",
+    "metric",
+    "value",
+    "low",
+    "high",
+    "most",
+    "n",
+    "unparsed",
+    "flops",
+    "rows",
+    "visual_tokens",
+    "generated_tokens",
+    "seconds",
+];
 
-/// Quotes a cell of a CSV file.
-pub(super) fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('"', "\"\""))
-}
-
-/// Returns an experiment's row in the table of all: answers, and the first, lowest and highest
-/// value.
-fn summary_row(metrics: &[(String, Metric)], answers: usize) -> Vec<String> {
-    let main = metrics.first().map_or("", |(_, m)| &m.name);
-    let own: Vec<&(String, Metric)> = metrics.iter().filter(|(_, m)| m.name == main).collect();
-    // The first variant is what the others are lower or higher than.
-    let changed = own.get(1..).unwrap_or_default();
-    let lowest = changed
-        .iter()
-        .min_by(|a, b| a.1.value.total_cmp(&b.1.value));
-    let highest = changed
-        .iter()
-        .max_by(|a, b| a.1.value.total_cmp(&b.1.value));
-    let mut row = vec![answers.to_string()];
-    row.extend(
-        [own.first(), lowest, highest].map(|m| m.map_or(String::new(), |m| value_and_variant(m))),
-    );
-    row
-}
-
-fn value_and_variant((variant, m): &(String, Metric)) -> String {
-    if m.most <= 1.0 {
-        format!("{:.1} % ({variant})", 1e2 * m.value)
-    } else {
-        format!("{:.1} ({variant})", m.value)
-    }
+/// Returns all metrics as rows for other programs, with the means of what answers took.
+fn metric_rows(metrics: &[(String, Metric)], costs: &[VariantCost]) -> Vec<Vec<String>> {
+    let costs: HashMap<&str, &VariantCost> =
+        costs.iter().map(|c| (c.variant.as_str(), c)).collect();
+    let row = |(variant, m): &(String, Metric)| {
+        let mut row = vec![variant.clone(), m.name.clone()];
+        row.extend([m.value, m.interval.0, m.interval.1, m.most].map(|v| v.to_string()));
+        row.extend([m.n, m.unparsed].map(|v| v.to_string()));
+        let means = costs.get(variant.as_str()).map(|c| {
+            let [rows, visual, generated, seconds] =
+                [c.rows, c.visual_tokens, c.generated_tokens, c.seconds].map(|m| Some(m.value));
+            [c.flops.map(|m| m.value), rows, visual, generated, seconds]
+        });
+        let means = means.unwrap_or_default();
+        row.extend(means.map(|mean| mean.map_or(String::new(), |v| v.to_string())));
+        row
+    };
+    metrics.iter().map(row).collect()
 }
 
 /// Counts the answers of each variant, and keeps the most frequent ones.

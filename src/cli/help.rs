@@ -22,6 +22,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
             "eval",
             "experiment",
             "paper",
+            "table1",
             "items",
             "classify",
             "alignment",

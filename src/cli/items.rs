@@ -7,20 +7,21 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use scotoma_client::Client;
-use scotoma_client::v1::{EvaluateVariant, SampleResult, Verdict};
+use scotoma_client::v1::{EvaluateVariant, ModelInfo, SampleResult, Verdict};
 use serde_json::{Value, json};
 
 use super::benchmark_args::{BenchmarkArgs, ScoringArgs};
 use super::benchmark_run::{BenchmarkRun, Evaluated, Items as BenchmarkItems, read_results};
+use super::csv_file::write_csv;
 use super::error::Failure;
-use super::experiment_report::quoted;
 use super::files;
 use super::intervention_args::variant;
-use crate::benchmark::analysis::{Analysis, Response, analyse, discrimination, rotated};
+use super::items_page::{CategoryMeans, FIRST, ItemsPage, share_with_interval};
+use super::json_output::print_line;
+use crate::benchmark::analysis::{Analysis, Counts, Response, analyse, discrimination, rotated};
+use crate::benchmark::report::Mean;
 use crate::benchmark::{self, Item, data, substitute};
 
-/// The variant that shows the item as it is.
-const FIRST: &str = "original";
 /// The variants that do not show the picture.
 const UNSEEN: [&str; 3] = ["black", "no visual tokens", "another item's picture"];
 
@@ -74,8 +75,8 @@ pub(super) struct Items {
     args: BenchmarkArgs,
     #[command(flatten)]
     scoring: ScoringArgs,
-    /// Folder to write items.csv, items.jsonl, responses.csv (variants by items, 1 and 0, for IRT)
-    /// and results.jsonl to. A run that finds its results there continues where it ended
+    /// Folder to write report.html (a page with pictures, what changed most first), items.csv,
+    /// items.jsonl, responses.csv (variants by items, 1 and 0, for IRT) and results.jsonl to. A run that finds its results there continues where it ended
     #[arg(long, default_value = "items")]
     report: PathBuf,
     /// The --report folder of another model on the same items. With two or more, items.csv has the
@@ -87,6 +88,9 @@ pub(super) struct Items {
     /// be met
     #[arg(long, value_enum)]
     keep: Vec<KeepRule>,
+    /// Print the items' numbers as JSON, an object a line, in place of the table
+    #[arg(long)]
+    json: bool,
 }
 
 impl Items {
@@ -97,10 +101,12 @@ impl Items {
         let others = self.other_models()?;
         files::create_folder(&self.report).map_err(|e| format!("--report {e}"))?;
         let results = self.report.join("results.jsonl");
-        benchmark
+        let (evaluated, model) = benchmark
             .with_client(async |client| ask(&benchmark, client, &results).await)
             .await?;
-        let mut found = analyse(&responses(&results)?, FIRST, &UNSEEN);
+        let results = read_results(&results)?;
+        let answers: Vec<Response> = results.iter().cloned().map(response).collect();
+        let mut found = analyse(&answers, FIRST, &UNSEEN);
         let mut models = vec![rights(&found)];
         models.extend(others.iter().map(|(_, rights)| rights.clone()));
         for item in &mut found {
@@ -109,6 +115,21 @@ impl Items {
         self.write_items(&found)?;
         self.write_responses(&found, &others)?;
         let kept = self.write_kept(&found)?;
+        let page = ItemsPage {
+            found: &found,
+            results: &results,
+            metrics: &evaluated.finished.metrics,
+            categories: &categories(&found),
+            started: &evaluated.started,
+            model: &model,
+        };
+        page.write(&self.report, self.benchmark().items()?)?;
+        if self.json {
+            for item in &found {
+                print_line(&item_json(item))?;
+            }
+            return Ok(());
+        }
         print(&found);
         if let Some(kept) = kept {
             println!(
@@ -118,6 +139,7 @@ impl Items {
             );
         }
         println!("{}", self.report.join("items.csv").display());
+        println!("{}", self.report.join("report.html").display());
         Ok(())
     }
 
@@ -147,21 +169,25 @@ impl Items {
 
     /// Writes items.csv and items.jsonl.
     fn write_items(&self, found: &[Analysis]) -> Result<(), Failure> {
-        let (mut table, mut lines) = (self.create("items.csv")?, self.create("items.jsonl")?);
         let variants = variants_of(found);
-        let names: Vec<String> = variants.iter().map(|v| quoted(v)).collect();
-        writeln!(
-            table,
-            "id,category,right,difficulty,margin,stability,image_needed,letter_bias,\
-             discrimination,{}",
-            names.join(",")
-        )?;
+        let mut heads: Vec<&str> = ITEM_HEADS.to_vec();
+        heads.extend(variants.iter().map(|v| v.as_str()));
+        heads.extend(ITEM_COUNTS);
+        let row = |item: &Analysis| {
+            let mut row = csv_cells(item);
+            row.extend(variants.iter().map(|v| bit(&item.by_variant, v)));
+            let Counts {
+                orders,
+                shown,
+                unseen,
+            } = item.counts;
+            row.extend([orders, shown, unseen].map(|n| n.to_string()));
+            row
+        };
+        let rows: Vec<Vec<String>> = found.iter().map(row).collect();
+        write_csv(&self.report.join("items.csv"), &heads, &rows)?;
+        let mut lines = self.create("items.jsonl")?;
         for item in found {
-            let bits: Vec<String> = variants
-                .iter()
-                .map(|variant| bit(&item.by_variant, variant))
-                .collect();
-            writeln!(table, "{},{}", csv_cells(item), bits.join(","))?;
             writeln!(lines, "{}", item_json(item))?;
         }
         Ok(())
@@ -173,18 +199,23 @@ impl Items {
         found: &[Analysis],
         others: &[(String, Rights)],
     ) -> Result<(), Failure> {
-        let mut matrix = self.create("responses.csv")?;
-        let ids: Vec<String> = found.iter().map(|a| quoted(&a.id)).collect();
-        writeln!(matrix, "variant,{}", ids.join(","))?;
+        let heads = std::iter::once("variant").chain(found.iter().map(|a| a.id.as_str()));
+        let heads: Vec<&str> = heads.collect();
+        let row = |name: &str, bits: Vec<String>| {
+            let mut row = vec![name.to_owned()];
+            row.extend(bits);
+            row
+        };
+        let mut rows = Vec::new();
         for variant in variants_of(found) {
-            let bits: Vec<String> = found.iter().map(|a| bit(&a.by_variant, variant)).collect();
-            writeln!(matrix, "{},{}", quoted(variant), bits.join(","))?;
+            let bits = found.iter().map(|a| bit(&a.by_variant, variant));
+            rows.push(row(variant, bits.collect()));
         }
         for (name, rights) in others {
-            let bits: Vec<String> = found.iter().map(|a| bit(rights, &a.id)).collect();
-            writeln!(matrix, "{},{}", quoted(name), bits.join(","))?;
+            let bits = found.iter().map(|a| bit(rights, &a.id));
+            rows.push(row(name, bits.collect()));
         }
-        Ok(())
+        write_csv(&self.report.join("responses.csv"), &heads, &rows)
     }
 
     /// Writes kept.tsv if items are to be kept, and returns how many are.
@@ -222,16 +253,16 @@ impl Items {
 /// Asks every item under every variant and in every order of its options.
 async fn ask(
     benchmark: &BenchmarkRun,
-    client: Client,
+    mut client: Client,
     results: &Path,
-) -> Result<Evaluated, Failure> {
+) -> Result<(Evaluated, ModelInfo), Failure> {
     let mut header = benchmark.header();
     header.variants = variants()?;
     let items: BenchmarkItems = Box::new(benchmark.items()?.flat_map(in_all_orders));
-    benchmark
-        // The count is not known: it is the sum over items of their options.
-        .evaluate(client, header, items, None, Some(results))
-        .await
+    let model = client.get_model(&header.model).await?;
+    // The count is not known: it is the sum over items of their options.
+    let run = benchmark.evaluate(client, header, items, None, Some(results));
+    Ok((run.await?, model))
 }
 
 /// Returns an item, followed by the same with its options in every other order.
@@ -290,21 +321,34 @@ fn bit(rights: &Rights, name: &str) -> String {
         .map_or(String::new(), |&right| u8::from(right).to_string())
 }
 
-fn csv_cells(item: &Analysis) -> String {
-    let margin = item.margin.map_or(String::new(), |m| format!("{m:.6}"));
-    let discrimination = item
-        .discrimination
-        .map_or(String::new(), |d| format!("{d:.4}"));
-    format!(
-        "{},{},{},{:.4},{margin},{:.4},{:.4},{:.4},{discrimination}",
-        quoted(&item.id),
-        quoted(&item.category),
-        u8::from(item.right),
-        item.difficulty,
-        item.stability,
-        item.image_needed,
-        item.letter_bias
-    )
+/// Columns of items.csv before those of the variants.
+const ITEM_HEADS: [&str; 9] = [
+    "id",
+    "category",
+    "right",
+    "difficulty",
+    "margin",
+    "stability",
+    "image_needed",
+    "letter_bias",
+    "discrimination",
+];
+/// Columns behind those of the variants: what the shares are over.
+const ITEM_COUNTS: [&str; 3] = ["orders", "variants_shown", "variants_unseen"];
+
+fn csv_cells(item: &Analysis) -> Vec<String> {
+    vec![
+        item.id.clone(),
+        item.category.clone(),
+        u8::from(item.right).to_string(),
+        format!("{:.4}", item.difficulty),
+        item.margin.map_or(String::new(), |m| format!("{m:.6}")),
+        format!("{:.4}", item.stability),
+        format!("{:.4}", item.image_needed),
+        format!("{:.4}", item.letter_bias),
+        item.discrimination
+            .map_or(String::new(), |d| format!("{d:.4}")),
+    ]
 }
 
 fn item_json(item: &Analysis) -> Value {
@@ -313,6 +357,8 @@ fn item_json(item: &Analysis) -> Value {
         "difficulty": item.difficulty, "margin": item.margin, "stability": item.stability,
         "image_needed": item.image_needed, "letter_bias": item.letter_bias,
         "discrimination": item.discrimination, "by_variant": item.by_variant,
+        "orders": item.counts.orders, "variants_shown": item.counts.shown,
+        "variants_unseen": item.counts.unseen,
     })
 }
 
@@ -349,32 +395,47 @@ fn response(result: SampleResult) -> Response {
     }
 }
 
-fn print(found: &[Analysis]) {
+/// Returns the means of each category, and of all items.
+fn categories(found: &[Analysis]) -> Vec<CategoryMeans> {
     let mut categories: BTreeMap<&str, Vec<&Analysis>> = BTreeMap::new();
     for item in found {
         categories.entry(&item.category).or_default().push(item);
     }
+    let mut means: Vec<CategoryMeans> = Vec::new();
+    if categories.len() > 1 {
+        means.extend(categories.iter().map(|(name, own)| category(name, own)));
+    }
+    means.push(category("all", &found.iter().collect::<Vec<_>>()));
+    means
+}
+
+fn category(name: &str, items: &[&Analysis]) -> CategoryMeans {
+    let values: [fn(&Analysis) -> f64; 4] = [
+        |a| a.difficulty,
+        |a| a.stability,
+        |a| a.image_needed,
+        |a| a.letter_bias,
+    ];
+    let mean = |value: fn(&Analysis) -> f64| {
+        let values: Vec<f64> = items.iter().map(|item| value(item)).collect();
+        Mean::of(&values)
+    };
+    CategoryMeans {
+        name: name.to_owned(),
+        n: items.len(),
+        means: values.map(mean),
+    }
+}
+
+fn print(found: &[Analysis]) {
+    println!("Means over items, with 95 % intervals.\n");
     println!(
-        "{:<20} {:>6} {:>11} {:>10} {:>13} {:>12}",
+        "{:<20} {:>6} {:>19} {:>19} {:>19} {:>19}",
         "", "n", "difficulty", "stability", "image needed", "letter bias"
     );
-    for (name, own) in &categories {
-        print_means(name, own);
+    for CategoryMeans { name, n, means } in &categories(found) {
+        let [difficulty, stability, needed, bias] = means.map(|m| share_with_interval(&m));
+        println!("{name:<20} {n:>6} {difficulty:>19} {stability:>19} {needed:>19} {bias:>19}");
     }
-    print_means("all", &found.iter().collect::<Vec<_>>());
-}
-
-fn print_means(name: &str, items: &[&Analysis]) {
-    println!(
-        "{name:<20} {:>6} {:>11.3} {:>10.3} {:>13.3} {:>12.3}",
-        items.len(),
-        mean(items, |a| a.difficulty),
-        mean(items, |a| a.stability),
-        mean(items, |a| a.image_needed),
-        mean(items, |a| a.letter_bias)
-    );
-}
-
-fn mean(items: &[&Analysis], value: impl Fn(&Analysis) -> f64) -> f64 {
-    items.iter().map(|item| value(item)).sum::<f64>() / items.len().max(1) as f64
+    println!();
 }

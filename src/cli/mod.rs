@@ -19,6 +19,7 @@ mod clip_baseline;
 mod completions;
 mod config_file;
 mod connection;
+mod csv_file;
 mod dataset;
 mod demo;
 mod device;
@@ -35,6 +36,7 @@ mod help;
 mod hooks;
 mod intervention_args;
 mod items;
+mod items_page;
 mod json_output;
 mod judge_args;
 mod key;
@@ -47,6 +49,7 @@ mod model_args;
 mod models;
 mod openai_args;
 mod origin;
+mod overview;
 mod paper;
 mod parity;
 mod preview;
@@ -62,6 +65,7 @@ mod shard_file;
 mod signals;
 mod sweep;
 mod sweep_variants;
+mod table_one;
 mod tenancy_args;
 mod threads;
 mod usage;
@@ -122,6 +126,10 @@ enum Command {
     ///
     /// How hard each is, whether it needs its picture, how stable its answer is.
     Items(Box<items::Items>),
+    /// Make Table 1 of Lee et al. 2024 of several results
+    ///
+    /// Benchmarks with and without permuted visual tokens, of several benchmarks and models.
+    Table1(table_one::Table1),
     /// Classify pictures zero-shot, beside a CLIP
     Classify(Box<classify::Classify>),
     /// Compare neighbours of pictures and of texts, layer by layer
@@ -273,6 +281,7 @@ async fn run(command: Command, settings: Settings) -> Result<(), error::Failure>
         Command::Alignment(alignment) => alignment.run().await,
         Command::Paper(paper) => Box::pin(paper.run()).await,
         Command::Items(items) => Box::pin(items.run()).await,
+        Command::Table1(table) => table.run(),
         Command::Merge(merge) => merge.run(),
         Command::Dataset(dataset) => dataset.run(),
         Command::Demo(demo) => demo.run().await,

@@ -1,6 +1,5 @@
 //! `scotoma paper`: every experiment of Lee et al. 2024 on the data that is there.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -14,9 +13,10 @@ use super::classify::{self, classify};
 use super::clip_baseline::{CLASSIFICATION, ClipArgs};
 use super::error::{Failure, Usage};
 use super::experiment::{self, ExperimentDone, RESULTS, run_experiment};
-use super::files;
 use super::forecast::Forecast;
+use super::overview::Overview;
 use super::shard_file::ShardArgs;
+use super::table_one::write_table_one;
 use crate::benchmark::experiments::{Experiment, experiments};
 use crate::benchmark::rule;
 use crate::benchmark::substitute::FOLDER;
@@ -61,8 +61,9 @@ pub(super) struct Paper {
     /// Aircraft (classes); DOCCI (texts). Without it everything runs on the items of `shapes`
     #[arg(long)]
     data: Option<PathBuf>,
-    /// Folder to write report.md, and a folder for each experiment and benchmark, to. A run that
-    /// finds its results there continues where it ended
+    /// Folder to write report.html (everything on one page), report.md, Table 1 (table1.html, .md,
+    /// .tex, .csv), and a folder for each experiment and benchmark, to. A run that finds its results
+    /// there continues where it ended
     #[arg(long, default_value = "paper")]
     report: PathBuf,
     #[command(flatten)]
@@ -182,7 +183,9 @@ impl Paper {
 
     /// Lists everything that the data allows, in the order of the paper.
     fn steps(&self) -> Result<Vec<Step>, Failure> {
-        let known = experiments()?;
+        let mut known = experiments()?;
+        // Others than the paper's are for `experiment`.
+        known.retain(|experiment| !experiment.section.is_empty());
         let Some(folder) = &self.data else {
             let mut steps: Vec<Step> = known
                 .into_iter()
@@ -319,11 +322,8 @@ impl Paper {
         if self.estimate {
             return Ok(());
         }
-        let path = self.report.join("report.md");
-        let mut page = "# The experiments of Lee et al. 2024\n\n\
-             | experiment | on | answers | unchanged | lowest | highest |\n\
-             |---|---|---|---|---|---|\n"
-            .to_owned();
+        let mut overview = Overview::new("The experiments of Lee et al. 2024");
+        let mut page = None;
         for (i, step) in steps.iter().enumerate() {
             let (on, folder) = step.names();
             eprintln!("{} of {}: {} on {on}", i + 1, steps.len(), step.title());
@@ -332,18 +332,19 @@ impl Paper {
             if self.shard.shard.is_some() {
                 continue;
             }
-            let _ = writeln!(
-                page,
-                "| [{}]({}/report.md) | {on} | {} |",
-                step.title(),
-                folder.display(),
-                done.summary.join(" | ")
+            overview.add(
+                (step.title(), on.as_str()),
+                &folder,
+                &done.summary,
+                done.parts,
             );
+            overview.set_more(write_table_one(&self.report)?);
             // After every step, so that a run that is killed leaves the table of what it finished.
-            files::write(&path, page.as_bytes())?;
+            page = Some(overview.write(&self.report)?);
         }
-        if !self.json && self.shard.shard.is_none() {
-            println!("{}", path.display());
+        if let Some(page) = page.filter(|_| !self.json) {
+            println!("{}", self.report.join("report.md").display());
+            println!("{}", page.display());
         }
         Ok(())
     }
@@ -388,23 +389,18 @@ impl Paper {
             }
             // One pass over at most 1,024 pictures and texts costs as much as as many questions; it
             // is not parted.
-            Step::Alignment(_) if estimate || self.shard.shard.is_some() => Ok(ExperimentDone {
-                summary: Vec::new(),
-                forecast: None,
-            }),
+            Step::Alignment(_) if estimate || self.shard.shard.is_some() => {
+                Ok(ExperimentDone::without_report(None))
+            }
             Step::Alignment(data) => {
                 let limit = match self.args.limit {
                     0 => ALIGNED_ITEMS,
                     limit => limit,
                 };
                 let model = self.args.model.name();
-                let best = AlignmentArgs::default()
-                    .run(data.as_deref(), limit, client, &model, &folder)
-                    .await?;
-                Ok(ExperimentDone {
-                    summary: vec![String::new(), best, String::new(), String::new()],
-                    forecast: None,
-                })
+                let args = AlignmentArgs::default();
+                let run = args.run(data.as_deref(), limit, client, &model, &folder, self.json);
+                run.await
             }
         }
     }

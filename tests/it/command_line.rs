@@ -925,7 +925,40 @@ fn items() {
     );
     says(&mut table, base, "--beside missing", "--beside missing");
     says(&mut table, base, "--keep order-proof", "kept.tsv");
+    says(&mut table, base, "--json", "exit Some(0)\n{");
     walk("items", &table);
+}
+
+#[test]
+fn table1() {
+    let mut runs = Runs::new();
+    let run = runs.once(&words(
+        "experiment permutation shapes --limit 2 --report report",
+    ));
+    for name in ["results.jsonl", "results.jsonl.run.json"] {
+        let bytes = &run.files[&format!("report/{name}")];
+        std::fs::write(runs.inputs.path().join(name), bytes).unwrap();
+    }
+    let base = "table1 results.jsonl";
+    let mut table = Table::new();
+    says(&mut table, base, "--report mine", "mine/table1.html");
+    says(&mut table, base, "--json", "exit Some(0)\n{");
+    each_works(&mut runs, &table);
+    assert_eq!(flags("table1"), table.into_keys().collect());
+    let named = runs.once(&words("table1 My_model=results.jsonl"));
+    assert!(
+        named.stdout.contains("| My_model | ") && named.stdout.contains("| 2 items x 5 draws |"),
+        "{}{}",
+        named.stdout,
+        named.stderr
+    );
+    let twice = runs.once(&words("table1 results.jsonl results.jsonl"));
+    assert_eq!(twice.code, Some(2));
+    assert!(
+        twice.stderr.contains("two results of shapes"),
+        "{}",
+        twice.stderr
+    );
 }
 
 #[test]
@@ -1061,6 +1094,7 @@ fn alignment() {
         "--point projector.hook_out@no",
     );
     says(&mut table, base, "--clamp 1", "clamp: 1\n");
+    says(&mut table, base, "--json", "exit Some(0)\n{");
     says(
         &mut table,
         "alignment -k 3 --limit 12",
@@ -1376,6 +1410,7 @@ fn every_command_is_walked() {
         "score",
         "serve",
         "sweep",
+        "table1",
     ];
     assert_eq!(there, walked.into());
 }

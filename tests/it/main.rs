@@ -37,6 +37,7 @@ mod openai;
 mod pictures;
 mod processors;
 mod reference;
+mod reports;
 mod results;
 mod scheduling;
 mod shards;

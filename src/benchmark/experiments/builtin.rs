@@ -1,4 +1,4 @@
-//! The experiments inside the program: those of Lee et al. 2024.
+//! The experiments inside the program: those of Lee et al. 2024, which name its section, and others.
 
 use super::plan::experiment;
 use super::spec::Experiment;
@@ -14,6 +14,8 @@ const FILES: &[&str] = &[
     include_str!("importance-layers.json"),
     include_str!("importance-geometries.json"),
     include_str!("importance-groups.json"),
+    include_str!("pruning.json"),
+    include_str!("depth.json"),
 ];
 
 /// Returns the experiments inside the program.

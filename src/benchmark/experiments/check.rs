@@ -366,7 +366,10 @@ fn key(interventions: &[Value]) -> String {
     Value::from(interventions).to_string()
 }
 
-/// Removes every field `seed`.
+/// Fields of interventions that hold a seed.
+const SEEDS: [&str; 2] = ["seed", "randomSeed"];
+
+/// Removes every seed.
 fn without_seeds(interventions: &[Value]) -> Vec<Value> {
     interventions.iter().map(without_seed).collect()
 }
@@ -374,7 +377,9 @@ fn without_seeds(interventions: &[Value]) -> Vec<Value> {
 fn without_seed(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
-            let others = fields.iter().filter(|(name, _)| name.as_str() != "seed");
+            let others = fields
+                .iter()
+                .filter(|(name, _)| !SEEDS.contains(&name.as_str()));
             Value::Object(
                 others
                     .map(|(name, value)| (name.clone(), without_seed(value)))

@@ -30,6 +30,9 @@ pub struct Experiment {
     /// Cells along each side of a grid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub side: Option<usize>,
+    /// True if its metric is also drawn against what answers take: operations, rows and time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cost: bool,
     /// Benchmarks that it is run on where all experiments are run; empty for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub benchmarks: Vec<String>,

@@ -1,10 +1,24 @@
-//! The report of an experiment: a page that holds everything, the same in Markdown, and the drawing
-//! by itself.
+//! Reports: documents of texts, drawings and tables, as pages in HTML, in Markdown and in LaTeX.
+//! A page holds everything; Markdown has its drawings as files beside it.
 
+mod cost;
+mod cost_plot;
+mod document;
+mod html;
+mod latex;
+mod markdown;
+mod names;
 mod page;
 mod plot;
 mod table;
+mod table_one;
 
-pub use page::page;
-pub use plot::{heat_map, png};
+pub use cost::{AnswerCost, Mean, VariantCost, variant_costs};
+pub use document::{Card, DataTable, Drawing, Part, Section};
+pub use html::html;
+pub use latex::latex;
+pub use markdown::markdown;
+pub use names::{benchmark_name, hook_name, plain};
+pub use plot::{Bar, bar_chart, heat_map, png};
 pub use table::{AnswerCounts, Report, SeriesPoint};
+pub use table_one::{TableOne, TableOneEntry};

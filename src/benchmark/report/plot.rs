@@ -7,11 +7,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use resvg::{tiny_skia, usvg};
 
-use super::table::{Report, SeriesPoint, escaped, shown, unit};
+use super::html::escaped;
+use super::table::{Report, SeriesPoint, shown, unit};
 use crate::benchmark::Metric;
 use crate::benchmark::experiments::PlotKind;
 
-const COLOURS: [&str; 6] = [
+pub(super) const COLOURS: [&str; 6] = [
     "#1b6ca8", "#c8553d", "#3a7d44", "#8f5ca8", "#b8860b", "#4d6a6d",
 ];
 const FONTS: &str = "Helvetica, Arial, DejaVu Sans, sans-serif";
@@ -92,7 +93,7 @@ pub fn png(svg: &str) -> Result<Vec<u8>, String> {
     pixels.encode_png().map_err(|e| e.to_string())
 }
 
-fn opened(width: f64, height: f64, title: &str) -> String {
+pub(super) fn opened(width: f64, height: f64, title: &str) -> String {
     let title = escaped(title);
     let size =
         format!(r#"viewBox="0 0 {width:.0} {height:.0}" width="{width:.0}" height="{height:.0}""#);
@@ -158,14 +159,14 @@ pub fn heat_map(
     svg + "</svg>"
 }
 
-fn text((x, y): (f64, f64), anchor: &str, words: &str) -> String {
+pub(super) fn text((x, y): (f64, f64), anchor: &str, words: &str) -> String {
     format!(
         r#"<text x="{x:.1}" y="{y:.1}" text-anchor="{anchor}">{}</text>"#,
         escaped(words)
     )
 }
 
-fn line((x, y): (f64, f64), (to_x, to_y): (f64, f64), style: &str) -> String {
+pub(super) fn line((x, y): (f64, f64), (to_x, to_y): (f64, f64), style: &str) -> String {
     format!(r#"<path d="M{x:.1} {y:.1}L{to_x:.1} {to_y:.1}" fill="none" {style}/>"#)
 }
 
@@ -180,15 +181,53 @@ fn cell_text((x, y): (f64, f64), side: f64, ink: &str, words: &str) -> String {
     format!(r#"<text x="{x:.1}" y="{y:.1}" text-anchor="middle" fill="{ink}">{words}</text>"#)
 }
 
-const FAINT: &str = r##"stroke="#ddd""##;
+pub(super) const FAINT: &str = r##"stroke="#ddd""##;
 
 fn bars(report: &Report<'_>) -> Panel {
-    // Room at the left for names of variants; at the right 90 for the number behind a bar.
-    let (left, width, row) = (230.0, 700.0, 34.0);
-    let height = 36.0 + row * report.planned.len() as f64;
+    let rows: Vec<Bar> = report
+        .planned
+        .iter()
+        .filter_map(|planned| {
+            let metric = report.metric_of(&planned.name)?;
+            let (low, high) = metric.interval;
+            Some(Bar {
+                name: planned.name.clone(),
+                value: shown(metric, metric.value),
+                interval: (shown(metric, low), shown(metric, high)),
+            })
+        })
+        .collect();
     // Up to what the metric can be, not to the longest bar: so all reports of a metric have one
     // scale.
-    let most = report.main_metric().map_or(100.0, |m| shown(m, m.most));
+    bar_panel(
+        &rows,
+        report.main_metric().map_or(100.0, |m| shown(m, m.most)),
+    )
+}
+
+/// One bar of a chart.
+#[derive(Debug, Clone)]
+pub struct Bar {
+    /// Its name.
+    pub name: String,
+    /// Its length.
+    pub value: f64,
+    /// The ends of its 95 % interval.
+    pub interval: (f64, f64),
+}
+
+/// Draws bars on a scale up to `most`; the first is what the others are compared with.
+pub fn bar_chart(title: &str, bars: &[Bar], most: f64) -> String {
+    let panel = bar_panel(bars, most);
+    let mut svg = opened(panel.width, panel.height + 40.0, title);
+    let _ = write!(svg, r#"<g transform="translate(0 36)">{}</g>"#, panel.body);
+    svg + "</svg>"
+}
+
+fn bar_panel(bars: &[Bar], most: f64) -> Panel {
+    // Room at the left for names of variants; at the right 90 for the number behind a bar.
+    let (left, width, row) = (230.0, 700.0, 34.0);
+    let height = 36.0 + row * bars.len() as f64;
     let x = |value: f64| left + (width - left - 90.0) * value / most;
     let mut body = String::new();
     for tick in 0..=4 {
@@ -196,28 +235,26 @@ fn bars(report: &Report<'_>) -> Panel {
         body += &line((x(value), 0.0), (x(value), height - 24.0), FAINT);
         body += &text((x(value), height - 8.0), "middle", &format!("{value:.0}"));
     }
-    for (i, planned) in report.planned.iter().enumerate() {
-        let (y, Some(metric)) = (6.0 + row * i as f64, report.metric_of(&planned.name)) else {
-            continue;
-        };
-        let [value, low, high] =
-            [metric.value, metric.interval.0, metric.interval.1].map(|v| shown(metric, v));
+    for (i, bar) in bars.iter().enumerate() {
+        let y = 6.0 + row * i as f64;
         // Grey for the first: it is what the others are compared with.
         let colour = if i == 0 { COLOURS[5] } else { COLOURS[0] };
-        body += &text((left - 8.0, y + 16.0), "end", &planned.name);
+        body += &text((left - 8.0, y + 16.0), "end", &bar.name);
         let _ = write!(
             body,
             r#"<rect x="{left}" y="{y:.1}" width="{:.1}" height="22" fill="{colour}"/>"#,
-            x(value) - left
+            x(bar.value) - left
         );
-        let (low, high, middle, top) = (x(low), x(high), y + 11.0, y + 7.0);
-        let bar = format!("M{low:.1} {middle:.1}H{high:.1}");
+        let (low, high) = (x(bar.interval.0), x(bar.interval.1));
+        let (middle, top) = (y + 11.0, y + 7.0);
+        let whisker = format!("M{low:.1} {middle:.1}H{high:.1}");
         let ends = format!("M{low:.1} {top:.1}v8M{high:.1} {top:.1}v8");
         let _ = write!(
             body,
-            r##"<path d="{bar}{ends}" stroke="#222" fill="none"/>"##
+            r##"<path d="{whisker}{ends}" stroke="#222" fill="none"/>"##
         );
-        body += &text((high + 6.0, y + 16.0), "start", &format!("{value:.1}"));
+        let value = format!("{:.1}", bar.value);
+        body += &text((high + 6.0, y + 16.0), "start", &value);
     }
     Panel {
         width,

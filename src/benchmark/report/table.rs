@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::cost::VariantCost;
 use crate::benchmark::experiments::{Experiment, PlannedVariant};
 use crate::benchmark::{Comparison, Metric};
 
@@ -18,6 +19,8 @@ pub struct Report<'a> {
     pub metrics: &'a [(String, Metric)],
     /// Each variant against the first.
     pub comparisons: &'a [(String, Comparison)],
+    /// What answers took, in the order of the variants.
+    pub costs: &'a [VariantCost],
     /// The answers of each variant.
     pub answers: &'a [AnswerCounts],
     /// Names and values of what ran, in the order of the page.
@@ -48,8 +51,12 @@ pub struct SeriesPoint<'a> {
     pub at: Option<f64>,
     /// Values of the drawn metric, one a draw.
     pub values: Vec<f64>,
-    /// The 95 % interval of the first draw.
-    interval: (f64, f64),
+    /// The 95 % intervals of these.
+    pub intervals: Vec<(f64, f64)>,
+    /// The variants, one a draw.
+    pub variants: Vec<&'a str>,
+    /// The items of a draw.
+    pub n: usize,
 }
 
 impl SeriesPoint<'_> {
@@ -67,12 +74,30 @@ impl SeriesPoint<'_> {
         range
     }
 
+    /// Returns the 95 % interval of the mean: the mean of those of the draws. Draws are of the same
+    /// items, so that more of them make it no narrower.
+    pub fn interval(&self) -> (f64, f64) {
+        let n = self.intervals.len().max(1) as f64;
+        let sum = |end: fn(&(f64, f64)) -> f64| self.intervals.iter().map(end).sum::<f64>();
+        (sum(|i| i.0) / n, sum(|i| i.1) / n)
+    }
+
+    /// Returns the largest value with its 95 % interval.
+    pub(super) fn best(&self) -> (f64, (f64, f64)) {
+        let all = self
+            .values
+            .iter()
+            .copied()
+            .zip(self.intervals.iter().copied());
+        all.max_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or_default()
+    }
+
     /// Returns the ends of the bar around the mean: the range, or a single draw's 95 % interval.
     pub(super) fn ends(&self) -> (f64, f64) {
         if self.values.len() > 1 {
             self.range()
         } else {
-            self.interval
+            self.interval()
         }
     }
 }
@@ -93,15 +118,6 @@ pub(super) fn unit(metric: &Metric) -> &'static str {
     } else {
         ", points"
     }
-}
-
-/// Escapes a text for HTML and SVG.
-pub(super) fn escaped(text: &str) -> String {
-    // First of all, or it would escape what the others make.
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
 }
 
 impl Report<'_> {
@@ -145,11 +161,16 @@ impl Report<'_> {
                     series,
                     at: planned.at,
                     values: Vec::new(),
-                    interval: metric.interval,
+                    intervals: Vec::new(),
+                    variants: Vec::new(),
+                    n: metric.n,
                 });
                 points.len() - 1
             });
-            points[place].values.push(metric.value);
+            let point = &mut points[place];
+            point.values.push(metric.value);
+            point.intervals.push(metric.interval);
+            point.variants.push(&planned.name);
         }
         points
     }

@@ -1,0 +1,215 @@
+//! The document about several experiments: a row for each, and on the page what each has found.
+
+use std::path::{Path, PathBuf};
+
+use super::error::Failure;
+use super::files;
+use crate::benchmark::Metric;
+use crate::benchmark::report::{DataTable, Part, Section, html, markdown, plain};
+
+const HEADS: [&str; 7] = [
+    "experiment",
+    "on",
+    "n",
+    "answers",
+    "unchanged [95 % interval]",
+    "lowest",
+    "highest",
+];
+const CAPTION: &str = "The drawn metric of the first variant, and of those of the others where it is \
+    lowest and highest. n is the items of each variant.";
+
+/// An experiment's row in the table of all.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Summary {
+    n: String,
+    answers: String,
+    unchanged: String,
+    lowest: String,
+    highest: String,
+}
+
+impl Summary {
+    /// Sums up the metrics of all variants, the first one's first; `answers` were given.
+    pub(super) fn new(metrics: &[(String, Metric)], answers: usize) -> Self {
+        let main = metrics.first().map_or("", |(_, m)| &m.name);
+        let own: Vec<&(String, Metric)> = metrics.iter().filter(|(_, m)| m.name == main).collect();
+        // The first variant is what the others are lower or higher than.
+        let changed = own.get(1..).unwrap_or_default();
+        let value = |m: &&&(String, Metric)| m.1.value;
+        let lowest = changed.iter().min_by(|a, b| value(a).total_cmp(&value(b)));
+        let highest = changed.iter().max_by(|a, b| value(a).total_cmp(&value(b)));
+        let shown = |m: Option<&&(String, Metric)>| m.map_or(String::new(), |m| with_variant(m));
+        Self {
+            n: own.first().map_or(String::new(), |(_, m)| m.n.to_string()),
+            answers: answers.to_string(),
+            unchanged: shown(own.first()),
+            lowest: shown(lowest),
+            highest: shown(highest),
+        }
+    }
+
+    /// Makes the row of an experiment with one number alone, over `n` items.
+    pub(super) fn of_one(n: usize, number: String) -> Self {
+        Self {
+            n: n.to_string(),
+            unchanged: number,
+            ..Self::default()
+        }
+    }
+
+    /// Returns the finding as lines of text.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let Self {
+            n,
+            unchanged,
+            lowest,
+            highest,
+            ..
+        } = self;
+        let all = [
+            ("", unchanged),
+            ("lowest: ", lowest),
+            ("highest: ", highest),
+        ];
+        let all = all.into_iter().filter(|(_, text)| !text.is_empty());
+        all.map(|(name, text)| plain(&format!("{name}{text}, n = {n}")))
+            .collect()
+    }
+}
+
+/// Writes a metric with its 95 % interval: shares in %, points as they are.
+fn with_variant((variant, m): &(String, Metric)) -> String {
+    let (scale, unit) = if m.most <= 1.0 {
+        (1e2, " %")
+    } else {
+        (1.0, "")
+    };
+    let [value, low, high] = [m.value, m.interval.0, m.interval.1].map(|v| scale * v);
+    format!("{value:.1}{unit} [{low:.1}, {high:.1}] ({variant})")
+}
+
+/// The document, as far as experiments have ended.
+#[derive(Debug)]
+pub(super) struct Overview {
+    title: String,
+    rows: Vec<Vec<String>>,
+    places: Vec<String>,
+    sections: Vec<Part>,
+    /// Parts behind the table of all.
+    more: Vec<Part>,
+}
+
+impl Overview {
+    /// Begins a document.
+    pub(super) fn new(title: impl Into<String>) -> Self {
+        Self {
+            title: title.into(),
+            rows: Vec::new(),
+            places: Vec::new(),
+            sections: Vec::new(),
+            more: Vec::new(),
+        }
+    }
+
+    /// Adds an experiment on some data, whose own report is in `folder`, seen from the document.
+    pub(super) fn add(
+        &mut self,
+        (title, on): (&str, &str),
+        folder: &Path,
+        summary: &Summary,
+        parts: Vec<Part>,
+    ) {
+        let place = folder.join("report").display().to_string();
+        let Summary {
+            n,
+            answers,
+            unchanged,
+            lowest,
+            highest,
+        } = summary.clone();
+        let row = [
+            title.to_owned(),
+            on.to_owned(),
+            n,
+            answers,
+            unchanged,
+            lowest,
+            highest,
+        ];
+        self.rows.push(row.map(|cell| plain(&cell)).to_vec());
+        self.places.push(place.clone());
+        self.sections.push(Part::Section(Section {
+            title: format!("{title}: {on}"),
+            place,
+            parts,
+        }));
+    }
+
+    /// Replaces what stands behind the table of all.
+    pub(super) fn set_more(&mut self, more: Vec<Part>) {
+        self.more = more;
+    }
+
+    /// Writes report.html and report.md to `folder`, and returns the page's name.
+    pub(super) fn write(&self, folder: &Path) -> Result<PathBuf, Failure> {
+        let table = DataTable {
+            places: self.places.clone(),
+            ..DataTable::new(CAPTION, &HEADS, self.rows.clone())
+        };
+        let mut parts = vec![Part::Table(table)];
+        parts.extend(self.more.iter().cloned());
+        let text = markdown(&self.title, &parts);
+        parts.extend(self.sections.iter().cloned());
+        let page = folder.join("report.html");
+        files::write(&folder.join("report.md"), text.as_bytes())?;
+        files::write(&page, plain(&html(&self.title, &parts)).as_bytes())?;
+        Ok(page)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metric(variant: &str, value: f64) -> (String, Metric) {
+        let metric = Metric {
+            name: "accuracy".into(),
+            value,
+            interval: (value - 0.1, value + 0.1),
+            most: 1.0,
+            n: 40,
+            unparsed: 0,
+        };
+        (variant.into(), metric)
+    }
+
+    #[test]
+    fn every_number_has_its_n_and_interval() {
+        let metrics = [
+            metric("original", 0.9),
+            metric("GEOMETRY_KESKAR, a|b", 0.2),
+            metric("c", 0.5),
+        ];
+        let summary = Summary::new(&metrics, 120);
+        assert_eq!(
+            summary.lines(),
+            [
+                "90.0 % [80.0, 100.0] (original), n = 40",
+                "lowest: 20.0 % [10.0, 30.0] (Keskar, a|b), n = 40",
+                "highest: 50.0 % [40.0, 60.0] (c), n = 40",
+            ]
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let mut overview = Overview::new("All");
+        let place = Path::new("x/my data");
+        overview.add(("Noise", "my data"), place, &summary, Vec::new());
+        overview.write(folder.path()).unwrap();
+        let text = std::fs::read_to_string(folder.path().join("report.md")).unwrap();
+        assert_eq!(
+            text.lines().last().unwrap(),
+            "| [Noise](<x/my data/report.md>) | my data | 40 | 120 | 90.0 % [80.0, 100.0] \
+             (original) | 20.0 % [10.0, 30.0] (Keskar, a\\|b) | 50.0 % [40.0, 60.0] (c) |"
+        );
+    }
+}
