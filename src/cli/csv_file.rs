@@ -19,6 +19,11 @@ pub(super) fn write_csv(
     Ok(files::write(path, &bytes)?)
 }
 
+/// Returns one line of a table that is written as it grows.
+pub(super) fn csv_line(cells: &[String]) -> Result<Vec<u8>, Failure> {
+    records(QuoteStyle::NonNumeric, [cells.iter().map(String::as_str)])
+}
+
 fn records<'a>(
     quotes: QuoteStyle,
     rows: impl IntoIterator<Item = impl Iterator<Item = &'a str>>,

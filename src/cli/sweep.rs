@@ -12,8 +12,8 @@ use scotoma_client::v1::{FinishReason, Prompt, SweepFinished, SweepResult};
 use scotoma_client::{Client, GenerateRequest, ScoreRequest, SweepRequest};
 use serde_json::Value;
 
+use super::csv_file::csv_line;
 use super::error::{Failure, Usage};
-use super::experiment_report::quoted;
 use super::files;
 use super::intervention_args::InterventionArgs;
 use super::json_output::print_line;
@@ -223,7 +223,7 @@ impl Sweep {
         let columns = self.csv_heads().len();
         let mut cells = match &result.outcome {
             Some(Outcome::Generated(answer)) => vec![
-                quoted(&answer.text),
+                answer.text.clone(),
                 reason(answer.reason).to_owned(),
                 answer
                     .usage
@@ -234,15 +234,13 @@ impl Sweep {
             Some(Outcome::Scored(scored)) => {
                 let means = scored.scores.iter().map(|s| s.mean_logprob.to_string());
                 let best = self.continuation.get(scored.best as usize);
-                means
-                    .chain([quoted(best.map_or("", String::as_str))])
-                    .collect()
+                means.chain([best.cloned().unwrap_or_default()]).collect()
             }
             Some(Outcome::Error(_)) | None => Vec::new(),
         };
         cells.resize(columns - 1, String::new());
         cells.push(match &result.outcome {
-            Some(Outcome::Error(error)) => quoted(&error.message),
+            Some(Outcome::Error(error)) => error.message.clone(),
             _ => String::new(),
         });
         cells
@@ -299,11 +297,8 @@ impl OutFile {
         if format == Format::Csv {
             let axes = variants.heads().into_iter().map(String::from);
             let heads = ["variant_number".to_owned()].into_iter().chain(axes);
-            let heads: Vec<String> = heads
-                .chain(sweep.csv_heads())
-                .map(|head| quoted(&head))
-                .collect();
-            writeln!(file, "{}", heads.join(","))?;
+            let heads: Vec<String> = heads.chain(sweep.csv_heads()).collect();
+            file.write_all(&csv_line(&heads)?)?;
         }
         Ok(Self { format, file })
     }
@@ -324,13 +319,13 @@ impl OutFile {
             }
             Format::Csv => {
                 let names = values.iter().map(|value| match value {
-                    Value::String(text) => quoted(text),
+                    Value::String(text) => text.clone(),
                     number => number.to_string(),
                 });
                 let number = [result.variant.to_string()].into_iter();
                 let cells: Vec<String> =
                     number.chain(names).chain(sweep.csv_cells(result)).collect();
-                writeln!(self.file, "{}", cells.join(","))?;
+                self.file.write_all(&csv_line(&cells)?)?;
             }
         }
         // A sweep may take hours; what is there can be read meanwhile.
