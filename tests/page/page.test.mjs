@@ -41,6 +41,15 @@ function onPage(name, body, options = {}) {
 const patch = (page, number) => page.locator(`[data-patch="${number}"]`);
 const hiddenPatches = (page) => page.$$eval('.patch[aria-selected="true"]', (all) => all.map((each) => Number(each.dataset.patch)));
 const names = (page) => page.$$eval(".change-name strong", (all) => all.map((each) => each.textContent));
+/** Types a text in place of what a field has, and leaves it. */
+async function set(field, text) {
+  await field.focus();
+  await field.press("ControlOrMeta+a");
+  if (text === "") await field.press("Delete");
+  else await field.pressSequentially(text);
+  await field.press("Tab");
+}
+
 const button = (page, name) => page.getByRole("button", { name, exact: true });
 
 describe("ask", () => {
@@ -59,18 +68,19 @@ describe("ask", () => {
     await page.setInputFiles("input[type=file][accept]", { name: "mine.png", mimeType: "image/png", buffer: png });
     await page.getByAltText("mine.png, as the model sees it").waitFor();
     assert.equal(await page.locator('.samples [aria-pressed="true"]').count(), 0);
-    for (const type of ["drop", "paste"]) {
+    // Scripts cannot make a paste with files in Firefox.
+    for (const type of kind === "firefox" ? ["drop"] : ["drop", "paste"]) {
       await page.evaluate(
-        ([base64, kind]) => {
+        ([base64, type]) => {
           const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
           const data = new DataTransfer();
-          data.items.add(new File([bytes], `${kind}ed.png`, { type: "image/png" }));
-          const event = kind === "drop" ? new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }) : new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true });
+          data.items.add(new File([bytes], `${type}.png`, { type: "image/png" }));
+          const event = type === "drop" ? new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }) : new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true });
           document.querySelector("section").dispatchEvent(event);
         },
         [png.toString("base64"), type],
       );
-      await page.getByAltText(`${type}ed.png, as the model sees it`).waitFor();
+      await page.getByAltText(`${type}.png, as the model sees it`).waitFor();
     }
     await page.setInputFiles("input[type=file][accept]", { name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("no") });
     await page.getByText("notes.txt is text/plain, and no picture.").waitFor();
@@ -104,16 +114,13 @@ describe("ask", () => {
   onPage("settings, stop texts and errors in the server's words", async (page) => {
     await waitForAnswers(page, "499", "99");
     await page.getByText("Sampling and length").click();
-    await page.getByLabel("Most tokens").fill("2");
-    await page.getByLabel("Most tokens").blur();
+    await set(page.getByLabel("Most tokens"), "2");
     await waitForAnswers(page, "4", "9");
-    await page.getByLabel("Most tokens").fill("");
-    await page.getByLabel("Stop before").fill("9");
-    await page.getByLabel("Stop before").blur();
+    await set(page.getByLabel("Most tokens"), "");
+    await set(page.getByLabel("Stop before"), "9");
     await waitForAnswers(page, "4", "");
-    await page.getByLabel("Stop before").fill("");
-    await page.getByLabel("Temperature", { exact: true }).fill("400");
-    await page.getByLabel("Temperature", { exact: true }).blur();
+    await set(page.getByLabel("Stop before"), "");
+    await set(page.getByLabel("Temperature", { exact: true }), "400");
     await page.locator(".notice.error code", { hasText: "sampling.temperature" }).first().waitFor();
     await button(page, "Back to the defaults").click();
     await waitForAnswers(page, "499", "99");
@@ -260,8 +267,7 @@ describe("carry away", () => {
     await waitForAnswers(page, "499", "99");
     await page.getByText(/^Add one of/).click();
     await page.locator(".kinds button", { hasText: "Add noise" }).click();
-    await page.getByLabel("Scale", { exact: true }).fill("0.25");
-    await page.getByLabel("Scale", { exact: true }).blur();
+    await set(page.getByLabel("Scale", { exact: true }), "0.25");
     await page.waitForTimeout(500);
     const [, expected] = await answers(page);
     const folder = await mkdtemp(join(tmpdir(), "scotoma-page-"));

@@ -63,7 +63,7 @@ export async function open(browser, url, options = {}) {
   page.errors = [];
   page.on("console", (message) => message.type() === "error" && page.errors.push(message.text()));
   page.on("pageerror", (error) => page.errors.push(error.message));
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(30_000);
   await page.goto(url);
   return page;
 }

@@ -27,7 +27,9 @@ export function AnswersCard() {
   const after = changed.value;
   return (
     <section class="card stack answers" aria-labelledby="answers-title" aria-busy={asking.value}>
-      <h2 id="answers-title">What it answers</h2>
+      <h2 id="answers-title">
+        What it answers {question.value.trim() !== "" && <span class="asked">to “{question.value.trim()}”</span>}
+      </h2>
       <div class={count > 0 ? "two" : "one"}>
         <AnswerBox title="Without changes" answer={unchanged.value} />
         {count > 0 && <AnswerBox title={count === 1 ? "With your change" : `With your ${count} changes`} answer={after} />}

@@ -5,7 +5,7 @@ import { createContext } from "preact";
 import { useContext, useId } from "preact/hooks";
 
 import { commentOf, firstSentence, type Surroundings, words } from "./hints";
-import { BytesInput, EnumInput, ListInput, ScalarInput } from "./scalars";
+import { BytesInput, EnumInput, ListInput, MapInput, ScalarInput } from "./scalars";
 
 /** Tells the controls what the model has. */
 export const Around = createContext<Surroundings>({ model: undefined, hookPoints: [] });
@@ -120,12 +120,13 @@ function FieldControl({ field, message, value, set, inner = false }: FieldProps)
   if (field.fieldKind === "message" || (field.fieldKind === "list" && field.listKind === "message")) {
     return <Nested field={field} value={value} set={set} inner={inner} />;
   }
-  if (field.fieldKind === "map") return <p class="hint">{label}: by the JSON of this change.</p>;
-  const shared = { id, label, comment, message, around, set, describedBy: `${id}-hint` };
+  const shared = { id, label, comment, message, around, set, describedBy: inner ? undefined : `${id}-hint` };
   return (
     <div class={inner ? "field inner" : "field"}>
       {field.fieldKind === "enum" ? (
         <EnumInput {...shared} field={field} value={value as number} />
+      ) : field.fieldKind === "map" ? (
+        <MapInput {...shared} value={value as Record<string, number>} />
       ) : field.fieldKind === "list" ? (
         <ListInput {...shared} field={field} value={value as unknown[]} />
       ) : field.scalar === 12 ? (
@@ -133,9 +134,11 @@ function FieldControl({ field, message, value, set, inner = false }: FieldProps)
       ) : (
         <ScalarInput {...shared} field={field} value={value} />
       )}
-      <span id={`${id}-hint`} class="hint" title={comment}>
-        {firstSentence(comment)}
-      </span>
+      {!inner && (
+        <span id={`${id}-hint`} class="hint" title={comment}>
+          {firstSentence(comment)}
+        </span>
+      )}
     </div>
   );
 }

@@ -14,7 +14,7 @@ interface Shared {
   /** The message that the field is of. */
   message: object;
   around: Surroundings;
-  describedBy: string;
+  describedBy: string | undefined;
   /** Takes a value; undefined takes it away. */
   set: (value: unknown) => void;
 }
@@ -92,7 +92,7 @@ function NumberInput(props: {
   range: Range | undefined;
   whole: boolean;
   optional: boolean;
-  describedBy: string;
+  describedBy: string | undefined;
   set: (value: unknown) => void;
 }) {
   const { id, label, value, range, whole, optional, set, describedBy } = props;
@@ -202,6 +202,26 @@ function NumbersInput({ id, label, field, value, set, describedBy }: Shared & { 
         aria-invalid={wrong !== ""}
         onChange={(event) => take(event.currentTarget.value)}
       />
+      {wrong !== "" && <span class="bad hint">{wrong}</span>}
+    </>
+  );
+}
+
+/** Numbers by numbers: `5: -1, 7: 2.5`. */
+export function MapInput({ id, label, value, set, describedBy }: Shared & { value: Record<string, number> }) {
+  const [wrong, setWrong] = useState("");
+  const take = (text: string) => {
+    const entries = text.split(",").filter((each) => each.trim() !== "");
+    const pairs = entries.map((each) => /^\s*(\d+)\s*:\s*(-?[\d.]+(?:e[+-]?\d+)?)\s*$/i.exec(each));
+    const at = pairs.indexOf(null);
+    setWrong(at === -1 ? "" : `${entries[at]?.trim()}: not NUMBER: VALUE`);
+    if (at === -1) set(Object.fromEntries(pairs.map((pair) => [pair?.[1], Number(pair?.[2])])));
+  };
+  const written = Object.entries(value).map(([key, each]) => `${key}: ${each}`).join(", ");
+  return (
+    <>
+      <label for={id}>{label}</label>
+      <input id={id} type="text" value={written} placeholder="such as 5: -1, 7: 2.5" aria-describedby={describedBy} aria-invalid={wrong !== ""} onChange={(event) => take(event.currentTarget.value)} />
       {wrong !== "" && <span class="bad hint">{wrong}</span>}
     </>
   );
