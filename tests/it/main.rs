@@ -34,6 +34,7 @@ mod laws;
 mod layers;
 mod loading;
 mod openai;
+mod page;
 mod pictures;
 mod processors;
 mod reference;
