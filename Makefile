@@ -18,10 +18,12 @@ TESTED = target/$(PROFILE)/scotoma
 export SCOTOMA_PROFILE = $(PROFILE)
 FUZZ_SECONDS ?= 60
 BROWSERS ?= chromium firefox
+SECONDS ?= 3600
+RATE ?= 8
 DEVICE ?= cuda:0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo faults test-ray test test-rust test-python test-clients check-generated check-page check-cuda page test-page lint fmt gallery bench cuda gpu-check gpu-folder gpu-test dashboard deploy-check deploy-tools stack goldens proto tools test-tools
+.PHONY: help demo faults soak test-ray test test-rust test-python test-clients check-generated check-page check-cuda page test-page lint fmt gallery bench cuda gpu-check gpu-folder gpu-test dashboard deploy-check deploy-tools stack goldens proto tools test-tools
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-12s %s\n", $$1, $$2 }'
@@ -108,6 +110,7 @@ lint: test-tools $(VENV)/ready $(TS_CLIENT)/node_modules/ready $(PAGE)/node_modu
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --profile $(PROFILE) --workspace --no-deps --locked
 	$(BUF) lint proto
 	cd $(PY_CLIENT) && .venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy
+	$(VENV)/bin/ruff format --check tests/faults && $(VENV)/bin/ruff check tests/faults
 	npm --prefix $(TS_CLIENT) run --silent build:test
 	npm --prefix $(PAGE) run --silent check
 	test -z "$$(gofmt -l $(GO_CLIENT))" && go -C $(GO_CLIENT) vet ./...
@@ -115,6 +118,11 @@ lint: test-tools $(VENV)/ready $(TS_CLIENT)/node_modules/ready $(PAGE)/node_modu
 faults: tools $(VENV)/ready ## Overload, kill and misuse servers on this machine; ARGS='-k signals' says which
 	$(CARGO) build --profile $(PROFILE) --locked --package scotoma --bin scotoma
 	SCOTOMA_BINARY=$(CURDIR)/$(TESTED) $(VENV)/bin/pytest -q --rootdir tests/faults tests/faults $(ARGS)
+
+soak: tools $(VENV)/ready ## Let clients do all at once for SECONDS (3600), and hold that nothing grows; RATE is calls a second
+	$(CARGO) build --profile $(PROFILE) --locked --package scotoma --bin scotoma
+	SCOTOMA_BINARY=$(CURDIR)/$(TESTED) SCOTOMA_SOAK_SECONDS=$(SECONDS) SCOTOMA_SOAK_RATE=$(RATE) \
+		$(VENV)/bin/pytest -q -s --rootdir tests/faults tests/faults/test_soak.py
 
 test-doors: tools ## Let openai-python, LiteLLM and Inspect ask the server, and compare their scores with its own; ARGS=openai says which
 	$(CARGO) build --profile $(PROFILE) --locked --package scotoma --bin scotoma
@@ -143,6 +151,7 @@ fmt: $(VENV)/ready ## Format Rust, Python and Go
 	$(CARGO) fmt
 	rustfmt --edition 2024 $(KINDS)
 	cd $(PY_CLIENT) && .venv/bin/ruff format -q . && .venv/bin/ruff check -q --fix .
+	$(VENV)/bin/ruff format -q tests/faults && $(VENV)/bin/ruff check -q --fix tests/faults
 	gofmt -w $(GO_CLIENT)
 
 gallery: tools ## Draw the pictures of docs/gallery.md with the embedded model

@@ -2,8 +2,9 @@
 
     python deploy/check_dashboard.py
 
-Two replicas, Prometheus with our rules, and what `scotoma` can ask of them: answers, sweeps of a benchmark, a parity
-check, a call without a key. A query that is answered with nothing fails, but for those of EMPTY.
+Two replicas, a third with TLS, Prometheus with our rules, and what `scotoma` can ask of them: answers, sweeps of a
+benchmark, a parity check, a call without a key; in the end one goes down and waits for a request that does not end. A
+query that is answered with nothing fails, but for those of EMPTY.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import argparse
 import json
 import os
 import re
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -66,6 +69,19 @@ def load(replicas: list[Replica], folder: Path, binary: str, key: str) -> None:
         turn += 1
 
 
+def go_down(replica: Replica, key: str) -> socket.socket:
+    """Has a replica go down that waits for a request, of which half a message has come."""
+    half = socket.create_connection(("127.0.0.1", replica.port))
+    half.sendall(
+        b"POST /scotoma.v1.InferenceService/Generate HTTP/1.1\r\nhost: a\r\n"
+        b"authorization: Bearer " + key.encode() + b"\r\n"
+        b"content-type: application/grpc-web+proto\r\ncontent-length: 100\r\n\r\n\0\0\0\0\x5f"
+    )
+    time.sleep(0.5)
+    replica.process.send_signal(signal.SIGTERM)
+    return half
+
+
 def check(folder: Path, binary: str, running: list[Program]) -> int:
     """Starts everything, asks, and returns how many queries were answered with nothing."""
     drawn = subprocess.run(
@@ -80,16 +96,25 @@ def check(folder: Path, binary: str, running: list[Program]) -> int:
         empty_by_right |= dict.fromkeys(BY_KEY, "the server is an older one")
     replicas = [Replica(f"replica-{i}", folder, *flags, binary=binary) for i in range(2)]
     running.extend(replicas)
-    for replica in replicas:
+    made = folder / "certificates"
+    subprocess.run([binary, "certificate", "127.0.0.1", "--out", str(made)], check=True, capture_output=True)
+    flags += ["--tls-cert", str(made / "server.pem"), "--tls-key", str(made / "server.key")]
+    encrypted = Replica("encrypted", folder, *flags, binary=binary)
+    running.append(encrypted)
+    for replica in (*replicas, encrypted):
         replica.serving()
     port = programs.free_port()
-    prometheus = programs.prometheus([replica.address for replica in replicas], folder, port, interval="1s")
+    addresses = [replica.address for replica in replicas]
+    prometheus = programs.prometheus(
+        addresses, folder, port, interval="1s", encrypted=(encrypted.address, made / "ca.pem")
+    )
     running.append(prometheus)
     prometheus.ready(port)
     # Counters are there before they grow; else their first growth is not seen.
     time.sleep(2)
     load(replicas, folder, binary, drawn[1])
-    time.sleep(2)
+    half = go_down(replicas[-1], drawn[1])
+    time.sleep(3)
     asked = empty = 0
     for title, expression in expressions():
         # Recordings look back five minutes, of which a fraction has passed; a number is an answer all the same.
@@ -98,6 +123,7 @@ def check(folder: Path, binary: str, running: list[Program]) -> int:
         if not found and title not in empty_by_right:
             empty += 1
             print(f"nothing: {title}: {expression}")
+    half.close()
     print(f"{asked} queries, {empty} answered with nothing, {len(empty_by_right)} panels excepted")
     return empty
 

@@ -200,12 +200,17 @@ def prometheus(
     alertmanager: int = 9093,
     interval: str = "15s",
     rules: Path = DEPLOY / "prometheus/rules.yml",
+    encrypted: tuple[str, Path] | None = None,
 ) -> Prometheus:
-    """Starts Prometheus with the rules of deploy/, scraping the replicas."""
+    """Starts Prometheus with the rules of deploy/, scraping the replicas; `encrypted` is one more and its authority."""
     text = (DEPLOY / "prometheus/prometheus.yml").read_text()
     text = text.replace('"127.0.0.1:7878"', ", ".join(json.dumps(address) for address in addresses))
     text = text.replace("127.0.0.1:9093", f"127.0.0.1:{alertmanager}").replace("- rules.yml", f"- {rules}")
     text = text.replace("interval: 15s", f"interval: {interval}")
+    if encrypted:
+        address, authority = encrypted
+        text += f"  - job_name: scotoma-tls\n    scheme: https\n    tls_config: {{ca_file: {authority}}}\n"
+        text += f"    static_configs: [{{targets: ['{address}']}}]\n"
     config = folder / "prometheus.yml"
     config.write_text(text)
     command = [find("prometheus") or "prometheus", "--config.file", str(config), "--storage.tsdb.path"]

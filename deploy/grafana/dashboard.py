@@ -334,6 +334,27 @@ ROWS: dict[str, list[Panel]] = {
         ),
         Panel("Memory", "Resident.", "bytes", [(f"process_resident_memory_bytes{{{OWN}}}", BY_INSTANCE)]),
         Panel(
+            "Certificate",
+            "Days until the one that is served ends; below 14 is an alert.",
+            "d",
+            [("(scotoma_certificate_end_timestamp_seconds{%} - time()) / 86400", BY_INSTANCE)],
+        ),
+        Panel(
+            "Going down",
+            "Seconds since a server began to, and requests that it waits for.",
+            "none",
+            [
+                ("scotoma_draining_seconds{%}", "{{instance}} seconds"),
+                ("scotoma_requests_open{%} and on (instance) scotoma_draining_seconds > 0", "{{instance}} {{method}}"),
+            ],
+        ),
+        Panel(
+            "Open requests",
+            "By method, streams until their end.",
+            "none",
+            [("sum by (method) (scotoma_requests_open{%})", "{{method}}")],
+        ),
+        Panel(
             "Files and sockets",
             "Open ones; --help says how many connections are allowed.",
             "none",

@@ -14,8 +14,8 @@ use super::{Error, State};
 use crate::benchmark::data::ColumnMapping;
 use crate::benchmark::{RULES, Rule};
 use crate::engine;
-use crate::evaluate::{Evaluation, Input};
-use crate::pipeline::{self, RequestContext};
+use crate::evaluate::{Evaluation, Input, Question};
+use crate::pipeline::{self, RequestContext, Reservation};
 use crate::telemetry;
 
 /// Answers the rpcs of benchmarks.
@@ -69,6 +69,8 @@ async fn begin(
     inbound: &mut Streaming<v1::EvaluateRequest>,
 ) -> Result<PreparedEvaluation, Error> {
     let first = inbound.message().await.map_err(Error::from_client)?;
+    // What the header holds is let go.
+    drop(context.arrived.next());
     match first.and_then(|message| message.event) {
         Some(evaluate_request::Event::Header(header)) => {
             evaluation::prepare(state, context, header)
@@ -118,7 +120,11 @@ async fn run(
         }
         Ok(())
     };
-    let inputs = inbound.map(|message| input(message.map_err(Error::from_client)?, &reading));
+    let inputs = inbound.map(|message| {
+        // Whether it is a question or not, so that each takes its own.
+        let held = context.arrived.next();
+        input(message.map_err(Error::from_client)?, held, &reading)
+    });
     let run = Evaluation::new(spec.clone()).run(
         &state.runtime,
         &context,
@@ -132,18 +138,25 @@ async fn run(
     forwarded.and(ran)
 }
 
-/// Converts a message after the header.
-fn input(message: v1::EvaluateRequest, reading: &ColumnMapping) -> Result<Input, Error> {
+/// Converts a message after the header; a question keeps what the message holds.
+fn input(
+    message: v1::EvaluateRequest,
+    held: Option<Reservation>,
+    reading: &ColumnMapping,
+) -> Result<Input, Error> {
+    let holding = |question| Question { held, ..question };
     match message.event {
         Some(evaluate_request::Event::Sample(sample)) => Ok(Input::Question {
             id: sample.id.clone(),
-            question: evaluation::question(sample).map_err(Error::into_pipeline),
+            question: evaluation::question(sample)
+                .map(holding)
+                .map_err(Error::into_pipeline),
         }),
         Some(evaluate_request::Event::Row(row)) => {
             let (id, question) = evaluation::row(row, reading);
             Ok(Input::Question {
                 id,
-                question: question.map_err(Error::into_pipeline),
+                question: question.map(holding).map_err(Error::into_pipeline),
             })
         }
         Some(evaluate_request::Event::Known(result)) => Ok(Input::Known(evaluation::known(result))),

@@ -13,6 +13,19 @@ pub(super) struct Loaded {
     pub(super) models: Mutex<Vec<LoadedModel>>,
     /// Lists the last report of each model.
     pub(super) parity: Mutex<Vec<v1::ParityReport>>,
+    /// Lists models of the command line that clients have unloaded.
+    pub(super) unloaded: Mutex<Vec<CommandLineModel>>,
+    /// Lists the models of the command line.
+    pub(super) command_line: Vec<CommandLineModel>,
+}
+
+/// Names a model of the command line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandLineModel {
+    /// Names it in requests.
+    pub name: String,
+    /// Says where its files are: another place is another model.
+    pub place: String,
 }
 
 /// Holds what a client has asked to be loaded.

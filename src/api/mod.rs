@@ -18,6 +18,8 @@ mod status;
 pub use convert::evaluation::{open_seed, rule_of, verdict_of};
 pub use convert::{capture_targets, drawn_interventions, interventions_from_json};
 pub use error::Error;
+pub use loaded::CommandLineModel;
+pub use restore::unloaded;
 pub(crate) use rpc::ResponseSender;
 pub use state::{RESTART_DELAY, State};
 

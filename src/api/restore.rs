@@ -6,17 +6,46 @@ use metrics::gauge;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::loaded::LoadedModel;
+use super::loaded::{CommandLineModel, LoadedModel};
 use super::{Error, State, convert, v1};
 use crate::model::Model;
-use crate::telemetry::names;
+use crate::pipeline::StateFolder;
+use crate::telemetry::{model_label, names};
 
 /// The document that lists models.
 const MODELS: &str = "models";
+/// The document that lists models of the command line that clients have unloaded.
+const UNLOADED: &str = "unloaded";
 /// The document that holds the last parity report of each model.
 const PARITY: &str = "parity";
 
+/// Returns which models of `command_line` clients had unloaded when the server went down.
+pub fn unloaded(folder: &StateFolder, command_line: &[CommandLineModel]) -> Vec<CommandLineModel> {
+    let mut unloaded = entries::<CommandLineModel>(folder.document(UNLOADED));
+    // What the command line names no more, or names anew, is not remembered.
+    unloaded.retain(|model| command_line.contains(model));
+    let loaded = entries::<LoadedModel>(folder.document(MODELS));
+    let is_loaded = |name: &str| loaded.iter().any(|own| own.request.name == name);
+    for model in unloaded.iter().filter(|model| !is_loaded(&model.name)) {
+        tracing::warn!(
+            model = model.name,
+            "a client has unloaded it, so it is not served; LoadModel brings it back"
+        );
+    }
+    unloaded
+}
+
 impl State {
+    /// Says what the command line names, and what of it clients have unloaded before.
+    pub fn set_command_line(
+        &mut self,
+        models: Vec<CommandLineModel>,
+        unloaded: Vec<CommandLineModel>,
+    ) {
+        self.loaded.command_line = models;
+        self.loaded.unloaded = Mutex::new(unloaded);
+    }
+
     /// Loads the models that clients had loaded when the server went down, and recalls how far they
     /// were from the reference; blocks. What does not load is left out with a warning.
     pub fn restore(&self) {
@@ -30,7 +59,7 @@ impl State {
         let mut reports = entries::<v1::ParityReport>(folder.document(PARITY));
         reports.retain(|report| resident.iter().any(|model| is_of(report, model)));
         for report in &reports {
-            gauge!(names::PARITY_MAX_RELATIVE_ERROR, "model" => report.model.clone())
+            gauge!(names::PARITY_MAX_RELATIVE_ERROR, "model" => model_label(&report.model))
                 .set(report.max_relative_error);
         }
         *lock(&self.loaded.parity) = reports;
@@ -100,8 +129,18 @@ impl State {
         .await;
     }
 
-    /// Forgets a model that was unloaded.
+    /// Forgets a model that was unloaded. One of the command line is remembered as such: it would
+    /// take the room of what was loaded in its place.
     pub(super) async fn forget_model(&self, name: &str) {
+        let unloaded = {
+            let mut unloaded = lock(&self.loaded.unloaded);
+            let own = self.loaded.command_line.iter().find(|own| own.name == name);
+            if let Some(own) = own.filter(|own| !unloaded.contains(own)) {
+                unloaded.push(own.clone());
+            }
+            serde_json::to_value(&*unloaded)
+        };
+        self.write(UNLOADED, unloaded).await;
         self.change_models(|models| models.retain(|known| known.request.name != name))
             .await;
     }

@@ -1,8 +1,10 @@
 //! `serve`'s flags of what all requests may hold together.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use clap::Args;
+use ipnet::IpNet;
 
 use crate::pipeline::Share;
 use crate::server::ServerConfig;
@@ -97,6 +99,75 @@ pub(super) struct BoundsArgs {
         value_parser = clap::value_parser!(u32).range(1..=1_000_000)
     )]
     max_connections: u32,
+    /// Most connections from one address (IPv6: one /64). Default: half of --max-connections
+    #[arg(
+        help_heading = HEADING,
+        long,
+        env = "SCOTOMA_MAX_CONNECTIONS_PER_ADDRESS",
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000)
+    )]
+    max_connections_per_address: Option<u32>,
+    /// Address or network whose connections count in all only. Default: this machine
+    ///
+    /// That of a proxy, through which many clients come, such as 10.0.0.7 or 10.0.0.0/8. Repeat
+    /// for several.
+    #[arg(
+        help_heading = HEADING,
+        long,
+        env = "SCOTOMA_PROXY",
+        value_name = "ADDRESS[/BITS]",
+        value_delimiter = ',',
+        value_parser = network
+    )]
+    proxy: Vec<IpNet>,
+    /// Most requests that are open at once, each until its stream ends
+    ///
+    /// Raise it for many benchmarks at a time.
+    #[arg(
+        help_heading = HEADING,
+        long,
+        env = "SCOTOMA_MAX_STREAMS",
+        default_value_t = 4096,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000)
+    )]
+    max_streams: u32,
+    /// Most such requests of one client
+    #[arg(
+        help_heading = HEADING,
+        long,
+        env = "SCOTOMA_MAX_STREAMS_PER_KEY",
+        default_value_t = 1024,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000)
+    )]
+    max_streams_per_key: u32,
+    /// Most MiB of ids, categories and verdicts that benchmarks keep until they end
+    ///
+    /// About 200 bytes a question, and 40 a variant of it. Raise it for benchmarks of millions.
+    #[arg(
+        help_heading = HEADING,
+        long,
+        env = "SCOTOMA_EVALUATION_MIB",
+        default_value_t = 1024,
+        value_parser = clap::value_parser!(u32).range(1..=1_048_576)
+    )]
+    evaluation_mib: u32,
+    /// Most such MiB of one client
+    #[arg(
+        help_heading = HEADING,
+        long,
+        env = "SCOTOMA_EVALUATION_MIB_PER_KEY",
+        default_value_t = 512,
+        value_parser = clap::value_parser!(u32).range(1..=1_048_576)
+    )]
+    evaluation_mib_per_key: u32,
+}
+
+/// Parses a network, or an address alone.
+fn network(text: &str) -> Result<IpNet, String> {
+    let address = text.parse::<IpAddr>().map(IpNet::from);
+    address
+        .or_else(|_| text.parse())
+        .map_err(|_| "an address is needed, or a network such as 10.0.0.0/8".into())
 }
 
 impl BoundsArgs {
@@ -108,11 +179,23 @@ impl BoundsArgs {
         };
         config.limits.pending_bytes = mib(self.pending_mib, self.pending_mib_per_key);
         config.limits.unread_bytes = mib(self.unread_mib, self.unread_mib_per_key);
+        config.limits.evaluation_bytes = mib(self.evaluation_mib, self.evaluation_mib_per_key);
         config.limits.decoding_pixels = Share {
             all: self.decoding_pixels,
             one: self.decoding_pixels_per_key,
         };
         config.read_timeout = Duration::from_secs(self.read_timeout);
-        config.connections = self.max_connections.into();
+        let from_one = self.max_connections_per_address;
+        config.connections = Share {
+            all: self.max_connections.into(),
+            one: from_one.unwrap_or(self.max_connections.div_ceil(2)).into(),
+        };
+        if !self.proxy.is_empty() {
+            config.proxies.clone_from(&self.proxy);
+        }
+        config.limits.streams = Share {
+            all: self.max_streams.into(),
+            one: self.max_streams_per_key.into(),
+        };
     }
 }

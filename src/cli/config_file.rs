@@ -305,7 +305,8 @@ mod tests {
     fn sample(file: &File<'_>, flag: &Arg) -> String {
         let listed = flag.get_possible_values();
         let listed = listed.iter().map(|value| value.get_name().to_owned());
-        let others = ["7", "127.0.0.1:1", "a=b", "http://a", "warn"].map(String::from);
+        let others = ["7", "127.0.0.1:1", "a=b", "http://a", "warn", "10.0.0.0/8"];
+        let others = others.map(String::from);
         let mut candidates = listed.chain(others);
         let taken = |value: &String| file.check(flag, &[format!("--{}={value}", name(flag))]);
         candidates

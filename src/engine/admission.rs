@@ -158,13 +158,6 @@ impl Admitted {
 mod tests {
     use super::*;
 
-    fn client(connection: u64) -> ClientId {
-        ClientId {
-            tenant: "".into(),
-            connection,
-        }
-    }
-
     #[test]
     fn nobody_fills_the_engine_for_others() {
         let limits = Limits {
@@ -173,7 +166,7 @@ mod tests {
             ..Limits::default()
         };
         let admission = Admission::default();
-        let (greedy, polite) = (client(1), client(2));
+        let (greedy, polite) = (ClientId::of_connection(1), ClientId::of_connection(2));
         for _ in 0..4 {
             admission.enter(&greedy, 25, &limits).unwrap();
         }
@@ -199,8 +192,18 @@ mod tests {
             ..Limits::default()
         };
         let admission = Admission::default();
-        admission.enter(&client(1), 1000, &limits).unwrap();
-        assert!(admission.enter(&client(1), 1, &limits).is_err());
-        assert!(admission.enter(&client(2), 1000, &limits).is_err());
+        admission
+            .enter(&ClientId::of_connection(1), 1000, &limits)
+            .unwrap();
+        assert!(
+            admission
+                .enter(&ClientId::of_connection(1), 1, &limits)
+                .is_err()
+        );
+        assert!(
+            admission
+                .enter(&ClientId::of_connection(2), 1000, &limits)
+                .is_err()
+        );
     }
 }

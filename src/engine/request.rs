@@ -29,6 +29,17 @@ pub struct ClientId {
     pub connection: u64,
 }
 
+#[cfg(test)]
+impl ClientId {
+    /// Returns a client without a name, as tests need some.
+    pub(crate) fn of_connection(connection: u64) -> Self {
+        Self {
+            connection,
+            ..Self::default()
+        }
+    }
+}
+
 /// One plan on one input.
 #[derive(Debug)]
 pub struct Variant {

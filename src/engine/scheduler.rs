@@ -158,16 +158,13 @@ impl StepBudget {
 mod tests {
     use super::*;
 
-    fn client(connection: u64) -> ClientId {
-        ClientId {
-            tenant: "".into(),
-            connection,
-        }
-    }
-
     #[test]
     fn the_client_that_has_had_least_is_next() {
-        let (a, b, c) = (client(1), client(2), client(3));
+        let (a, b, c) = (
+            ClientId::of_connection(1),
+            ClientId::of_connection(2),
+            ClientId::of_connection(3),
+        );
         let mut scheduler = Scheduler::default();
         scheduler.join(&a);
         scheduler.join(&b);
@@ -184,7 +181,7 @@ mod tests {
 
     #[test]
     fn whoever_asks_for_much_leaves_half_of_a_step_to_others() {
-        let (greedy, polite) = (client(1), client(2));
+        let (greedy, polite) = (ClientId::of_connection(1), ClientId::of_connection(2));
         let alone = Shares::of([(&greedy, 1); 64].into_iter(), 1024);
         assert_eq!(alone.rows_left(&greedy), usize::MAX);
         let both = [(&greedy, 1); 64].into_iter().chain([(&polite, 0)]);

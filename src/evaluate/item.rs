@@ -10,8 +10,8 @@ use crate::field_path::shown;
 use crate::model::Model;
 use crate::pipeline::{
     self, Error, Finished, GenerateRequest, Image, Interventions, MAX_TEXT_BYTES, PromptInput,
-    PromptText, RequestContext, Runtime, ScoreRequest, Scored, SweepInput, SweepRequest,
-    VariantOutcome, Variants,
+    PromptText, RequestContext, Reservation, Runtime, ScoreRequest, Scored, SweepInput,
+    SweepRequest, VariantOutcome, Variants,
 };
 
 /// Holds an item, with its pictures as the client sent them.
@@ -23,6 +23,8 @@ pub struct Question {
     pub images: Vec<Image>,
     /// Lists pictures to be shown in place of these, by a name that variants give.
     pub substitutes: BTreeMap<String, Vec<Image>>,
+    /// Holds what its message takes, until it is answered.
+    pub held: Option<Reservation>,
 }
 
 /// Asks an item under some variants.
@@ -39,6 +41,8 @@ pub(super) struct ItemRequest {
     sweeps: Vec<Sweep>,
     /// Lists answers of an earlier run, by variant, that lack a judge alone.
     unjudged: Vec<(usize, Answer)>,
+    /// Held until it is answered.
+    _held: Option<Reservation>,
 }
 
 /// Asks for some variants that show the same pictures.
@@ -69,6 +73,7 @@ impl ItemRequest {
             mut item,
             images,
             substitutes,
+            held,
         } = question;
         check(spec, &mut item)?;
         let (text, options) = (prompt_text(spec, &item)?, options(spec, &item)?);
@@ -85,6 +90,7 @@ impl ItemRequest {
             text,
             options,
             unjudged,
+            _held: held,
         })
     }
 

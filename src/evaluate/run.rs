@@ -16,14 +16,12 @@ use super::{
 use crate::benchmark::{ItemLabel, Outcome, Verdict, compare, digest};
 use crate::engine;
 use crate::field_path::shown;
-use crate::pipeline::{Error, RequestContext, Runtime};
+use crate::pipeline::{Error, RequestContext, Reservation, Runtime};
 
 /// Bounds the items that are on their way at once.
 const IN_FLIGHT: usize = 32;
 /// Bounds the items of one run; a digest of each is remembered.
 const MAX_ITEMS: usize = 10_000_000;
-/// Bounds the bytes that a run keeps of its items and their verdicts.
-const MAX_KEPT: usize = 4 << 30;
 /// Computes metrics anew once a 20th of all results is new, so that a run of any length spends
 /// little on them.
 const PROGRESS_SHARE: u64 = 20;
@@ -67,8 +65,8 @@ pub struct Evaluation {
     known: HashMap<[u8; 16], KnownItem>,
     /// Lists outcomes, variant by variant.
     outcomes: Vec<Vec<Outcome>>,
-    /// Counts the bytes of all this, about.
-    kept: usize,
+    /// Holds the bytes of all this, about.
+    kept: Option<Reservation>,
     results: u64,
     failed: u64,
     computed: u64,
@@ -117,7 +115,7 @@ impl Evaluation {
             spec,
             seen: HashSet::new(),
             known: HashMap::new(),
-            kept: 0,
+            kept: None,
             results: 0,
             failed: 0,
             computed: 0,
@@ -138,6 +136,8 @@ impl Evaluation {
         going_down: impl Future<Output = ()>,
         events: mpsc::Sender<EvaluationEvent>,
     ) -> Result<(), E> {
+        let kept = runtime.evaluations.reserve(&context.client, 0);
+        self.kept = Some(kept.map_err(Error::from)?);
         let mut running = FuturesUnordered::new();
         let (mut is_open, mut cut_short_by) = (true, None);
         let (mut inputs, mut going_down) = (std::pin::pin!(inputs), std::pin::pin!(going_down));
@@ -287,13 +287,8 @@ impl Evaluation {
 
     /// Counts bytes of items and verdicts, which stay to the end.
     fn keep(&mut self, bytes: usize) -> Result<(), Error> {
-        self.kept += bytes;
-        if self.kept > MAX_KEPT {
-            let message = format!(
-                "ids, categories and verdicts of this run take more than {MAX_KEPT} bytes; \
-                 part it in several"
-            );
-            return Err(Error::invalid("sample", message));
+        if let Some(kept) = &mut self.kept {
+            kept.grow(bytes as u64)?;
         }
         Ok(())
     }

@@ -298,7 +298,7 @@ mod tests {
 
     use super::*;
     use crate::engine::ClientId;
-    use crate::pipeline::{Budget, Share};
+    use crate::pipeline::{Budget, Flags, Share};
 
     #[test]
     fn data_urls_are_decoded_or_refused() {
@@ -388,11 +388,12 @@ mod tests {
             all: 1 << 30,
             one: 1 << 30,
         };
-        let budget = Budget::new("test_bytes", "--test", share);
-        let client = ClientId {
-            tenant: "".into(),
-            connection: 1,
+        let flags = Flags {
+            all: "--test",
+            one: "--test-per-key",
         };
+        let budget = Budget::new("test_bytes", flags, share);
+        let client = ClientId::of_connection(1);
         let timeout = Duration::from_millis(500);
         let mut fetching = Fetching {
             held: budget.reserve(&client, 0).unwrap(),

@@ -3,11 +3,12 @@
 //!
 //! Knows amounts and who holds them, not what they are of.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use metrics::{Gauge, gauge};
+use tokio::sync::Notify;
 
 use crate::engine::ClientId;
 use crate::telemetry::names;
@@ -21,16 +22,27 @@ pub struct Share {
     pub one: u64,
 }
 
+/// Names the flags that set a budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flags {
+    /// Bounds all clients together.
+    pub all: &'static str,
+    /// Bounds one client.
+    pub one: &'static str,
+}
+
 /// Bounds an amount, of one client and of all together. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Budget(Arc<Shared>);
 
 struct Shared {
     name: &'static str,
-    flag: &'static str,
+    flags: Flags,
     limit: Share,
     held: Mutex<Held>,
     used: Gauge,
+    /// Notified when there may be more room.
+    freed: Notify,
 }
 
 impl fmt::Debug for Shared {
@@ -78,16 +90,18 @@ pub struct Reservation {
 }
 
 impl Budget {
-    /// Creates a budget under the name that metrics and errors give it; `flag` is the one that sets
-    /// it.
-    pub fn new(name: &'static str, flag: &'static str, limit: Share) -> Self {
-        gauge!(names::BUDGET_LIMIT, "budget" => name).set(limit.all as f64);
+    /// Creates a budget under the name that metrics and errors give it.
+    pub fn new(name: &'static str, flags: Flags, limit: Share) -> Self {
+        if limit.all < u64::MAX {
+            gauge!(names::BUDGET_LIMIT, "budget" => name).set(limit.all as f64);
+        }
         Self(Arc::new(Shared {
             name,
-            flag,
+            flags,
             limit,
             held: Mutex::default(),
             used: gauge!(names::BUDGET_USED, "budget" => name),
+            freed: Notify::new(),
         }))
     }
 
@@ -123,10 +137,16 @@ impl Budget {
         self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns a future that ends when something is given back after this call.
+    pub fn freed(&self) -> impl Future<Output = ()> + Send + '_ {
+        self.0.freed.notified()
+    }
+
     fn over(&self, of: &'static str, held: u64, asked: u64, limit: u64) -> OverBudget {
+        let flags = self.0.flags;
         OverBudget {
             name: self.0.name,
-            flag: self.0.flag,
+            flag: if of.is_empty() { flags.all } else { flags.one },
             held,
             of,
             asked,
@@ -138,7 +158,22 @@ impl Budget {
 impl Reservation {
     /// Holds `more`, or fails and holds as much as before.
     pub fn grow(&mut self, more: u64) -> Result<(), OverBudget> {
-        let (budget, limit) = (&self.budget, self.budget.0.limit);
+        self.grow_within(more, self.budget.0.limit)
+    }
+
+    /// Does as [`Self::grow`], but leaves half of the budget alone: what waits for room must not
+    /// have what does not wait refused.
+    pub fn grow_in_half(&mut self, more: u64) -> Result<(), OverBudget> {
+        let Share { all, one } = self.budget.0.limit;
+        let half = Share {
+            all: all / 2,
+            one: one / 2,
+        };
+        self.grow_within(more, half)
+    }
+
+    fn grow_within(&mut self, more: u64, limit: Share) -> Result<(), OverBudget> {
+        let budget = &self.budget;
         let mut held = budget.lock();
         let all = held.all;
         if all > 0 && all.saturating_add(more) > limit.all {
@@ -175,6 +210,24 @@ impl Reservation {
         }
         self.budget.0.used.set(held.all as f64);
         self.amount -= less;
+        drop(held);
+        self.budget.0.freed.notify_waiters();
+    }
+
+    /// Parts `amount` from it, or what there is, for another holder.
+    pub fn split(&mut self, amount: u64) -> Self {
+        let amount = amount.min(self.amount);
+        self.amount -= amount;
+        Self {
+            budget: self.budget.clone(),
+            client: self.client.clone(),
+            amount,
+        }
+    }
+
+    /// Returns the budget that it is of.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// Returns how much is held.
@@ -189,28 +242,48 @@ impl Drop for Reservation {
     }
 }
 
+/// Hands on what the messages of a stream hold, in their order, to whoever reads them. Clones share
+/// it.
+#[derive(Debug, Clone, Default)]
+pub struct Arrived(Arc<Mutex<VecDeque<Reservation>>>);
+
+impl Arrived {
+    /// Adds what a message holds that has come.
+    pub fn push(&self, held: Reservation) {
+        self.lock().push_back(held);
+    }
+
+    /// Takes what the next message holds; `None` where nobody counts.
+    pub fn next(&self) -> Option<Reservation> {
+        self.lock().pop_front()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Reservation>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn client(connection: u64) -> ClientId {
-        ClientId {
-            tenant: "".into(),
-            connection,
-        }
-    }
+    const FLAGS: Flags = Flags {
+        all: "--test",
+        one: "--test-per-key",
+    };
 
     #[test]
     fn one_client_leaves_room_for_others_and_all_come_to_an_end() {
-        let budget = Budget::new("test", "--test", Share { all: 10, one: 6 });
-        let (a, b) = (client(1), client(2));
+        let budget = Budget::new("test", FLAGS, Share { all: 10, one: 6 });
+        let (a, b) = (ClientId::of_connection(1), ClientId::of_connection(2));
         let mut first = budget.reserve(&a, 5).unwrap();
         let full = budget.reserve(&a, 2).unwrap_err();
         assert_eq!((full.held, full.limit), (5, 6));
         assert!(full.to_string().contains("for this client"), "{full}");
+        assert_eq!(full.flag, "--test-per-key");
         let second = budget.reserve(&b, 5).unwrap();
-        let full = budget.reserve(&client(3), 1).unwrap_err();
-        assert_eq!((full.held, full.limit), (10, 10));
+        let full = budget.reserve(&ClientId::of_connection(3), 1).unwrap_err();
+        assert_eq!((full.held, full.limit, full.flag), (10, 10, "--test"));
         first.shrink(3);
         first.grow(1).unwrap();
         assert_eq!((first.amount(), budget.held()), (3, 8));
@@ -221,10 +294,26 @@ mod tests {
 
     #[test]
     fn what_is_too_much_by_itself_runs_alone() {
-        let budget = Budget::new("test", "--test", Share { all: 10, one: 6 });
-        let large = budget.reserve(&client(1), 20).unwrap();
-        assert!(budget.reserve(&client(2), 1).is_err());
+        let budget = Budget::new("test", FLAGS, Share { all: 10, one: 6 });
+        let large = budget.reserve(&ClientId::of_connection(1), 20).unwrap();
+        assert!(budget.reserve(&ClientId::of_connection(2), 1).is_err());
         drop(large);
-        assert!(budget.reserve(&client(2), 1).is_ok());
+        assert!(budget.reserve(&ClientId::of_connection(2), 1).is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_is_parted_counts_on_and_who_waits_hears_of_its_end() {
+        let budget = Budget::new("test", FLAGS, Share { all: 10, one: 6 });
+        let mut whole = budget.reserve(&ClientId::of_connection(1), 0).unwrap();
+        whole.grow_in_half(3).unwrap();
+        assert!(whole.grow_in_half(1).is_err(), "half is for others");
+        whole.grow(3).unwrap();
+        let part = whole.split(4);
+        assert_eq!((whole.amount(), part.amount(), budget.held()), (2, 4, 6));
+        drop(whole);
+        let freed = budget.freed();
+        drop(part);
+        freed.await;
+        assert_eq!(budget.held(), 0);
     }
 }

@@ -44,7 +44,7 @@ mod upload;
 mod verify;
 
 pub use account::{Account, Grant};
-pub use budget::{Budget, OverBudget, Reservation, Share};
+pub use budget::{Arrived, Budget, Flags, OverBudget, Reservation, Share};
 pub use capture::CaptureRun;
 pub use compile::{CompiledRequest, MAX_INTERVENTIONS, RequestHandle};
 pub use error::Error;

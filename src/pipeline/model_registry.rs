@@ -13,7 +13,7 @@ use crate::engine::{self, Engine};
 use crate::field_path::shown;
 use crate::model::{self, ChatTemplate, Model, Source};
 use crate::nn::DeviceGroup;
-use crate::telemetry::names;
+use crate::telemetry::{model_label, names};
 use crate::vision::ProcessorBackend;
 
 /// Says where models go, and how much of them.
@@ -255,7 +255,7 @@ impl ModelRegistry {
         self.entries_mut()
             .retain(|entry| !Arc::ptr_eq(&entry.model, &model));
         // A gauge stays once it is there, so that 0 says that the model is gone.
-        gauge!(names::MODEL_RESIDENT_BYTES, "model" => model.name.clone()).set(0.0);
+        gauge!(names::MODEL_RESIDENT_BYTES, "model" => model_label(&model.name)).set(0.0);
         Ok(model)
     }
 
@@ -289,8 +289,8 @@ fn bytes_on(device: &DeviceGroup, resident: &[Arc<Model>]) -> u64 {
 
 fn record(model: &Model, seconds: f64) {
     let (name, bytes) = (&model.name, model.resident_bytes);
-    gauge!(names::MODEL_RESIDENT_BYTES, "model" => name.clone()).set(bytes as f64);
-    gauge!(names::MODEL_LOAD_DURATION, "model" => name.clone()).set(seconds);
+    gauge!(names::MODEL_RESIDENT_BYTES, "model" => model_label(name)).set(bytes as f64);
+    gauge!(names::MODEL_LOAD_DURATION, "model" => model_label(name)).set(seconds);
     let (device, digest) = (&model.device, &model.digest);
     tracing::info!(model = name, %device, digest, bytes, seconds, "resident");
 }

@@ -10,7 +10,7 @@ use super::error::Error;
 use super::runtime::Runtime;
 use crate::engine::parity::{CaseComparison, GoldenSet, HALF_TOLERANCE, Reader, TOLERANCE, kind};
 use crate::model::Model;
-use crate::telemetry::names;
+use crate::telemetry::{model_label, names};
 
 /// Compares a model with its golden set.
 #[derive(Debug)]
@@ -139,7 +139,7 @@ impl ParityCheck {
         let points: Vec<PointParity> = self.points.into_values().collect();
         let errors = points.iter().map(|p| p.max_relative_error);
         let max_relative_error = errors.fold(0.0, f64::max);
-        gauge!(names::PARITY_MAX_RELATIVE_ERROR, "model" => self.model.name.clone())
+        gauge!(names::PARITY_MAX_RELATIVE_ERROR, "model" => model_label(&self.model.name))
             .set(max_relative_error);
         // In half precision a tie of two tokens can fall either way.
         let tokens_agree = !is_full_precision || self.other_tokens.is_empty();

@@ -8,6 +8,7 @@ use std::time::{Instant, SystemTime};
 use jiff::civil::DateTime;
 
 use super::account::Account;
+use super::budget::Arrived;
 use super::in_flight::InFlightGuard;
 use super::turns::Place;
 use crate::engine::ClientId;
@@ -37,6 +38,8 @@ pub struct RequestContext {
     pub in_flight: Option<Arc<InFlightGuard>>,
     /// Counts it as waiting, until the engine has it.
     pub place: Option<Arc<Place>>,
+    /// Hands on what each message of a stream holds, to whoever reads it.
+    pub arrived: Arrived,
     /// Sets the time that chat templates are told; `None`: now.
     pub time: Option<DateTime>,
 }
@@ -52,6 +55,7 @@ impl Default for RequestContext {
             metrics: RequestMetrics::default(),
             in_flight: None,
             place: None,
+            arrived: Arrived::default(),
             time: None,
         }
     }

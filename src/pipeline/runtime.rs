@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use metrics::gauge;
 
-use super::budget::{Budget, Share};
+use super::budget::{Budget, Flags, Share};
 use super::error::Error;
 use super::model_registry::ModelRegistry;
 use super::owned_store::{OwnedStore, Shares};
@@ -38,7 +38,29 @@ pub struct RequestLimits {
     pub decoding_pixels: Share,
     /// Bytes of captured activations that clients have not read.
     pub unread_bytes: Share,
+    /// Requests that are open, each until its stream ends.
+    pub streams: Share,
+    /// Bytes that benchmarks keep of their items and verdicts until they end.
+    pub evaluation_bytes: Share,
 }
+
+const PENDING: Flags = Flags {
+    all: "--pending-mib",
+    one: "--pending-mib-per-key",
+};
+const UNREAD: Flags = Flags {
+    all: "--unread-mib",
+    one: "--unread-mib-per-key",
+};
+const STREAMS: Flags = Flags {
+    all: "--max-streams",
+    one: "--max-streams-per-key",
+};
+
+const EVALUATIONS: Flags = Flags {
+    all: "--evaluation-mib",
+    one: "--evaluation-mib-per-key",
+};
 
 /// Bytes of records that are kept.
 const RECORD_BYTES: u64 = 64 << 20;
@@ -70,6 +92,10 @@ pub struct Runtime {
     pub messages: Budget,
     /// Counts the bytes of activations that clients have not read.
     pub(super) unread: Budget,
+    /// Counts the requests that are open.
+    pub streams: Budget,
+    /// Counts the bytes that benchmarks keep of their items and verdicts.
+    pub evaluations: Budget,
 }
 
 impl Runtime {
@@ -98,8 +124,10 @@ impl Runtime {
             state: None,
             cores,
             turns: Turns::new(turns),
-            messages: Budget::new("message_bytes", "--pending-mib", limits.pending_bytes),
-            unread: Budget::new("unread_bytes", "--unread-mib", limits.unread_bytes),
+            messages: Budget::new("message_bytes", PENDING, limits.pending_bytes),
+            unread: Budget::new("unread_bytes", UNREAD, limits.unread_bytes),
+            streams: Budget::new("streams", STREAMS, limits.streams),
+            evaluations: Budget::new("evaluations", EVALUATIONS, limits.evaluation_bytes),
         }
     }
 

@@ -375,15 +375,8 @@ mod tests {
         queue: 4,
     };
 
-    fn client(connection: u64) -> ClientId {
-        ClientId {
-            tenant: "".into(),
-            connection,
-        }
-    }
-
     async fn turn(turns: &Turns, who: u64, price: Price) -> Result<Turn, Error> {
-        turns.turn(&client(who), price).await
+        turns.turn(&ClientId::of_connection(who), price).await
     }
 
     /// Polls once.
@@ -432,13 +425,13 @@ mod tests {
         let turns = Turns::new(LIMITS);
         let engines = QueueLength::default();
         let places: Vec<_> = (0..4)
-            .map(|_| turns.enter(&client(1), engines).unwrap())
+            .map(|_| turns.enter(&ClientId::of_connection(1), engines).unwrap())
             .collect();
-        assert!(turns.enter(&client(1), engines).is_err());
-        let polite = turns.enter(&client(2), engines).unwrap();
+        assert!(turns.enter(&ClientId::of_connection(1), engines).is_err());
+        let polite = turns.enter(&ClientId::of_connection(2), engines).unwrap();
         places[0].leave();
         assert!(
-            turns.enter(&client(1), engines).is_err(),
+            turns.enter(&ClientId::of_connection(1), engines).is_err(),
             "still over its share"
         );
         drop((places, polite));

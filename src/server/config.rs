@@ -1,10 +1,12 @@
 //! Configures a server.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::http::HeaderValue;
 use candle_core::DType;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::{ApiKeys, Tls};
 use crate::model::{self, Source};
@@ -69,8 +71,10 @@ pub struct ServerConfig {
     pub keepalive: Duration,
     /// Ends a stream whose client has read nothing of what is ready for this long.
     pub read_timeout: Duration,
-    /// Bounds the connections that are open at once.
-    pub connections: u64,
+    /// Bounds the connections that are open at once, in all and from one address.
+    pub connections: Share,
+    /// Lists networks whose connections count in all only: those of proxies, and of this machine.
+    pub proxies: Vec<IpNet>,
     /// Encrypts, and says who may connect; `None`: plain text.
     pub tls: Option<Tls>,
     /// Bounds the bytes of answers that are kept for calls that are tried again; 0: none is.
@@ -117,6 +121,14 @@ impl ServerConfig {
                     all: 512 << 20,
                     one: 256 << 20,
                 },
+                streams: Share {
+                    all: 4096,
+                    one: 1024,
+                },
+                evaluation_bytes: Share {
+                    all: 1024 << 20,
+                    one: 512 << 20,
+                },
             },
             memory_budget: u64::MAX,
             state: None,
@@ -129,7 +141,14 @@ impl ServerConfig {
             drain_timeout: Duration::from_secs(60),
             keepalive: Duration::from_secs(30),
             read_timeout: Duration::from_secs(300),
-            connections: 1024,
+            connections: Share {
+                all: 1024,
+                one: 512,
+            },
+            proxies: vec![
+                Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8).into(),
+                Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128).into(),
+            ],
             tls: None,
             keys: ApiKeys::default(),
             page: true,

@@ -3,19 +3,21 @@
 //! Knows bytes and times; what requests may do is decided by the layers.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt as _, stream};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, Sleep, sleep};
 use tonic::transport::server::{Connected, TcpIncoming};
 
-use crate::pipeline::{Budget, Reservation};
+use crate::engine::ClientId;
+use crate::pipeline::{Budget, Flags, OverBudget, Reservation, Share};
 
 /// First bytes of HTTP/2 (RFC 9113, 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -34,12 +36,59 @@ const WARN_AGAIN: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     /// Counts the connections that are open.
-    pub(super) budget: Budget,
+    pub(super) connections: Connections,
     /// Asks the system to look after peers that are silent this long. Twice as long may pass until
     /// a connection is open, and without a request over HTTP/1.
     pub(super) keepalive: Duration,
     /// Set where TLS comes before HTTP.
     pub(super) encrypted: bool,
+}
+
+/// Counts connections, in all and from each address.
+#[derive(Debug, Clone)]
+pub(super) struct Connections {
+    budget: Budget,
+    /// Lists networks whose connections count in all only.
+    proxies: Arc<[IpNet]>,
+}
+
+impl Connections {
+    pub(super) fn new(limit: Share, proxies: Vec<IpNet>) -> Self {
+        let flags = Flags {
+            all: "--max-connections",
+            one: "--max-connections-per-address",
+        };
+        Self {
+            budget: Budget::new("connections", flags, limit),
+            proxies: proxies.into(),
+        }
+    }
+
+    /// Counts one more from `peer`, until what is returned is dropped.
+    fn enter(&self, peer: Option<SocketAddr>) -> Result<Reservation, OverBudget> {
+        match peer.and_then(|peer| self.client(peer.ip())) {
+            Some(client) => self.budget.reserve(&client, 1),
+            None => self.budget.reserve_for_all(1),
+        }
+    }
+
+    /// Returns who connects from `address`; `None`: a proxy, behind which are many.
+    fn client(&self, address: IpAddr) -> Option<ClientId> {
+        // A socket for both protocols sees IPv4 in IPv6's clothes.
+        let address = address.to_canonical();
+        if self.proxies.iter().any(|proxy| proxy.contains(&address)) {
+            return None;
+        }
+        let whole = match address {
+            IpAddr::V4(address) => Ipv4Net::from(address).into(),
+            // Whoever has one IPv6 address has 2^64 of them.
+            IpAddr::V6(address) => IpNet::V6(Ipv6Net::new_assert(address, 64).trunc()),
+        };
+        Some(ClientId {
+            tenant: whole.to_string().into(),
+            connection: 0,
+        })
+    }
 }
 
 /// Returns the connections that come to `listener`. Never ends, whatever accepting fails with.
@@ -85,7 +134,7 @@ impl Acceptor {
                 }
             };
             self.pause = FIRST_PAUSE;
-            match self.settings.budget.reserve_for_all(1) {
+            match self.settings.connections.enter(stream.peer_addr().ok()) {
                 Ok(place) => return Some(Connection::new(stream, place, &self.settings)),
                 Err(full) => {
                     self.warn(&full.to_string());
@@ -364,5 +413,32 @@ impl AsyncWrite for Connection {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_its_share_and_a_proxy_has_none() {
+        let proxies = vec!["10.0.0.0/8".parse().unwrap()];
+        let connections = Connections::new(Share { all: 6, one: 2 }, proxies);
+        let enter = |address: &str| connections.enter(Some(address.parse().unwrap()));
+        let _own = [enter("192.0.2.1:1").unwrap(), enter("192.0.2.1:2").unwrap()];
+        let full = enter("[::ffff:192.0.2.1]:3").unwrap_err();
+        assert_eq!(full.flag, "--max-connections-per-address");
+        assert_eq!((full.held, full.limit), (2, 2));
+        let _neighbours = [
+            enter("[2001:db8::1]:1").unwrap(),
+            enter("[2001:db8::2]:1").unwrap(),
+        ];
+        assert!(
+            enter("[2001:db8::3]:1").is_err(),
+            "one network is one client"
+        );
+        let _proxied = [enter("10.1.2.3:1").unwrap(), enter("10.1.2.3:2").unwrap()];
+        let full = enter("10.1.2.3:3").unwrap_err();
+        assert_eq!(full.flag, "--max-connections");
     }
 }

@@ -19,6 +19,12 @@ pub enum Error {
     /// Reports a failure of the transport.
     #[error(transparent)]
     Transport(#[from] tonic::transport::Error),
+    /// Reports requests that had not finished when the drain timeout was over.
+    #[error("requests cut off at the end of --drain-timeout: {requests}")]
+    CutOff {
+        /// Counts them.
+        requests: usize,
+    },
     /// Reports that reflection or metrics cannot be set up: a fault of the server.
     #[error("{0}")]
     Setup(String),

@@ -15,12 +15,15 @@ mod tls;
 mod transport;
 mod workers;
 
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::http::HeaderValue;
 use axum::middleware::{from_fn, map_response};
+use metrics::gauge;
 use tokio::net::TcpListener;
 use tonic::server::NamedService;
 use tonic::service::Routes;
@@ -43,14 +46,15 @@ use crate::api::model_service::Models;
 use crate::api::v1::benchmark_service_server::BenchmarkServiceServer;
 use crate::api::v1::inference_service_server::InferenceServiceServer;
 use crate::api::v1::model_service_server::ModelServiceServer;
-use crate::api::{State, v1};
+use crate::api::{self, CommandLineModel, State, v1};
 use crate::engine::{DeviceState, Engine};
 use crate::nn::DeviceGroup;
 use crate::openai::{self, OpenAiConfig};
 use crate::pipeline::{
-    self, Budget, InFlight, ModelRegistry, Phase, Placement, Runtime, Share, StateFolder,
-    StateLimits,
+    self, InFlight, ModelRegistry, Phase, Placement, Runtime, StateFolder, StateLimits,
 };
+use crate::telemetry::names;
+use connections::Connections;
 use layers::{ByKey, Replays};
 use metrics_page::MetricsPage;
 use transport::Transports;
@@ -75,7 +79,7 @@ pub struct Server {
     /// Runs the handlers, so that nothing that they do keeps connections waiting.
     workers: Workers,
     /// Counts connections.
-    connections: Budget,
+    connections: Connections,
     metrics: MetricsPage,
     transports: Transports,
     keepalive: Duration,
@@ -92,7 +96,19 @@ impl Server {
     pub fn load(config: &ServerConfig) -> Result<Self, Error> {
         // Before the models: loading is recorded.
         let metrics = MetricsPage::install()?;
-        let models = load_models(config, start_engines(config)?)?;
+        // Before the models as well: another server may have the folder, and what clients have
+        // unloaded is not loaded.
+        let folder = config
+            .state
+            .as_deref()
+            .map(|place| open_state(config, place));
+        let folder = folder.transpose()?;
+        let command_line = command_line(config);
+        let unloaded = match &folder {
+            Some(folder) if config.allow_load => api::unloaded(folder, &command_line),
+            _ => Vec::new(),
+        };
+        let models = load_models(config, &unloaded, start_engines(config)?)?;
         let mut runtime = Runtime::new(models, config.limits);
         for (name, source) in &config.saliency {
             let loaded = runtime.load_saliency(name, source);
@@ -104,13 +120,8 @@ impl Server {
         let (uploads, kept) = config.keys.shares(&config.limits).map_err(Error::Setup)?;
         runtime.set_shares(uploads, kept);
         // After the shares, which what is kept has to fit.
-        if let Some(folder) = &config.state {
-            let limits = StateLimits {
-                uploads: config.limits.upload_bytes,
-                activations: config.limits.kept_bytes,
-            };
-            let folder = StateFolder::open(folder, limits);
-            runtime.keep_in(folder.map_err(|e| Error::Setup(format!("--state {e}")))?);
+        if let Some(folder) = folder {
+            runtime.keep_in(folder);
         }
         let in_flight = InFlight::default();
         let mut state = State::new(
@@ -122,6 +133,7 @@ impl Server {
         if let Some(judge) = &config.judge {
             state.set_judge(judge.clone());
         }
+        state.set_command_line(command_line, unloaded);
         state.restore();
         let state = Arc::new(state);
         let reload = Reload::new(config, state.runtime.clone());
@@ -129,14 +141,7 @@ impl Server {
             state,
             in_flight,
             workers: Workers::start()?,
-            connections: Budget::new(
-                "connections",
-                "--max-connections",
-                Share {
-                    all: config.connections,
-                    one: config.connections,
-                },
-            ),
+            connections: Connections::new(config.connections, config.proxies.clone()),
             metrics,
             transports: Transports::default(),
             keepalive: config.keepalive,
@@ -177,9 +182,12 @@ impl Server {
         // gRPC-Web turns away what is not gRPC, so `/metrics` stands beside it.
         let grpc = tonic_web::GrpcWebLayer::new().layer(Routes::from(grpc).prepare());
         let (runtime, replays) = (self.state.runtime.clone(), self.replays.clone());
+        let (reload, in_flight) = (self.reload.clone(), self.in_flight.clone());
         let collect = move || {
             runtime.report_budgets();
             replays.report();
+            reload.report();
+            gauge!(names::DRAINING).set(in_flight.draining_for());
         };
         let mut router = self.metrics.router(collect).merge(self.openai());
         if self.page {
@@ -193,7 +201,7 @@ impl Server {
         let incoming = connections::accept(
             listener,
             connections::Settings {
-                budget: self.connections.clone(),
+                connections: self.connections.clone(),
                 keepalive: self.keepalive,
                 encrypted: tls.is_some(),
             },
@@ -214,9 +222,10 @@ impl Server {
                 // A dropped sender means the same as a message.
                 let _ = stopped.await;
             });
+        let cut_off = AtomicUsize::new(0);
         let going_down = async {
             shutdown.await;
-            self.go_down(stop).await;
+            self.go_down(stop, &cut_off).await;
         };
         let tending = futures::future::join_all(
             self.state
@@ -234,7 +243,11 @@ impl Server {
         if let Some(folder) = self.state.state_folder() {
             folder.close().await;
         }
-        Ok(served?)
+        served?;
+        match cut_off.into_inner() {
+            0 => Ok(()),
+            requests => Err(Error::CutOff { requests }),
+        }
     }
 
     /// Loads the models of a device again whenever it was restarted, and says meanwhile that they
@@ -330,8 +343,9 @@ impl Server {
     }
 
     /// Refuses new requests and waits for those that run, then closes the connections: `stop` lets
-    /// them end in order. Takes hardly longer than the drain timeout, whatever clients do.
-    async fn go_down(&self, stop: tokio::sync::oneshot::Sender<()>) {
+    /// them end in order. Takes hardly longer than the drain timeout, whatever clients do; counts
+    /// in `cut_off` what had not ended by then.
+    async fn go_down(&self, stop: tokio::sync::oneshot::Sender<()>, cut_off: &AtomicUsize) {
         tracing::info!("draining");
         let deadline = tokio::time::Instant::now() + *self.reload.drain_timeout.get();
         self.in_flight.enter(Phase::Draining);
@@ -342,16 +356,60 @@ impl Server {
                 .await;
         }
         // Past the timeout, what is left is told so.
-        let _ = tokio::time::timeout_at(deadline, self.in_flight.idle()).await;
-        tracing::info!(requests_left = self.in_flight.count(), "drained");
+        tokio::select! {
+            () = self.in_flight.idle() => {}
+            () = tokio::time::sleep_until(deadline) => {
+                cut_off.store(self.in_flight.count(), Ordering::Relaxed);
+            }
+            () = self.say_what_is_waited_for(deadline) => {}
+        }
+        let methods = self.in_flight.methods_in_words();
+        tracing::info!(requests_left = self.in_flight.count(), methods, "drained");
         self.in_flight.enter(Phase::Ending);
         let _ = stop.send(());
         self.transports.close(deadline).await;
     }
+
+    /// Logs from time to time what the server waits for; does not end.
+    async fn say_what_is_waited_for(&self, deadline: tokio::time::Instant) {
+        loop {
+            tokio::time::sleep(SAY_AGAIN).await;
+            let methods = self.in_flight.methods_in_words();
+            let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+            tracing::info!(
+                methods,
+                seconds_left = left.as_secs(),
+                "waiting for requests to end"
+            );
+        }
+    }
+}
+
+/// Says so often what a server that goes down waits for.
+const SAY_AGAIN: Duration = Duration::from_secs(10);
+
+fn open_state(config: &ServerConfig, place: &Path) -> Result<StateFolder, Error> {
+    let limits = StateLimits {
+        uploads: config.limits.upload_bytes,
+        activations: config.limits.kept_bytes,
+    };
+    let folder = StateFolder::open(place, limits);
+    folder.map_err(|e| Error::Setup(format!("--state {e}")))
+}
+
+fn command_line(config: &ServerConfig) -> Vec<CommandLineModel> {
+    let models = config.models.iter();
+    models
+        .map(|spec| CommandLineModel {
+            name: spec.name.clone(),
+            place: spec.source.place(),
+        })
+        .collect()
 }
 
 fn load_models(
     config: &ServerConfig,
+    unloaded: &[CommandLineModel],
     engines: Vec<(DeviceGroup, Engine)>,
 ) -> Result<ModelRegistry, Error> {
     let models = ModelRegistry::new(Placement {
@@ -361,7 +419,8 @@ fn load_models(
         open: config.allow_load,
         places: config.places.clone(),
     });
-    for spec in &config.models {
+    let is_unloaded = |spec: &ModelSpec| unloaded.iter().any(|model| model.name == spec.name);
+    for spec in config.models.iter().filter(|spec| !is_unloaded(spec)) {
         load_model(&models, spec).map_err(|source| Error::Model {
             name: spec.name.clone(),
             source: Box::new(source),

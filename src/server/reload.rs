@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use metrics::gauge;
+
 use super::{ApiKeys, Live, ServerConfig, Tls};
 use crate::pipeline::Runtime;
+use crate::telemetry::names;
 
 /// Replaces parts of a running server. Clones are handles to the same one.
 #[derive(Debug, Clone)]
@@ -48,5 +51,13 @@ impl Reload {
         }
         self.drain_timeout.set(config.drain_timeout);
         Ok(())
+    }
+
+    /// Sets the metrics of what is in force.
+    pub(super) fn report(&self) {
+        gauge!(names::DRAIN_TIMEOUT).set(*self.drain_timeout.get());
+        if let Some(tls) = &self.tls {
+            gauge!(names::CERTIFICATE_END).set(tls.get().expires().as_second() as f64);
+        }
     }
 }

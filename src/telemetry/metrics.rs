@@ -57,13 +57,23 @@ table! {
         "Requests that hold rows of the batch.";
     REQUESTS_WAITING: Gauge "scotoma_requests_waiting" []
         "Requests admitted and not yet begun.";
+    REQUESTS_OPEN: Gauge "scotoma_requests_open" ["method"]
+        "Requests whose stream has not ended: what a server that goes down waits for.";
+    DRAINING: Gauge "scotoma_draining_seconds" []
+        "Time since the server began to go down; 0 while it serves.";
+    DRAIN_TIMEOUT: Gauge "scotoma_drain_timeout_seconds" []
+        "How long going down may take; what runs then is cut off.";
+    CERTIFICATE_END: Gauge "scotoma_certificate_end_timestamp_seconds" []
+        "When the certificate that is served ends, in seconds since 1970; absent without TLS.";
     REQUESTS_REJECTED: Counter "scotoma_requests_rejected_total" ["reason"]
         "Requests refused before they ran.";
     BUDGET_USED: Gauge "scotoma_budget_used" ["budget"]
         "What is held of a budget: message_bytes (messages that are read or decoded), \
          picture_pixels (pictures that are decoded), unread_bytes (activations that no client has \
-         read), connections (open ones), queue (requests that wait); uploads, kept_activations, \
-         replays (answers that are kept for calls tried again) and models, in bytes.";
+         read), connections (open ones), streams (open requests), watchers (open streams of health \
+         and reflection), evaluations (bytes that benchmarks keep), queue (requests that wait); \
+         uploads, kept_activations, replays (answers that are kept for calls tried again) and \
+         models, in bytes.";
     BUDGET_LIMIT: Gauge "scotoma_budget_limit" ["budget"]
         "What may be held of a budget by all clients together.";
     STAGE_DURATION: Histogram "scotoma_stage_duration_seconds" ["stage"]

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
-from conftest import Server
 from PIL import Image
-
 from scotoma.v1 import inference_service_pb2 as pb
 from scotoma.v1.inference_service_pb2_grpc import InferenceServiceStub
+
+from conftest import Server
 
 QUESTION = "USER: <image>\nWhat shape is it? ASSISTANT:"
 
@@ -47,7 +47,7 @@ class _Key(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
     def __init__(self, key: str) -> None:
         self.metadata = (("authorization", f"Bearer {key}"),)
 
-    def intercept_unary_unary(self, continuation: Any, details: grpc.ClientCallDetails, request: Any) -> Any:  # noqa: ANN401
+    def intercept_unary_unary(self, continuation: Any, details: grpc.ClientCallDetails, request: Any) -> Any:
         return continuation(self._with_key(details), request)
 
     intercept_unary_stream = intercept_unary_unary

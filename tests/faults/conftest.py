@@ -6,8 +6,10 @@ import io
 import os
 import re
 import signal
+import ssl
 import subprocess
 import tempfile
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +26,7 @@ class Server:
 
     def __init__(self, *flags: str, listen: str = "127.0.0.1:0", **environment: str) -> None:
         """Starts the server and waits until it says where it serves."""
-        self.log = tempfile.TemporaryFile("w+")
+        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed by close)
         self.process = subprocess.Popen(
             [BINARY, "serve", "--listen", listen, *flags],
             stdout=subprocess.PIPE,
@@ -34,11 +36,11 @@ class Server:
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        found = re.search(r"https?://(\S+) ", line)
+        found = re.search(r"(https?)://(\S+) ", line)
         if not found:
             self.process.kill()
             raise AssertionError(f"the server does not say where it serves: {line}{self.lines()}")
-        self.address = found[1]
+        self.scheme, self.address = found[1], found[2]
         self.port = int(self.address.rsplit(":", 1)[1])
 
     def signal(self, which: signal.Signals = signal.SIGTERM) -> None:
@@ -77,6 +79,16 @@ class Server:
     def descriptors(self) -> int:
         """Returns how many files and sockets the process holds."""
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def metrics(self) -> dict[str, float]:
+        """Returns the samples of /metrics by name and labels; a certificate is taken as it is."""
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        url = f"{self.scheme}://{self.address}/metrics"
+        with urllib.request.urlopen(url, timeout=30, context=context) as page:
+            lines = page.read().decode().splitlines()
+        samples = (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
+        return {name: float(value) for name, value in samples}
 
     def __del__(self) -> None:
         """Closes the files of a server that a test has ended itself."""

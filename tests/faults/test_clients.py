@@ -17,10 +17,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import Server, picture, serving
-
 import scotoma
 from scotoma import Client
+
+from conftest import Server, picture, serving
 
 ITEMS = 5000
 KILLS = 20

@@ -6,14 +6,19 @@ import resource
 import socket
 import ssl
 import subprocess
+import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import grpc
 import pytest
-from asks import connection, eventually, health
-from conftest import Server, serving
+from scotoma.v1 import benchmark_service_pb2 as bench
+from scotoma.v1.benchmark_service_pb2_grpc import BenchmarkServiceStub
+
+from asks import connection, eventually, generate, generate_request, health
+from conftest import Server, picture, serving
 
 KEEPALIVE = 1
 """Seconds; what comes to nothing is gone after twice as many."""
@@ -93,8 +98,24 @@ def test_a_handshake_that_never_ends(tmp_path: Path) -> None:
     """Before: kept for ever."""
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-keyout", key, "-out", cert, "-days", "1"]
-        + ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "ed25519",
+            "-nodes",
+            "-keyout",
+            key,
+            "-out",
+            cert,
+            "-days",
+            "1",
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost",
+        ],
         check=True,
         capture_output=True,
     )
@@ -124,6 +145,67 @@ def test_no_more_connections_than_allowed() -> None:
         for one in there:
             one.close()
         eventually("room again", lambda: _serves(server))
+
+
+def test_one_address_leaves_room_for_others() -> None:
+    """Before: one machine could take all of --max-connections."""
+    # This machine is a proxy by default, behind which are many.
+    flags = ("--max-connections", "8", "--max-connections-per-address", "2", "--proxy", "192.0.2.1")
+    with serving(*flags, listen="127.0.0.1:0") as server:
+        there = [opened(server) for _ in range(2)]
+        time.sleep(0.2)
+        late = opened(server)
+        late.settimeout(5)
+        said = late.recv(1 << 16)
+        assert b"--max-connections-per-address" in said, said
+        assert seconds_to_the_end(late) < 1
+        other = socket.create_connection(("127.0.0.1", server.port), timeout=10, source_address=("127.0.0.2", 0))
+        with other:
+            other.sendall(b"GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n")
+            assert other.recv(1 << 16).startswith(b"HTTP/1.1 200")
+        for one in there:
+            one.close()
+        eventually("room again", lambda: _serves(server))
+    with serving("--max-connections", "8") as server:
+        there = [opened(server) for _ in range(7)]
+        assert _serves(server), "connections of this machine count in all only"
+        for one in there:
+            one.close()
+
+
+def test_open_streams_are_bounded() -> None:
+    """Before: a connection after the other, 200 streams on each, of a benchmark that is never asked."""
+    over = threading.Event()
+
+    def begun() -> Iterator[bench.EvaluateRequest]:
+        header = bench.EvaluateHeader(rule="shapes", variants=[bench.EvaluateVariant(name="original")])
+        yield bench.EvaluateRequest(header=header)
+        over.wait(60)
+
+    flags = ("--max-streams", "6", "--max-streams-per-key", "4")
+    with serving(*flags) as server, connection(server) as greedy, connection(server) as polite:
+        there = [BenchmarkServiceStub(greedy).Evaluate(begun()) for _ in range(4)]
+        for one in there:
+            next(iter(one))
+        with pytest.raises(grpc.RpcError) as refused:
+            generate(greedy, generate_request(picture()))
+        assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "--max-streams-per-key" in refused.value.details()
+        generate(polite, generate_request(picture()))
+        # Streams that need no key have a bound of their own, and leave others alone.
+        watch = greedy.unary_stream("/grpc.health.v1.Health/Watch")
+        watchers = [watch(b"") for _ in range(32)]
+        for one in watchers:
+            next(iter(one))
+        with pytest.raises(grpc.RpcError) as refused:
+            next(iter(watch(b"")))
+        assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert health(polite) < 1
+        for one in (*watchers, *there):
+            one.cancel()
+        over.set()
+        eventually("room again", lambda: _serves(server))
+        generate(greedy, generate_request(picture()))
 
 
 def _serves(server: Server) -> bool:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import grpc
 import pytest
-from asks import Answers, Greedy, connection, generate, generate_request, health, plain_picture
-from conftest import BINARY, Server, picture, serving
-
 from scotoma.v1 import inference_service_pb2 as pb
 from scotoma.v1 import intervention_pb2
 from scotoma.v1.inference_service_pb2_grpc import InferenceServiceStub
+
+from asks import Answers, Greedy, connection, generate, generate_request, health, plain_picture
+from conftest import BINARY, Server, picture, serving
 
 POLITE = generate_request(picture(1))
 

@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-import functools
-import statistics
-import threading
+import json
+import os
+import shutil
+import subprocess
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 
 import grpc
 import pytest
+from scotoma.v1 import benchmark_service_pb2 as bench
+from scotoma.v1 import inference_service_pb2 as pb
+from scotoma.v1 import intervention_pb2
+from scotoma.v1.benchmark_service_pb2_grpc import BenchmarkServiceStub
+from scotoma.v1.inference_service_pb2_grpc import InferenceServiceStub
+
 from asks import (
+    QUESTION,
     Answers,
-    Greedy,
     connection,
     eventually,
     generate,
     generate_request,
-    health,
     plain_picture,
     unfinished_message,
 )
-from conftest import Server, picture, serving
-
-from scotoma.v1 import inference_service_pb2 as pb
-from scotoma.v1 import intervention_pb2
-from scotoma.v1.inference_service_pb2_grpc import InferenceServiceStub
+from conftest import ROOT, Server, picture, serving
 
 MIB = 1 << 20
 
@@ -39,7 +43,7 @@ def warm(server: Server) -> int:
 
 
 def given_back(server: Server, most: int) -> None:
-    """Waits until the process has given memory back: its allocator does so as it goes on, not while nothing is asked."""
+    """Waits until the process has given memory back: its allocator does so as it goes on, not while it is idle."""
     with connection(server) as channel:
 
         def is_given_back() -> bool:
@@ -151,6 +155,36 @@ def test_activations_that_nobody_reads() -> None:
         given_back(server, before + 128 * MIB)
 
 
+def test_a_benchmarks_pictures_are_counted_until_they_are_answered() -> None:
+    """Before: 40 questions with pictures of 30 MiB took 980 MiB, three such benchmarks at once 3.2 GiB.
+
+    Now a benchmark waits until there is room for its next question.
+    """
+
+    def asked() -> Iterator[bench.EvaluateRequest]:
+        header = bench.EvaluateHeader(rule="shapes", variants=[bench.EvaluateVariant(name="original")])
+        yield bench.EvaluateRequest(header=header)
+        for number in range(24):
+            question = bench.Sample(id=str(number), question=QUESTION, answer="yes", category="existence")
+            question.images.append(pb.Image(data=picture(number) + bytes(30 * MIB)))
+            yield bench.EvaluateRequest(sample=question)
+
+    def evaluate(channel: grpc.Channel) -> int:
+        events = BenchmarkServiceStub(channel).Evaluate(asked(), timeout=240)
+        return sum(event.WhichOneof("event") == "result" for event in events)
+
+    flags = ("--pending-mib", "128", "--pending-mib-per-key", "96")
+    with ExitStack() as stack, serving(*flags) as server:
+        before = warm(server)
+        channels = [stack.enter_context(connection(server)) for _ in range(3)]
+        with ThreadPoolExecutor(3) as pool:
+            assert list(pool.map(evaluate, channels)) == [24] * 3
+        held = server.peak() - before
+        print(f"3 benchmarks with pictures of 30 MiB: {held / MIB:.0f} MiB more at most")
+        # A message is there as it comes and as it is decoded.
+        assert held < 2 * 128 * MIB + 64 * MIB, held / MIB
+
+
 def _is_refused(call: grpc.Call) -> bool:
     """Reads the first message alone."""
     try:
@@ -162,56 +196,33 @@ def _is_refused(call: grpc.Call) -> bool:
     return False
 
 
-def test_ten_times_the_load_for_a_minute() -> None:
+@pytest.fixture(scope="session")
+def load(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Builds what offers the load: in Go, since a client in Python has enough to do with 400 calls a second."""
+    if not shutil.which("go"):
+        pytest.skip("go is not installed")
+    built = tmp_path_factory.mktemp("load") / "load"
+    subprocess.run(["go", "-C", str(ROOT / "clients/go"), "build", "-o", str(built), "./internal/load"], check=True)
+    return built
+
+
+def test_ten_times_the_load_for_a_minute(load: Path) -> None:
     """Before: a refusal took 12.5 s at the median. All are answered or refused, and memory keeps within the budgets.
 
-    Requests are sent ten times as fast as they are answered, as far as a client in Python can, from eight connections.
+    Calls begin at their times, ten times as many a second as the server answers when no more than it can do is asked.
+    SCOTOMA_LOAD_SECONDS is for how long. On a machine that is busy with other work the bounds of time do not hold.
     """
-    seconds, budgets = 60, 512 + 256  # MiB: messages, and pictures that are decoded
-    pictures = [picture(seed, 336) for seed in range(64)]
-    with ExitStack() as stack, serving("--queue", "8", "--max-running", "4") as server, connection(server) as other:
-        channels = [stack.enter_context(connection(server)) for _ in range(8)]
-        channel = channels[0]
-        for one in pictures[:8]:
-            generate(channel, generate_request(one))
-        before = server.memory()
-        with Greedy(channel, 8, lambda number: generate_request(pictures[number % 64] + b" " * number)) as alone:
-            time.sleep(5)
-        rate = len(alone.answers.seconds) / 5
-        answers, checks, threads = Answers(), [], []
-        over = threading.Event()
-
-        def watch() -> None:
-            while not over.wait(0.1):
-                checks.append(health(other))
-
-        watcher = threading.Thread(target=watch)
-        watcher.start()
-        begun, sent = time.monotonic(), 0
-        while (now := time.monotonic() - begun) < seconds:
-            if sent >= 10 * rate * now or sum(thread.is_alive() for thread in threads[-2000:]) > 800:
-                time.sleep(0.002)
-                continue
-            request = generate_request(pictures[sent % 64] + b" " * sent)
-            by = channels[sent % len(channels)]
-            asked = functools.partial(generate, by, request)
-            send = threading.Thread(target=answers.ask, args=(asked,))
-            send.start()
-            threads.append(send)
-            sent += 1
-        for thread in threads:
-            thread.join(60)
-        over.set()
-        watcher.join()
-        assert not answers.errors, answers.errors[:3]
-        assert len(answers.seconds) + len(answers.refused) == sent
+    seconds = os.environ.get("SCOTOMA_LOAD_SECONDS", "60")
+    budgets = 512 + 256  # MiB: messages, and pictures that are decoded
+    with serving("--queue", "8", "--max-running", "4") as server:
+        before = warm(server)
+        offered = [str(load), "-times", "10", "-seconds", seconds, server.address]
+        told = json.loads(subprocess.run(offered, check=True, capture_output=True, text=True).stdout)
         held = server.peak() - before
-        refused = statistics.median(answers.refused)
-        print(
-            f"{rate:.0f} answers/s alone; {sent / seconds:.0f} requests/s for {seconds} s: "
-            f"{len(answers.seconds)} answered, "
-            f"{len(answers.refused)} refused within {1e3 * refused:.0f} ms at the median; health "
-            f"{1e3 * statistics.median(checks):.0f} ms; {held / MIB:.0f} MiB more at most"
-        )
-        assert refused < 0.25
+        print(f"{held / MIB:.0f} MiB more at most; {json.dumps(told)}")
+        assert not told["errors"], told
+        assert told["offered_per_second"] > 0.95 * told["wanted_per_second"], "the machine is too busy to offer as much"
+        assert told["answered"]["count"] + told["refused"]["count"] == told["sent"]
         assert held < 1.2 * budgets * MIB
+        assert told["refused"]["median_ms"] < 250, told
+        assert told["health"]["median_ms"] < 100, told

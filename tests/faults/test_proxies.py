@@ -17,10 +17,11 @@ from pathlib import Path
 
 import grpc
 import pytest
-from conftest import BINARY, ROOT, picture
 from scotoma import Client, ScotomaError, sample
 from scotoma.v1 import inference_service_pb2 as pb
 from scotoma.v1.inference_service_pb2_grpc import InferenceServiceStub
+
+from conftest import BINARY, ROOT, picture
 
 sys.path.insert(0, str(ROOT / "deploy"))
 import programs

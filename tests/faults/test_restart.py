@@ -25,16 +25,18 @@ from typing import Any
 import grpc
 import pytest
 import trustme
-from conftest import BINARY, Server, picture, serving
 from google.rpc import error_details_pb2, status_pb2
-
 from scotoma import Client, permute_tokens
 from scotoma.v1 import benchmark_service_pb2 as bench
 from scotoma.v1 import inference_service_pb2 as pb
 from scotoma.v1.benchmark_service_pb2_grpc import BenchmarkServiceStub
 from scotoma.v1.inference_service_pb2_grpc import InferenceServiceStub
 
+from conftest import BINARY, Server, picture, serving
+
 QUESTION = "Which shape is red?"
+CUT_OFF = 1
+"""The exit status where requests had not finished at the end of --drain-timeout."""
 
 
 def generate_request(max_tokens: int = 8, **fields: Any) -> pb.GenerateRequest:
@@ -113,7 +115,7 @@ def test_an_evaluate_answers_what_it_has_begun_and_says_when_to_come_back(server
                         server.signal()
         assert 50 <= answered < 5000
         error = failed.value
-        assert error.code() == grpc.StatusCode.UNAVAILABLE and delay(error) is not None, error
+        assert (error.code(), delay(error) is None) == (grpc.StatusCode.UNAVAILABLE, False), error
     assert server.wait(10) == 0
 
 
@@ -162,14 +164,21 @@ def test_who_says_half_a_word_keeps_nothing(server: Server) -> None:
 
 
 def test_a_reader_that_grants_no_window_is_cut_off() -> None:
+    """Meanwhile the metrics say for how long, and what is waited for; the exit status says that something was cut."""
     with serving("--drain-timeout", "2") as server, channel(server) as one:
+        assert server.metrics()["scotoma_draining_seconds"] == 0
         # Nobody reads it: the windows of HTTP/2 fill up after 64 KiB.
         unread = InferenceServiceStub(one).Sweep(sweep_request(4000))
         next(unread)
         time.sleep(1)
         begun = time.monotonic()
         server.signal()
-        assert server.wait(10) == 0
+        time.sleep(0.3)
+        metrics = server.metrics()
+        assert 0 < metrics["scotoma_draining_seconds"] < metrics["scotoma_drain_timeout_seconds"] == 2
+        assert metrics['scotoma_requests_open{method="Sweep"}'] == 1
+        assert server.wait(10) == CUT_OFF
+        assert any("requests cut off" in line for line in server.lines())
         assert time.monotonic() - begun < 5
         unread.cancel()
 
@@ -237,7 +246,7 @@ def test_keys_are_reloaded_at_once(tmp_path: Path) -> None:
             reload(server, "reloaded")
             assert {name: code_of(server, key) for name, key in keys.items()} == {
                 "alice": "OK", "bob": "UNAUTHENTICATED", "carol": "OK"}  # fmt: skip
-            with pytest.raises(Exception, match="(?i)unauthenticated|unknown"):
+            with pytest.raises(Exception, match=r"(?i)unauthenticated|unknown"):
                 client.list_models()
         # A file that does not parse changes nothing.
         path.write_text("alice not-a-hash\n")
@@ -271,6 +280,8 @@ def test_certificates_are_reloaded_for_new_connections(tmp_path: Path) -> None:
     flags = ["--tls-cert", str(tmp_path / "cert.pem"), "--tls-key", str(tmp_path / "key.pem")]
     with serving(*flags) as server:
         before = serial(server)
+        ends = server.metrics()["scotoma_certificate_end_timestamp_seconds"]
+        assert 89 < (ends - time.time()) / 86400 < 91
         with Client(f"https://{server.address}", ca=authority.cert_pem.bytes(), patience=0) as client:
             client.list_models()
             issue(authority, tmp_path, 10)
@@ -278,6 +289,8 @@ def test_certificates_are_reloaded_for_new_connections(tmp_path: Path) -> None:
             now = serial(server)
             assert now != before
             assert lines_with(server, "the certificate expires soon") == 1
+            ends = server.metrics()["scotoma_certificate_end_timestamp_seconds"]
+            assert 9 < (ends - time.time()) / 86400 < 11
             # The connection that was there goes on.
             client.list_models()
         # Neither an expired one nor half a file is taken.
@@ -292,7 +305,8 @@ def test_an_expired_certificate_does_not_start(tmp_path: Path) -> None:
     issue(trustme.CA(), tmp_path, -1)
     flags = ["--tls-cert", str(tmp_path / "cert.pem"), "--tls-key", str(tmp_path / "key.pem")]
     done = subprocess.run([BINARY, "serve", *flags], capture_output=True, text=True, timeout=30)
-    assert done.returncode == 2 and "expired" in done.stderr, done.stderr
+    assert done.returncode == 2
+    assert "expired" in done.stderr, done.stderr
 
 
 def test_handshakes_keep_nothing(tmp_path: Path) -> None:
@@ -318,7 +332,7 @@ def test_the_configuration_file_is_reloaded(tmp_path: Path) -> None:
         unread = InferenceServiceStub(one).Sweep(sweep_request(4000))
         next(unread)
         server.signal()
-        assert server.wait(10) == 0, "the timeout of the file counts"
+        assert server.wait(10) == CUT_OFF, "the timeout of the file counts"
         unread.cancel()
 
 
@@ -374,7 +388,8 @@ def test_twenty_ends_of_the_server_under_a_run_of_5000(tmp_path: Path, how: sign
         for end in range(1, 21):
             until = time.monotonic() + 60
             while lines_of(broken) < end * rows // 22:
-                assert time.monotonic() < until and run.poll() is None, (end, run.communicate())
+                assert time.monotonic() < until, end
+                assert run.poll() is None, (end, run.communicate())
                 time.sleep(0.01)
             server.signal(how)
             server.wait(30)

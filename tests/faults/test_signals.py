@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from conftest import Server
-
 from scotoma import Client
+
+from conftest import Server
 
 
 def test_sigterm_of_an_idle_server_ends_it_at_once(server: Server) -> None:

@@ -11,8 +11,9 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from conftest import BINARY, ROOT
 from scotoma import Client
+
+from conftest import BINARY, ROOT
 
 sys.path.insert(0, str(ROOT / "deploy"))
 import programs

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import grpc
 import pytest
-from conftest import BINARY, ROOT, Server, picture, serving
 from google.protobuf.json_format import ParseDict
-
 from scotoma import Client, intervention
 from scotoma.v1 import inference_service_pb2 as pb
 from scotoma.v1.inference_service_pb2_grpc import InferenceServiceStub
+
+from conftest import BINARY, ROOT, Server, picture, serving
 
 TINY = ROOT / "tests/goldens/tiny-gqa-tied/model"
 POINT = "language_model.blocks.0.hook_resid_post"
@@ -46,7 +46,7 @@ def patched(server: Server, image: pb.Image, handle: str) -> str:
 
 
 def metric(server: Server, name: str) -> list[str]:
-    with urllib.request.urlopen(f"http://{server.address}/metrics") as page:  # noqa: S310 (a server of this test)
+    with urllib.request.urlopen(f"http://{server.address}/metrics") as page:
         return [line for line in page.read().decode().splitlines() if line.startswith(name)]
 
 
@@ -108,7 +108,8 @@ def test_a_folder_is_one_servers(tmp_path: Path) -> None:
     with serving(*flags) as server:
         second = [BINARY, "serve", "--listen", "127.0.0.1:0", *flags]
         done = subprocess.run(second, capture_output=True, text=True, timeout=60, env=os.environ)
-        assert done.returncode == 1 and "another server uses this folder" in done.stderr, done.stderr
+        assert done.returncode == 1
+        assert "another server uses this folder" in done.stderr, done.stderr
         assert server.process.poll() is None
 
 
@@ -121,3 +122,30 @@ def test_the_folder_is_bounded(tmp_path: Path) -> None:
             client.upload_image(one)
         used = sum(path.stat().st_size for path in (tmp_path / "state").rglob("*") if path.is_file())
         assert used < 2 << 20, used
+
+
+def test_a_model_of_the_command_line_stays_unloaded(tmp_path: Path) -> None:
+    """Before: it came back, and took the room of what was loaded in its place."""
+    flags = ["--state", str(tmp_path / "state"), "--allow-load", "--model", "shapes", "--model", f"tiny={TINY}"]
+
+    def models(*more: str) -> list[str]:
+        with serving(*flags, *more) as server, Client(server.address) as client:
+            found = [model.name for model in client.list_models()]
+            said = any("a client has unloaded it" in line for line in server.lines())
+            assert said == ("tiny" not in found), server.lines()
+            server.kill()
+        return found
+
+    with serving(*flags) as server, Client(server.address) as client:
+        client.unload_model("tiny")
+        server.kill()
+    assert models() == ["shapes"]
+    with serving(*flags) as server, Client(server.address) as client:
+        list(client.load_model(str(TINY), name="tiny"))
+        server.kill()
+    with serving(*flags) as server, Client(server.address) as client:
+        assert [model.name for model in client.list_models()] == ["shapes", "tiny"], "a client has loaded it again"
+        client.unload_model("tiny")
+        server.kill()
+    flags.remove("--allow-load")
+    assert models() == ["shapes", "tiny"], "where clients may not load, the command line is all there is"

@@ -17,13 +17,17 @@ from typing import Any
 
 import grpc
 import pytest
-from conftest import BINARY, Server, picture, serving
+from google.protobuf.json_format import ParseDict
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
-from scotoma import Client, ScotomaError
+from scotoma import Client, ScotomaError, intervention
 from scotoma.v1 import inference_service_pb2 as inference
 from scotoma.v1 import model_service_pb2 as models
 from scotoma.v1.inference_service_pb2_grpc import InferenceServiceStub
 from scotoma.v1.model_service_pb2_grpc import ModelServiceStub
+
+from conftest import BINARY, Server, picture, serving
+
+POINT = "language_model.blocks.0.hook_resid_post"
 
 
 class Keys:
@@ -101,6 +105,28 @@ def test_one_keys_uploads_evict_none_of_anothers(keys: Keys) -> None:
         assert refused.value.code() == grpc.StatusCode.NOT_FOUND
 
 
+def test_one_keys_activations_are_not_anothers(keys: Keys) -> None:
+    """By its handle one key patched in another's kept activations, and so read them."""
+    one, other = keys.draw("one"), keys.draw("other")
+    where = {"point": POINT, "tokens": {"anyOf": [{"named": "NAMED_ALL"}]}, "steps": {"last": 0}}
+    target = ParseDict({"target": where, "keep": True}, inference.CaptureTarget())
+    with serving("--api-keys", str(keys.file)) as server, services(server) as (service, _):
+        capture = inference.CaptureRequest(prompt=question().prompt, targets=[target])
+        handle = list(service.Capture(capture, metadata=bearer(one)))[-1].finished.kept[0].handle
+        asked = question(seed=1, tokens=2)
+        patch = intervention("patch", target={"point": POINT, "steps": {"last": 0}}, handle=handle)
+        asked.interventions.append(patch)
+        assert list(service.Generate(asked, metadata=bearer(one)))
+        said = []
+        for unknown in (handle, "0" * len(handle)):
+            asked.interventions[0].patch.handle = unknown
+            with pytest.raises(grpc.RpcError) as refused:
+                list(service.Generate(asked, metadata=bearer(other)))
+            assert refused.value.code() == grpc.StatusCode.NOT_FOUND
+            said.append(refused.value.details().replace(unknown, "HANDLE"))
+        assert said[0] == said[1], "in the words of one that never was"
+
+
 def test_any_key_unloaded_models_and_probed_paths(keys: Keys, tmp_path: Path) -> None:
     """Any key could unload others' models, probe paths, and forge a line of the log by a newline in a name."""
     root, user = keys.draw("root", "--admin"), keys.draw("user")
@@ -118,7 +144,8 @@ def test_any_key_unloaded_models_and_probed_paths(keys: Keys, tmp_path: Path) ->
             assert refusal(user, models.LoadModelRequest(name="x", place="/etc"))[0] == denied
             there = refusal(root, models.LoadModelRequest(name="x", place="/etc"))
             gone = refusal(root, models.LoadModelRequest(name="x", place="/no/such/folder"))
-            assert there == gone and there[0] == denied
+            assert there == gone
+            assert there[0] == denied
             forged = models.LoadModelRequest(name='x\n{"level":"INFO"}', place="shapes")
             assert refusal(root, forged)[0] == grpc.StatusCode.INVALID_ARGUMENT
             with pytest.raises(grpc.RpcError) as refused:
@@ -137,7 +164,8 @@ def test_any_key_unloaded_models_and_probed_paths(keys: Keys, tmp_path: Path) ->
             ("user", "UnloadModel", "PermissionDenied"),
             ("root", "LoadModel", "Ok"),
         ]
-        assert said[0]["asked"] == 'name="x" place="/etc"' and said[0]["request_id"] == "forged"
+        assert said[0]["asked"] == 'name="x" place="/etc"'
+        assert said[0]["request_id"] == "forged"
         assert said[3]["asked"].startswith('name="x\\n{')
         assert audit.stat().st_mode & 0o777 == 0o600
         assert [line["method"] for line in records(server, "scotoma::request")].count("LoadModel") == 5
@@ -159,11 +187,13 @@ def test_a_key_had_no_quota_and_no_end(keys: Keys) -> None:
             listing(old)
         assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED
         assert "expired on 2024-02-29" in refused.value.details()
+        for scheme in ("Bearer", "bearer", "BEARER"):
+            model_service.ListModels(models.ListModelsRequest(), metadata=[("authorization", f"{scheme} {short}")])
         with Client(server.address, api_key=few, patience=0) as client, pytest.raises(ScotomaError) as limited:
             for _ in range(100):
                 client.list_models()
         wait = limited.value.retry_after
-        assert wait is not None and 0 < wait <= 1.1, wait
+        assert 0 < (wait or 0) <= 1.1, wait
         time.sleep(wait)
         listing(few)
         begun = time.monotonic()
@@ -220,9 +250,12 @@ def test_every_request_has_a_line_and_its_own_id(keys: Keys) -> None:
         assert (first["request_id"], first["key"], first["method"], first["model"], first["code"]) == (
             "run-7/3", "alice", "Generate", "shapes", "Ok",
         )  # fmt: skip
-        assert first["rows_computed"] > 0 and first["tokens"] == 8 and "reason" not in first
+        assert first["rows_computed"] > 0
+        assert first["tokens"] == 8
+        assert "reason" not in first
         assert 0 < first["first_token_seconds"] <= first["seconds"] < 60
-        assert first["bytes_in"] > len(picture()) and first["bytes_out"] > 100
+        assert first["bytes_in"] > len(picture())
+        assert first["bytes_out"] > 100
         assert (stranger["request_id"], stranger["key"], stranger["code"], stranger["reason"]) == (
             "stranger", "", "Unauthenticated", "UNAUTHENTICATED",
         )  # fmt: skip
@@ -270,9 +303,11 @@ def test_traces_arrive_below_the_clients_span() -> None:
         host.stop(1)
     spans = {span.name: span for span in receiver.spans}
     request = spans["Generate"]
-    assert request.trace_id.hex() == trace and request.parent_span_id.hex() == parent
+    assert request.trace_id.hex() == trace
+    assert request.parent_span_id.hex() == parent
     attributes = {a.key: a.value for a in request.attributes}
-    assert attributes["scotoma.model"].string_value == "shapes" and attributes["scotoma.tokens"].int_value == 8
+    assert attributes["scotoma.model"].string_value == "shapes"
+    assert attributes["scotoma.tokens"].int_value == 8
     stages = ["input", "compile", "queue", "encode", "prefill", "decode"]
     assert set(spans) == {"Generate", *stages}
     for before, after in itertools.pairwise(stages):

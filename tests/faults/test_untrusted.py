@@ -13,13 +13,13 @@ from pathlib import Path
 
 import grpc
 import pytest
-from asks import connection, generate, generate_request, health
-from conftest import ROOT, Server, picture, serving
-
 from scotoma.v1 import inference_service_pb2 as pb
 from scotoma.v1 import intervention_pb2, model_service_pb2
 from scotoma.v1.inference_service_pb2_grpc import InferenceServiceStub
 from scotoma.v1.model_service_pb2_grpc import ModelServiceStub
+
+from asks import connection, generate, generate_request, health
+from conftest import ROOT, Server, picture, serving
 
 Code = grpc.StatusCode
 

@@ -16,6 +16,15 @@ fn texts(output: &Output) -> (String, String) {
     (text(&output.stdout), text(&output.stderr))
 }
 
+/// Returns the long flags of a help text: a line each, at the same depth.
+fn flags_of(help: &str) -> Vec<String> {
+    let flags = help
+        .lines()
+        .filter_map(|line| line.strip_prefix("      --"));
+    let names = flags.filter_map(|flag| flag.split([' ', '=']).next());
+    names.map(String::from).collect()
+}
+
 /// The example, as it is and with every line that is shown in it.
 #[test]
 fn the_example_is_right() {
@@ -37,7 +46,15 @@ fn the_example_is_right() {
             shown.extend([setting, "\n"]);
         }
     }
-    assert!(shown.contains("judge-model"));
+    let mut help = Command::new(env!("CARGO_BIN_EXE_scotoma"));
+    let help = help.args(["serve", "--help"]).output().unwrap();
+    for flag in flags_of(&texts(&help).0) {
+        // Where the file is, and what is done with it, cannot stand in it.
+        if !["config", "check", "help"].contains(&flag.as_str()) {
+            let line = format!("\n{flag} = ");
+            assert!(format!("\n{shown}").contains(&line), "{flag} is missing");
+        }
+    }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("all.toml");
     std::fs::write(&path, &shown).unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use scotoma::server::ServerConfig;
+use scotoma::server::{self, ServerConfig};
 use scotoma_client::v1::benchmark_service_client::BenchmarkServiceClient;
 use scotoma_client::v1::sweep_request::Input;
 use scotoma_client::v1::{ListModelsRequest, SweepVariant, model_service_client};
@@ -20,16 +20,20 @@ fn config(drain_timeout: u64) -> ServerConfig {
     }
 }
 
-/// Takes the server down and returns how long that took.
-async fn go_down(server: Running) -> Duration {
+/// Takes the server down; returns how long that took, and how many requests were cut off.
+async fn go_down(server: Running) -> (Duration, usize) {
     let begun = Instant::now();
     server.stop.send(()).unwrap();
-    tokio::time::timeout(Duration::from_secs(20), server.task)
+    let ended = tokio::time::timeout(Duration::from_secs(20), server.task)
         .await
         .expect("it has to end")
-        .unwrap()
         .unwrap();
-    begun.elapsed()
+    let cut_off = match ended {
+        Ok(()) => 0,
+        Err(server::Error::CutOff { requests }) => requests,
+        Err(error) => panic!("{error}"),
+    };
+    (begun.elapsed(), cut_off)
 }
 
 async fn raw(server: &Running, bytes: &[u8]) -> TcpStream {
@@ -60,8 +64,9 @@ async fn who_asks_for_nothing_keeps_no_server() {
     let silent = raw(&server, b"").await;
     let half_head = raw(&server, b"GET /metrics HTTP/1.1\r\nHost: a").await;
     let half_preface = raw(&server, b"PRI * HTTP/2.0\r\n").await;
-    let took = go_down(server).await;
+    let (took, cut_off) = go_down(server).await;
     assert!(took < Duration::from_secs(5), "{took:?}");
+    assert_eq!(cut_off, 0, "streams without an end are nobody's work");
     // The watcher is told why.
     let status = loop {
         match watch.message().await {
@@ -102,7 +107,8 @@ async fn the_drain_timeout_bounds_the_end() {
             .unwrap_err()
     });
     tokio::time::sleep(Duration::from_millis(100)).await;
-    let took = go_down(server).await;
+    let (took, cut_off) = go_down(server).await;
+    assert_eq!(cut_off, 1);
     assert!(
         (Duration::from_millis(900)..Duration::from_secs(5)).contains(&took),
         "{took:?}"
@@ -120,8 +126,9 @@ async fn an_answer_that_takes_too_long_ends_with_unavailable() {
     let mut client = server.client().await;
     let mut answer = client.generate(long()).await.unwrap();
     answer.next().await.unwrap();
-    let took = go_down(server).await;
+    let (took, cut_off) = go_down(server).await;
     assert!(took < Duration::from_secs(5), "{took:?}");
+    assert_eq!(cut_off, 1, "whoever started the server hears of it");
     let cut = loop {
         match answer.next().await {
             Ok(Some(_)) => {}

@@ -58,12 +58,7 @@ fn account_of(keys: &ApiKeys, headers: &HeaderMap) -> Result<Option<Arc<Account>
         return Ok(None);
     }
     let value = headers.get(AUTHORIZATION).and_then(|v| v.to_str().ok());
-    let key = value.and_then(|value| {
-        value
-            .strip_prefix("Bearer ")
-            .or_else(|| value.strip_prefix("bearer "))
-    });
-    let key = key.ok_or(Error::NoKey)?;
+    let key = value.and_then(bearer).ok_or(Error::NoKey)?;
     let account = keys.account_of(key).ok_or(Error::UnknownKey)?;
     match account.grant.expires {
         Some(expires) if expires <= Timestamp::now() => Err(Error::KeyExpired {
@@ -76,9 +71,22 @@ fn account_of(keys: &ApiKeys, headers: &HeaderMap) -> Result<Option<Arc<Account>
     }
 }
 
+/// Returns the key of an `authorization`, whose scheme is written in any case (RFC 9110, 11.1) and
+/// ends with one space or several.
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, key) = value.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("Bearer")
+        .then(|| key.trim_matches(' '))
+}
+
 /// Returns who asks. A key stands for its owner: all its connections share, and nobody else sees
 /// its pictures. Without keys it is the tenant that the metadata names, and the connection.
-fn client(key: Option<Arc<str>>, headers: &HeaderMap, extensions: &Extensions) -> ClientId {
+pub(super) fn client(
+    key: Option<Arc<str>>,
+    headers: &HeaderMap,
+    extensions: &Extensions,
+) -> ClientId {
     // It tells connections apart, so that they share fairly, and guards nothing.
     let mut hasher = DefaultHasher::new();
     if let Some(name) = key {
@@ -109,6 +117,16 @@ pub(super) fn peer(extensions: &Extensions) -> Option<&Peer> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_scheme_of_a_key_is_written_in_any_case() {
+        for value in ["Bearer k", "bearer k", "BEARER k", "bEaReR  k "] {
+            assert_eq!(bearer(value), Some("k"), "{value:?}");
+        }
+        for value in ["Bearer", "Bearerk", "Basic k", "", "k"] {
+            assert_eq!(bearer(value), None, "{value:?}");
+        }
+    }
 
     #[test]
     fn a_key_is_one_client_however_it_connects() {

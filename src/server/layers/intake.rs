@@ -1,9 +1,10 @@
-//! Bounds what a request holds before anything is known of it: a place in the queue and the bytes of
-//! its message. What has no room is refused before it is read.
+//! Bounds what a request holds before anything is known of it: itself, a place in the queue and the
+//! bytes of its message. What has no room is refused before it is read; of a stream of messages the
+//! next one waits.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::BoxError;
@@ -20,7 +21,7 @@ use super::context;
 use super::weight::{Contract, Scale};
 use crate::api::{self, Error};
 use crate::openai;
-use crate::pipeline::{self, Reservation};
+use crate::pipeline::{self, Arrived, OverBudget, Reservation};
 
 /// Bytes before a message: whether it is compressed, and its length.
 const HEAD: usize = 5;
@@ -31,6 +32,10 @@ const JSON: u64 = 3;
 
 /// Makes room for so many bytes at once, not for each field of a message.
 const ROOM: u64 = 1 << 20;
+
+/// Bytes that a message of a stream may take beside its length before more room is asked for, so that
+/// hardly any waits in its middle.
+const DECODED: u64 = 8 << 10;
 
 /// Says what comes in and how.
 #[derive(Debug, Clone)]
@@ -96,6 +101,10 @@ pub(super) async fn admit(
             .status(id, runtime.retry_after())
             .into_http()
     };
+    let stream = match runtime.streams.reserve(&context.client, 1) {
+        Ok(stream) => stream,
+        Err(error) => return refused(error.into(), &context.id),
+    };
     if method.queues {
         match runtime.enter(&context.client) {
             Ok(place) => context.place = Some(place),
@@ -109,6 +118,9 @@ pub(super) async fn admit(
     };
     let messages = Messages {
         is_streamed: method.streams,
+        owed: 0,
+        complete: Vec::new(),
+        arrived: context.arrived.clone(),
         limit: runtime.limits.message_bytes as u64,
         path: request.uri().path().to_owned(),
         id: context.id.clone(),
@@ -122,27 +134,40 @@ pub(super) async fn admit(
         intake: intake.clone(),
     };
     let response = next
-        .run(request.map(|inner| Body::new(Counted { inner, messages })))
+        .run(request.map(|inner| {
+            Body::new(Counted {
+                inner,
+                messages,
+                stalled: None,
+            })
+        }))
         .await;
     // Whatever has an answer does not wait any more.
     context.leave_queue();
-    if method.holds {
-        watch(response, Held { _messages: held })
-    } else {
+    if !method.holds && !method.streams {
         release(&held);
-        response
     }
+    let held = Held {
+        _stream: stream,
+        _messages: method.holds.then_some(held),
+    };
+    watch(response, held)
+}
+
+fn locked(held: &Mutex<Reservation>) -> MutexGuard<'_, Reservation> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn release(held: &Mutex<Reservation>) {
-    let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut held = locked(held);
     let all = held.amount();
     held.shrink(all);
 }
 
-/// Holds messages as long as the body.
+/// Lets go with the body.
 struct Held {
-    _messages: Arc<Mutex<Reservation>>,
+    _stream: Reservation,
+    _messages: Option<Arc<Mutex<Reservation>>>,
 }
 
 impl Observer for Held {}
@@ -158,12 +183,18 @@ enum Position {
         left: u64,
         scale: Box<Scale>,
         counted: u64,
+        length: u64,
     },
 }
 
 /// Counts the messages of a body by their heads, before their bytes come.
 struct Messages {
     is_streamed: bool,
+    /// Of a stream: bytes that there is no room for yet.
+    owed: u64,
+    /// Of a stream: what each message takes that has come since there was room.
+    complete: Vec<u64>,
+    arrived: Arrived,
     limit: u64,
     id: String,
     path: String,
@@ -189,11 +220,12 @@ impl Messages {
                     left,
                     scale,
                     counted,
+                    length,
                 } => {
                     let count = (*left).min(bytes.len() as u64);
                     let (own, rest) = bytes.split_at(count as usize);
                     bytes = rest;
-                    let more = scale.read(own) - *counted;
+                    let more = scale.read(own).saturating_sub(*counted);
                     *left -= count;
                     let is_over = *left == 0;
                     // In large pieces, and what is left of them at the end.
@@ -202,6 +234,9 @@ impl Messages {
                         *counted += more;
                     }
                     if is_over {
+                        if self.is_streamed {
+                            self.complete.push(*length + *counted);
+                        }
                         self.position = Position::Head(Vec::with_capacity(HEAD));
                     }
                     if is_due {
@@ -223,31 +258,67 @@ impl Messages {
 
     /// Makes room for a message of so many bytes.
     fn begin(&mut self, length: u64) -> Result<(), Status> {
+        let counted = if self.is_streamed { DECODED } else { 0 };
         self.position = if length > 0 {
             Position::Message {
                 left: length,
                 scale: Box::new(Scale::new(&self.intake.contract, &self.path, length)),
-                counted: 0,
+                counted,
+                length,
             }
         } else {
+            if self.is_streamed {
+                self.complete.push(counted);
+            }
             Position::Head(Vec::with_capacity(HEAD))
         };
-        if self.is_streamed {
-            release(&self.held);
-        }
         // A longer one is refused by its length.
         if length > self.limit {
             return Ok(());
         }
-        self.make_room(length)
+        self.make_room(length + counted)
     }
 
-    fn make_room(&self, bytes: u64) -> Result<(), Status> {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.grow(bytes).map_err(|error| {
-            let retry_after = self.intake.state.runtime.retry_after();
-            Error::from(pipeline::Error::from(error)).status(&self.id, retry_after)
-        })
+    /// Takes room, or fails where there is none; a stream waits for it once the frame is read.
+    fn make_room(&mut self, bytes: u64) -> Result<(), Status> {
+        if self.is_streamed {
+            self.owed += bytes;
+            return Ok(());
+        }
+        let grown = locked(&self.held).grow(bytes);
+        grown.map_err(|full| self.refusal(full))
+    }
+
+    fn refusal(&self, full: OverBudget) -> Status {
+        let retry_after = self.intake.state.runtime.retry_after();
+        Error::from(pipeline::Error::from(full)).status(&self.id, retry_after)
+    }
+
+    /// Returns a wait for the room that the last frame of a stream needs; `None` where there is
+    /// room.
+    fn room(&mut self) -> Option<Room> {
+        if self.owed == 0 && self.complete.is_empty() {
+            return None;
+        }
+        if locked(&self.held).grow_in_half(self.owed).is_ok() {
+            self.hand_on();
+            return None;
+        }
+        let (held, owed) = (self.held.clone(), self.owed);
+        Some(Box::pin(wait_for_room(held, owed, self.intake.patience)))
+    }
+
+    /// Hands what complete messages hold to whoever reads them.
+    fn hand_on(&mut self) {
+        self.owed = 0;
+        let mut held = locked(&self.held);
+        for amount in self.complete.drain(..) {
+            self.arrived.push(held.split(amount));
+        }
+        drop(held);
+        // The wait was not the client's.
+        let silence = Instant::now() + self.intake.patience;
+        self.silence.as_mut().reset(silence);
     }
 
     /// Reports whether the client owes bytes: the first message of a request, or the rest of one.
@@ -270,9 +341,57 @@ impl Messages {
     }
 }
 
+type Room = Pin<Box<dyn Future<Output = Result<(), OverBudget>> + Send>>;
+
+/// Waits until `held` has `owed` more. Who holds nothing waits as long as it takes; who holds the
+/// first part of a message gives up after `patience`, or two of them would wait for each other.
+async fn wait_for_room(
+    held: Arc<Mutex<Reservation>>,
+    owed: u64,
+    patience: Duration,
+) -> Result<(), OverBudget> {
+    let (budget, is_bounded) = {
+        let held = locked(&held);
+        (held.budget().clone(), held.amount() > 0)
+    };
+    let until = Instant::now() + patience;
+    loop {
+        // Before the try: what is freed after it is not missed.
+        let freed = budget.freed();
+        let Err(full) = locked(&held).grow_in_half(owed) else {
+            return Ok(());
+        };
+        tokio::select! {
+            () = freed => {}
+            () = tokio::time::sleep_until(until), if is_bounded => return Err(full),
+        }
+    }
+}
+
 struct Counted {
     inner: Body,
     messages: Messages,
+    /// Holds a frame of a stream back until there is room for what it begins.
+    stalled: Option<(Frame<Bytes>, Room)>,
+}
+
+impl Counted {
+    /// Hands out the frame that is held back, once there is room.
+    fn poll_stalled(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Some((_, room)) = &mut self.stalled else {
+            return Poll::Ready(None);
+        };
+        let made = ready!(room.as_mut().poll(context));
+        let frame = self.stalled.take().map(|(frame, _)| frame);
+        if let Err(full) = made {
+            return Poll::Ready(Some(Err(self.messages.refusal(full).into())));
+        }
+        self.messages.hand_on();
+        Poll::Ready(frame.map(Ok))
+    }
 }
 
 impl HttpBody for Counted {
@@ -283,6 +402,9 @@ impl HttpBody for Counted {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if self.stalled.is_some() {
+            return self.poll_stalled(context);
+        }
         match Pin::new(&mut self.inner).poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(data) = frame.data_ref()
@@ -290,7 +412,13 @@ impl HttpBody for Counted {
                 {
                     return Poll::Ready(Some(Err(status.into())));
                 }
-                Poll::Ready(Some(Ok(frame)))
+                match self.messages.room() {
+                    None => Poll::Ready(Some(Ok(frame))),
+                    Some(room) => {
+                        self.stalled = Some((frame, room));
+                        self.poll_stalled(context)
+                    }
+                }
             }
             Poll::Ready(end) => Poll::Ready(end.map(|frame| frame.map_err(Into::into))),
             Poll::Pending => match self.messages.check_silence(context) {
@@ -301,7 +429,7 @@ impl HttpBody for Counted {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.stalled.is_none() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

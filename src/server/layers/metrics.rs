@@ -19,7 +19,7 @@ use super::context;
 use crate::api::v1;
 use crate::openai;
 use crate::pipeline::RequestContext;
-use crate::telemetry::names;
+use crate::telemetry::{model_label, names};
 
 /// Maps the path of each rpc to its label, so that no client can invent one.
 #[derive(Debug, Clone)]
@@ -149,7 +149,7 @@ impl Drop for Recorder {
         histogram!(names::REQUEST_DURATION, "method" => method.clone()).record(elapsed);
         counter!(
             names::REQUESTS,
-            "method" => method.clone(), "model" => model.to_owned(), "code" => code.clone()
+            "method" => method.clone(), "model" => model_label(model), "code" => code.clone()
         )
         .increment(1);
         self.by_key.count(context, code);

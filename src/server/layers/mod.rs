@@ -17,6 +17,7 @@ mod metrics;
 mod offload;
 mod replay;
 mod request_id;
+mod watchers;
 mod weight;
 
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -55,7 +56,10 @@ pub(super) fn stack(services: Router, shared: Shared) -> Router {
     services.route_layer((
         // First, since whatever fails names the request.
         from_fn(request_id::assign),
-        from_fn_with_state(shared.in_flight.clone(), in_flight::count),
+        from_fn_with_state(
+            (shared.in_flight.clone(), methods.clone()),
+            in_flight::count,
+        ),
         // Before the keys: who is refused is logged, too.
         from_fn_with_state(methods.clone(), log::record),
         // Before the metrics: their labels are for those who may ask.
@@ -73,7 +77,11 @@ pub(super) fn stack(services: Router, shared: Shared) -> Router {
     ))
 }
 
-/// Lets the streams of `services`, which nobody waits for, end with the server.
+/// Bounds the streams of `services`, which need no key, and lets them end with the server, which does
+/// not wait for them.
 pub(super) fn end_with_server(services: Router, in_flight: InFlight) -> Router {
-    services.layer(from_fn_with_state(in_flight, draining::cut))
+    services.layer((
+        from_fn_with_state(watchers::budget(), watchers::count),
+        from_fn_with_state(in_flight, draining::cut),
+    ))
 }

@@ -159,8 +159,18 @@ struct Runs {
     by_name: HashMap<Name, Arc<Run>>,
     /// Runs that have ended, the first in front.
     ended: VecDeque<(Instant, Arc<Run>)>,
+    /// The same by who asked.
+    ended_of: HashMap<Arc<str>, Ended>,
     /// Bytes that are kept, by who asks.
     bytes: HashMap<Arc<str>, u64>,
+}
+
+/// Runs of one caller that have ended.
+#[derive(Debug, Default)]
+struct Ended {
+    count: usize,
+    /// Those whose answer is kept, the first in front.
+    kept: VecDeque<Arc<Run>>,
 }
 
 impl Replays {
@@ -220,6 +230,9 @@ impl Replays {
         let mut runs = self.lock();
         if is_good {
             runs.ended.push_back((Instant::now(), run.clone()));
+            let own = runs.ended_of.entry(run.name.0.clone()).or_default();
+            own.count += 1;
+            own.kept.push_back(run.clone());
         } else {
             runs.release(run);
             runs.by_name.remove(&run.name);
@@ -250,12 +263,10 @@ impl Runs {
     fn reserve(&mut self, run: &Run, size: u64, share: u64) -> bool {
         let owner = &run.name.0;
         while self.bytes.get(owner).copied().unwrap_or(0) + size > share {
-            let oldest =
-                |(_, ended): &(Instant, Arc<Run>)| ended.name.0 == *owner && ended.lock().bytes > 0;
-            let Some(at) = self.ended.iter().position(oldest) else {
+            let own = self.ended_of.get_mut(owner);
+            let Some(ended) = own.and_then(|own| own.kept.pop_front()) else {
                 return false;
             };
-            let ended = self.ended[at].1.clone();
             self.release(&ended);
             let mut state = ended.lock();
             // Its name stays, so that whoever asks again is told and nothing runs twice.
@@ -279,15 +290,37 @@ impl Runs {
         }
     }
 
-    /// Forgets what has ended long ago.
+    /// Forgets what has ended long ago, and where there are too many, the first of whoever has the
+    /// most: none makes others be carried out twice.
     fn forget_old(&mut self) {
         while let Some((at, _)) = self.ended.front() {
-            if at.elapsed() < KEPT_FOR && self.ended.len() < MAX_RUNS {
+            if at.elapsed() >= KEPT_FOR {
+                self.forget(0);
+            } else if self.ended.len() >= MAX_RUNS {
+                let most = self.ended_of.iter().max_by_key(|(_, own)| own.count);
+                let of_most = |(_, run): &(Instant, Arc<Run>)| {
+                    most.is_some_and(|(owner, _)| run.name.0 == *owner)
+                };
+                let first = self.ended.iter().position(of_most);
+                self.forget(first.unwrap_or_default());
+            } else {
                 return;
             }
-            if let Some((_, run)) = self.ended.pop_front() {
-                self.release(&run);
-                self.by_name.remove(&run.name);
+        }
+    }
+
+    fn forget(&mut self, at: usize) {
+        let Some((_, run)) = self.ended.remove(at) else {
+            return;
+        };
+        self.release(&run);
+        self.by_name.remove(&run.name);
+        if let Some(own) = self.ended_of.get_mut(&run.name.0) {
+            own.count -= 1;
+            if own.count == 0 {
+                self.ended_of.remove(&run.name.0);
+            } else if own.kept.front().is_some_and(|kept| Arc::ptr_eq(kept, &run)) {
+                own.kept.pop_front();
             }
         }
     }
@@ -513,5 +546,39 @@ impl Drop for Reader {
         drop(state);
         self.run.readers.send_modify(|count| *count -= 1);
         self.run.read.send_replace(());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_much_makes_nobody_elses_be_forgotten() {
+        let replays = Replays::new(1 << 20, 1 << 20, ApiKeys::default());
+        let digest = blake3::hash(b"the same");
+        let end = |owner: &str, call: usize| {
+            let (run, is_new) = replays
+                .run((owner.into(), call.to_string()), digest)
+                .unwrap();
+            if is_new {
+                replays.push(&run, Frame::data(Bytes::from_static(&[0; 100])));
+                replays.finish(&run, true);
+            }
+            is_new
+        };
+        assert!(end("polite", 0));
+        for call in 0..2 * MAX_RUNS {
+            assert!(end("greedy", call));
+        }
+        assert!(!end("polite", 0), "it is still known");
+        assert!(!end("greedy", 2 * MAX_RUNS - 1));
+        assert!(end("greedy", 0), "the first is forgotten");
+        let runs = replays.lock();
+        assert!(runs.ended.len() <= MAX_RUNS);
+        let counted: usize = runs.ended_of.values().map(|own| own.count).sum();
+        assert_eq!(counted, runs.ended.len());
+        let bytes: u64 = runs.bytes.values().sum();
+        assert!(bytes <= 1 << 20, "{bytes}");
     }
 }

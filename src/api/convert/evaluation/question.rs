@@ -31,6 +31,7 @@ pub(in crate::api) fn question(sample: v1::Sample) -> Result<Question, Error> {
             fields: sample.fields.into_iter().collect(),
             substitutes: BTreeMap::new(),
         },
+        held: None,
     })
 }
 
@@ -84,6 +85,7 @@ fn of_item(mut item: Item, beside: Vec<v1::Image>) -> Result<Question, Error> {
         },
         substitutes: substitutes.map(|(name, all)| (name, sent(all))).collect(),
         item,
+        held: None,
     })
 }
 
