@@ -23,7 +23,7 @@ RATE ?= 8
 DEVICE ?= cuda:0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo faults soak test-ray test test-rust test-python test-clients check-generated check-page check-cuda page test-page lint fmt gallery bench cuda gpu-check gpu-folder gpu-test dashboard deploy-check deploy-tools stack goldens proto tools test-tools
+.PHONY: help demo wheel faults soak test-ray test test-rust test-python test-clients check-generated check-page check-cuda page test-page lint fmt gallery bench cuda gpu-check gpu-folder gpu-test dashboard deploy-check deploy-tools stack goldens proto tools test-tools
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-12s %s\n", $$1, $$2 }'
@@ -78,7 +78,7 @@ check-page: page ## Pass the page's unit tests; fail where the page that is comm
 
 check-version: ## Fail where a package does not carry VERSION, or the changelog has no section of it
 	@grep -q '^version = "$(VERSION)"' Cargo.toml && grep -q '^scotoma-proto = .*"$(VERSION)"' Cargo.toml && \
-	grep -q '^version = "$(VERSION)"' $(PY_CLIENT)/pyproject.toml && grep -q '"version": "$(VERSION)"' $(TS_CLIENT)/package.json && \
+	grep -q '^version = "$(VERSION)"' $(PY_CLIENT)/pyproject.toml && grep -q '^version = "$(VERSION)"' $(PY_CLIENT)/server/pyproject.toml && grep -q '"version": "$(VERSION)"' $(TS_CLIENT)/package.json && \
 	grep -q '^VERSION = "$(VERSION)"' tests/conformance/packages.py && grep -q '^## $(VERSION)' docs/CHANGELOG.md && \
 	test -f proto/released/v$(VERSION).binpb && echo "every package carries $(VERSION)" || \
 	{ echo "not every one carries $(VERSION): Cargo.toml, $(PY_CLIENT), $(TS_CLIENT), packages.py, docs/CHANGELOG.md, proto/released"; exit 1; }
@@ -189,6 +189,22 @@ stack: tools ## Start two replicas, HAProxy before them and Prometheus, without 
 
 dist: tools ## Build the server as it is handed out: target/dist/scotoma
 	$(CARGO) build --profile dist --locked --package scotoma --bin scotoma
+
+# Where wheels go, and the server that is in one: as it is handed out, unless WHEEL_BINARY names another.
+WHEELS := target/wheels
+WHEEL_VENV := target/wheel-venv
+
+wheel: tools $(if $(WHEEL_BINARY),,dist) ## Build the wheels of the server and of the Python client: target/wheels; WHEEL_BINARY names a ready server
+	$(PYTHON) -m venv $(WHEEL_VENV)
+	$(WHEEL_VENV)/bin/pip install -q -r $(PY_CLIENT)/server/requirements.txt
+	rm -rf $(WHEELS)
+	SCOTOMA_SERVER_BINARY=$(abspath $(or $(WHEEL_BINARY),target/dist/scotoma)) \
+		$(WHEEL_VENV)/bin/python -m build -n -w -o $(WHEELS) $(PY_CLIENT)/server
+	@if [ "$$(uname)" = Linux ]; then \
+		PATH="$(CURDIR)/$(WHEEL_VENV)/bin:$$PATH" auditwheel -q repair -w $(WHEELS) $(WHEELS)/*-linux_*.whl && rm $(WHEELS)/*-linux_*.whl; \
+	fi
+	$(WHEEL_VENV)/bin/python -m build -w -o $(WHEELS) $(PY_CLIENT)
+	@ls -l $(WHEELS)
 
 cuda: tools ## Build the server for NVIDIA cards: target/dist/scotoma; CUDA_COMPUTE_CAP says for which
 	NVCC_APPEND_FLAGS=--compress-mode=size $(CARGO) build --profile dist --locked --features cuda

@@ -15,12 +15,13 @@ import sys
 import tarfile
 import tempfile
 import time
+import urllib.request
 import venv
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from run import BUILT, CLIENTS, ROOT, Server
+from run import BINARY, BUILT, CLIENTS, ROOT, Server
 
 MODULE = "github.com/scotoma/scotoma/clients/go"
 VERSION = "0.2.0"
@@ -74,6 +75,42 @@ def python(empty: Path, address: str) -> str:
     example, data = CLIENTS / "python/examples/benchmark.py", ROOT / "models/shapes/benchmark.tsv"
     table(call(empty / "own/bin/python", example, data, "--server", address, "--out", empty / "plot.png"))
     assert (empty / "plot.png").read_bytes().startswith(b"\x89PNG")
+    return said
+
+
+def server(empty: Path, _: str) -> str:
+    """A stranger without Rust: the wheel with the server and the client's, its page, and a first answer, within two minutes."""
+    tools, wheels = empty / "tools", empty / "wheels"
+    venv.create(tools, with_pip=True)
+    call(tools / "bin/pip", "install", "-q", "-r", CLIENTS / "python/server/requirements.txt")
+    call(tools / "bin/python", "-m", "build", "-n", "-w", "-o", empty / "built", CLIENTS / "python/server", env={"SCOTOMA_SERVER_BINARY": BINARY})
+    call(tools / "bin/python", "-m", "build", "-w", "-o", wheels, CLIENTS / "python")
+    wheel = next((empty / "built").glob("*.whl"))
+    if sys.platform == "linux":
+        call(tools / "bin/auditwheel", "repair", "-w", wheels, wheel, env={"PATH": f"{tools / 'bin'}:{os.environ['PATH']}"})
+    else:
+        shutil.copy(wheel, wheels)
+    begin = time.monotonic()
+    venv.create(empty / "own", with_pip=True)
+    call(empty / "own/bin/pip", "install", "-q", *wheels.glob("*.whl"))
+    path = {**os.environ, "PATH": f"{empty / 'own/bin'}:/usr/bin:/bin"}
+    path.pop("SCOTOMA_BINARY", None)
+    assert call("scotoma", "--version", env=path).strip() == f"scotoma {VERSION}"
+    serve = [empty / "own/bin/python", "-m", "scotoma.serve", "--listen", "127.0.0.1:0", "--log", "error"]
+    with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True, env=path) as process:
+        try:
+            assert process.stdout is not None
+            address = re.search(r"http://(\S+) ", process.stdout.readline())
+            assert address, "the server says where it serves"
+            with urllib.request.urlopen(f"http://{address[1]}/") as page:
+                assert b"<html" in page.read().lower(), "the page is in the wheel"
+            (empty / "main.py").write_text(opening("python", address[1]))
+            said = call(empty / "own/bin/python", "main.py", cwd=empty, env=path)
+        finally:
+            process.terminate()
+        assert process.wait(60) == 0, "the server ends in order"
+    took = time.monotonic() - begin
+    assert took < 120, f"{took:.0f} s from the wheels to the first answer"
     return said
 
 
@@ -146,7 +183,7 @@ scotoma-proto = {{ path = "scotoma-proto-{VERSION}" }}
     return call("cargo", "run", "-q", cwd=empty, env=env)
 
 
-PACKAGES: dict[str, Callable[[Path, str], str]] = {"python": python, "typescript": typescript, "go": go, "rust": rust}
+PACKAGES: dict[str, Callable[[Path, str], str]] = {"python": python, "server": server, "typescript": typescript, "go": go, "rust": rust}
 
 
 def main() -> int:

@@ -38,6 +38,7 @@ from scotoma.interventions import (
     swap_projector,
     to_json,
 )
+from scotoma.local import LocalServer
 from scotoma.messages import Image, Question, sample
 from scotoma.results import read_results
 from scotoma.rows import rows
@@ -59,6 +60,7 @@ __all__ = [
     "FieldViolation",
     "Hook",
     "Image",
+    "LocalServer",
     "Patching",
     "Preview",
     "Question",

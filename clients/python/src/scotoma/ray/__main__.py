@@ -20,10 +20,11 @@ import ray
 from google.protobuf import json_format
 
 from scotoma import Client, ScotomaError
+from scotoma.local import ServerProcess
 from scotoma.messages import Variants
 from scotoma.ray.items import read_file
 from scotoma.ray.run import BLOCK, Evaluation, Replicas, Run, Source, evaluate, evaluate_all
-from scotoma.ray.server import Server, ServerSpec
+from scotoma.ray.server import ServerSpec
 from scotoma.v1 import benchmark_service_pb2 as bench
 
 
@@ -85,7 +86,7 @@ def _program(binary: str, arguments: list[str]) -> str:
 
 def _layers(spec: ServerSpec) -> str:
     """The layers of the language model and the vision tower, asked where a replica will be."""
-    server = Server(spec.command())
+    server = ServerProcess(spec.command())
     try:
         with Client(server.address) as client:
             model = client.get_model()

@@ -11,8 +11,9 @@ import pyarrow as pa
 import ray
 
 from scotoma import Client, ScotomaError
+from scotoma.local import ServerProcess
 from scotoma.ray.items import RESULTS
-from scotoma.ray.server import Server, ServerSpec
+from scotoma.ray.server import ServerSpec
 from scotoma.v1 import benchmark_service_pb2 as bench
 
 # How often in a row a server may be lost without one more answer before a block is given up.
@@ -74,7 +75,7 @@ class Replica:
             self._headers.append(theirs.header)
 
     def _start(self) -> None:
-        self._server = Server(self._spec.command())
+        self._server = ServerProcess(self._spec.command())
         # A server that is lost does not come back: another one is started in its place.
         self._client = Client(self._server.address, patience=0)
 
@@ -127,7 +128,7 @@ class Replica:
                     raise
             self._replace(server)
 
-    def _replace(self, lost: Server) -> None:
+    def _replace(self, lost: ServerProcess) -> None:
         """Starts another server in place of a lost one, once for all who miss it."""
         with self._lock:
             if self._server is lost:

@@ -19,11 +19,12 @@ import ray.data
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from typing_extensions import TypedDict, Unpack
 
+from scotoma.local import find_binary
 from scotoma.messages import Variants
 from scotoma.messages import header as header_of
 from scotoma.ray.items import Asked, Known, Questions, block, of_row, of_samples, read_file
 from scotoma.ray.replica import Board, Replica
-from scotoma.ray.server import ServerSpec, find_binary
+from scotoma.ray.server import ServerSpec
 from scotoma.results import ResultsFile, read_results
 from scotoma.v1 import benchmark_service_pb2 as bench
 from scotoma.v1 import inference_service_pb2 as pb
