@@ -2,7 +2,6 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -261,13 +260,14 @@ describe("change", () => {
 });
 
 describe("carry away", () => {
-  const client = join(root, "clients/python/.venv/bin/python");
+  const python = process.env.SCOTOMA_PYTHON ?? join(root, "clients/python/.venv/bin/python");
 
   onPage("Python, command line, JSON and curl run, and say what the page says", async (page) => {
     await waitForAnswers(page, "499", "99");
     await page.getByText(/^Add one of/).click();
     await page.locator(".kinds button", { hasText: "Add noise" }).click();
     await set(page.getByLabel("Scale", { exact: true }), "0.25");
+    await page.locator(".kinds button", { hasText: "Knock out attention" }).click();
     await page.waitForTimeout(500);
     const [, expected] = await answers(page);
     const folder = await mkdtemp(join(tmpdir(), "scotoma-page-"));
@@ -283,15 +283,13 @@ describe("carry away", () => {
       const shell = async (text) => (await run("sh", ["-c", text], { cwd: folder, env })).stdout;
       assert.equal((await shell(await code("Command line"))).split("\n")[0].trim(), expected);
       const list = JSON.parse(await code("JSON"));
-      assert.deepEqual(list.map((each) => Object.keys(each)[0]), ["occludePatches", "addNoise"]);
+      assert.deepEqual(list.map((each) => Object.keys(each)[0]), ["occludePatches", "addNoise", "knockOutAttention"]);
       const direct = ["generate", "shapes-16.png", "What number is written?", "--server", server.url, ...list.flatMap((each) => ["--intervene", JSON.stringify(each)])];
       assert.equal((await run(binary, direct, { cwd: folder })).stdout.split("\n")[0].trim(), expected);
       assert.equal(JSON.parse(await shell(await code("curl"))).choices[0].message.content.trim(), expected);
-      if (existsSync(client)) {
-        const program = await code("Python");
-        const { stdout } = await run(client, ["-c", program], { cwd: folder, env: { ...env, PYTHONPATH: join(root, "clients/python/src") } });
-        assert.equal(stdout.trim(), expected);
-      }
+      const program = await code("Python");
+      const { stdout } = await run(python, ["-c", program], { cwd: folder, env: { ...env, PYTHONPATH: join(root, "clients/python/src") } });
+      assert.equal(stdout.trim(), expected);
       // The record, as the command line replays it.
       const [download] = await Promise.all([page.waitForEvent("download"), button(page, "Download").click()]);
       await download.saveAs(join(folder, "record.json"));

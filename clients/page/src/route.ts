@@ -17,9 +17,3 @@ export const route = computed(() => parse(hash.value));
 export function go(path: string, params?: URLSearchParams): void {
   location.hash = `/${path}${params === undefined ? "" : `?${params}`}`;
 }
-
-/** Takes parameters out of the address once they are read, so that what the user does then does not contradict them. */
-export function forget(): void {
-  history.replaceState(null, "", `#/${route.value.path}`);
-  hash.value = location.hash;
-}

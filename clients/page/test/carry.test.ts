@@ -28,6 +28,13 @@ test("Python has the contract's names, and seeds as numbers", () => {
   for (const line of ["temperature=0.7,", "seed=9,", "logit_bias={5: -1},", "max_tokens=8,", 'model="shapes",']) expect(code).toContain(line);
 });
 
+test("a field that is a keyword of Python is passed by its name", () => {
+  const knockOut = fromJson(InterventionSchema, { knockOutAttention: { layers: [1], from: { anyOf: [{ named: "NAMED_LAST" }] } } });
+  expect(asPython(carried("?", [knockOut]))).toContain(
+    'intervention("knock_out_attention", layers=[1], **{"from": {"any_of": [{"named": "NAMED_LAST"}]}}),',
+  );
+});
+
 test("a shell reads every word as it stands", () => {
   expect(word("it's.png")).toBe(`'it'\\''s.png'`);
   const command = asCommand(carried("a `b` $c", [noise], { typicalP: 0.5 }));

@@ -64,12 +64,17 @@ export function fieldsOf(desc: DescMessage, message: Message): [string, string][
   });
 }
 
+/** Words that cannot be the name of an argument; `from` is a field of KnockOutAttention. */
+const KEYWORDS = new Set("and as assert async await break class continue def del elif else except finally for from global if import in is lambda nonlocal not or pass raise return try while with yield".split(" "));
+
 /** Writes an intervention as a call of the client. */
 function call(intervention: Intervention): string {
   const { kind } = intervention;
   const field = InterventionSchema.fields.find(({ localName }) => localName === kind.case);
   if (field?.fieldKind !== "message") return "";
-  const fields = fieldsOf(field.message, kind.value as Message).map(([name, text]) => `, ${name}=${text}`);
+  const fields = fieldsOf(field.message, kind.value as Message).map(([name, text]) =>
+    KEYWORDS.has(name) ? `, **{${quoted(name)}: ${text}}` : `, ${name}=${text}`,
+  );
   return `intervention(${quoted(field.name)}${fields.join("")})`;
 }
 

@@ -23,8 +23,8 @@ import { client, model, notice, standing } from "./server";
 const INLINE_BYTES = 64 << 10;
 /** Candidates that come with each token. */
 const CANDIDATES = 5;
-/** The page asks by itself as long as an answer takes less. */
-const QUICK_MS = 3000;
+/** The page asks by itself until two answers in a row take longer; the first one after a start may. */
+const QUICK_MS = 4000;
 const PAUSE_MS = 150;
 
 /** An answer, as far as it has come. */
@@ -70,6 +70,8 @@ export const compared = signal<Compared | undefined>(undefined);
 export const asking = computed(() => unchanged.value?.is === "running" || changed.value?.is === "running");
 
 let running = new AbortController();
+/** How many answers in a row were slow. */
+let slow = 0;
 /** What the answer without changes was asked with. */
 let known = "";
 
@@ -169,7 +171,8 @@ export async function ask(): Promise<void> {
   await Promise.all(streams);
   if (abort.signal.aborted) return;
   known = unchanged.value?.is === "done" ? key : "";
-  if (performance.now() - begun > QUICK_MS && changed.value?.is !== "failed") live.value = false;
+  slow = performance.now() - begun > QUICK_MS ? slow + 1 : 0;
+  if (slow > 1) live.value = false;
   if (list.length > 0 && unchanged.value?.is === "done" && changed.value?.is === "done") await compare(list, abort.signal);
 }
 
