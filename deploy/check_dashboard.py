@@ -63,7 +63,7 @@ def load(replicas: list[Replica], folder: Path, binary: str, key: str) -> None:
         run("generate", str(picture), "What is it?", *server)
         run("eval", "shapes", "--limit", "24", "--variant", VARIANT, *server)
         if turn < len(replicas):
-            run("parity", "shapes", *server)
+            run("parity", "--model", "shapes", *server)
             refused = {name: value for name, value in environment.items() if name != "SCOTOMA_API_KEY"}
             subprocess.run([binary, "models", *server], env=refused, check=False, capture_output=True)
         turn += 1

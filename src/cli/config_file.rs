@@ -20,7 +20,7 @@ const SERVE: &str = "serve";
 /// The flag that names it.
 const CONFIG: &str = "config";
 /// Flags that are of one call, and no configuration.
-const OF_A_CALL: [&str; 4] = [CONFIG, "check", "help", "version"];
+const OF_A_CALL: [&str; 5] = [CONFIG, "check", "json", "help", "version"];
 
 /// The arguments of the program, those of its configuration file included.
 #[derive(Debug)]

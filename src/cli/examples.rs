@@ -163,7 +163,7 @@ const EXAMPLES: &[(&str, &[Example])] = &[
             ),
             (
                 "A folder with a golden set in goldens/",
-                "scotoma parity ./llava-7b",
+                "scotoma parity --model ./llava-7b",
             ),
         ],
     ),

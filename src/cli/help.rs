@@ -46,7 +46,7 @@ begun. An empty variable of the environment counts as unset.";
 
 /// How flags of `serve` are called in the environment.
 const VARIABLES: &str = "\
-Every flag but --check can be set in the environment, --max-running by SCOTOMA_MAX_RUNNING, and by
+Every flag but --check and --json can be set in the environment, --max-running by SCOTOMA_MAX_RUNNING, and by
 its name in the file of --config. -h is short, --help has all.";
 
 /// Says once of all flags of `serve` what their variables are: in a list of sixty, the variable of
@@ -106,7 +106,7 @@ mod tests {
             let long = flag.get_long().unwrap();
             let name = format!("SCOTOMA_{}", long.to_uppercase().replace('-', "_"));
             let is_named = flag.get_env().is_some_and(|env| *env == *name);
-            assert!(is_named || ["check", "help"].contains(&long), "{long}");
+            assert!(is_named || ["check", "json"].contains(&long), "{long}");
         }
     }
 

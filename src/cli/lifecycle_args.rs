@@ -25,6 +25,9 @@ pub(super) struct LifecycleArgs {
     /// something is wrong.
     #[arg(help_heading = HEADING, long)]
     pub(super) check: bool,
+    /// Print JSON with --check: `address`, `models`, `devices` and the rest
+    #[arg(help_heading = HEADING, long, requires = "check")]
+    pub(super) json: bool,
     /// Seconds that what runs may take to finish after SIGTERM; then it is cut off
     #[arg(
         help_heading = HEADING,

@@ -6,7 +6,7 @@ use scotoma_client::v1::ParityReport;
 use scotoma_client::v1::check_parity_response::Event;
 
 use super::connection::RemoteArgs;
-use super::device::DeviceArgs;
+use super::device::{DeviceArgs, MODEL};
 use super::error::Failure;
 use super::json_output::print_line;
 use super::model_args::{LocalModel, with_client};
@@ -16,10 +16,14 @@ use super::progress::Progress;
 /// Flags of `parity`.
 #[derive(Debug, Args)]
 pub(super) struct Parity {
-    /// `shapes`, or a folder with a model and its golden set in `goldens`
-    ///
-    /// With --server the name of a loaded model.
-    #[arg(default_value = crate::model::SHAPES)]
+    /// Model: a folder that has its golden set in `goldens`, or `shapes`; with --server a loaded
+    /// one's name
+    #[arg(
+        help_heading = MODEL,
+        long,
+        value_name = "MODEL",
+        default_value = crate::model::SHAPES
+    )]
     model: String,
     /// Print JSON: the ParityReport
     #[arg(long)]

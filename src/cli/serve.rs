@@ -294,6 +294,7 @@ mod tests {
             "judge-key",
             "config",
             "check",
+            "json",
         ];
         walked.extend(others.map(String::from));
         let command = Serve::augment_args(clap::Command::new("serve"));

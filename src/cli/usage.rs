@@ -509,7 +509,7 @@ mod tests {
             "experiment list",
             "experiment list shapes",
             "experiment list --json",
-            "parity a --device cpu",
+            "parity --model a --device cpu",
             "serve --allow-load --model-root a --api-keys b --metrics-by-key",
             "sweep a b --axis permute=1 --max-tokens 3",
         ] {

@@ -8,7 +8,7 @@
 The second form makes a golden set for any checkpoint of the families, in PATH/goldens, where `scotoma parity` looks for it.
 For a model of 7 billion parameters it takes 30 GB of memory in float32 and writes about 0.5 GB. The third form writes a
 checkpoint with the dimensions of a family's 7B model, two layers that run in each stack and random weights, and its golden
-set; for `scotoma parity FOLDER`.
+set; for `scotoma parity --model FOLDER`.
 
 A set is a folder: model/ (a tiny seeded checkpoint; the set of `shapes` is models/shapes/goldens), cases.json, one safetensors file a case
 with the value at every hook point as rows, the logits at all positions and the greedy tokens. Interventions are applied

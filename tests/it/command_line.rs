@@ -624,6 +624,7 @@ fn json_is_all_that_stands_in_standard_output() {
         ("experiment list --json", "title"),
         ("dataset check items.tsv --json", "columns"),
         ("key alice --json", "line"),
+        ("serve --check --json", "devices"),
         ("certificate localhost --json", "files"),
     ] {
         let seen = runs.run(&words(line));
@@ -654,6 +655,26 @@ fn hooks() {
     insta::assert_snapshot!(seen.stdout);
     let seen = runs.run(&words("hooks nothing-of-the-kind"));
     assert_eq!(seen.code, Some(1), "{}", seen.text());
+}
+
+/// Whatever asks a model takes a folder of one.
+#[test]
+fn commands_take_the_folder_of_a_model() {
+    let runs = Runs::new();
+    let set = Path::new(crate::common::FOLDER).join("tiny-gqa-tied");
+    let model = set.join("model").display().to_string();
+    for line in [
+        "generate picture.png Which? --max-tokens 2",
+        "score picture.png Which? -c Yes",
+        "sweep picture.png Which? --axis permute=1 --max-tokens 2",
+        "preview picture.png",
+        "capture picture.png Which? projector.hook_out",
+        "hooks",
+        "models",
+    ] {
+        let seen = runs.run(&words(&format!("{line} --model {model}")));
+        assert_eq!(seen.code, Some(0), "{line}: {}", seen.text());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -767,16 +788,9 @@ fn models_replay_parity_and_health() {
 
     let mut table = Table::new();
     served(&mut table, "parity", Some("bf16"));
-    // The model is a word of its own there, and its golden set has prompts and no conversations.
+    // Its golden set has prompts and no conversations.
     table.remove("--chat-template");
-    table.remove("--model");
     says(&mut table, "parity", "--json", "\"maxRelativeError\"");
-    says(
-        &mut table,
-        "parity shapes",
-        "--adapter no-such",
-        "--adapter no-such",
-    );
     walk("parity", &table);
 
     let mut table = Table::new();

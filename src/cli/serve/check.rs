@@ -1,7 +1,12 @@
 //! `serve --check`: what would be served, or what is wrong.
 
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+
 use super::Serve;
 use crate::cli::error::{Failure, Usage};
+use crate::cli::json_output::print_line;
 use crate::cli::settings::Settings;
 use crate::model::Origin;
 use crate::server::ServerConfig;
@@ -30,39 +35,74 @@ impl Serve {
         }
         match planned.filter(|_| mistakes.is_empty()) {
             Some((config, origins, adapters)) => {
-                self.print_plan(&config, &origins, &adapters, settings);
+                let plan = ServePlan {
+                    listen: self.connections.listen,
+                    config: &config,
+                    origins: &origins,
+                    adapters: &adapters,
+                    settings: settings.lines(),
+                };
+                if self.lifecycle.json {
+                    return print_line(&plan.json());
+                }
+                plan.print();
                 Ok(())
             }
             None => Err(Usage(mistakes.join("\nerror: ")).into()),
         }
     }
+}
 
-    fn print_plan(
-        &self,
-        config: &ServerConfig,
-        origins: &[(String, Origin)],
-        adapters: &[(String, Origin)],
-        settings: &Settings,
-    ) {
-        let scheme = if config.tls.is_some() {
-            "https"
-        } else {
-            "http"
-        };
-        let listen = self.connections.listen;
-        println!(
-            "scotoma {} would serve on {scheme}://{listen}",
-            telemetry::VERSION
+/// What would be served.
+struct ServePlan<'a> {
+    listen: SocketAddr,
+    config: &'a ServerConfig,
+    origins: &'a [(String, Origin)],
+    adapters: &'a [(String, Origin)],
+    settings: Vec<String>,
+}
+
+impl ServePlan<'_> {
+    fn address(&self) -> String {
+        let encrypted = self.config.tls.is_some();
+        let scheme = if encrypted { "https" } else { "http" };
+        format!("{scheme}://{}", self.listen)
+    }
+
+    fn devices(&self) -> Vec<String> {
+        let devices = self.config.devices.iter();
+        devices.map(ToString::to_string).collect()
+    }
+
+    fn json(&self) -> Value {
+        let placed =
+            |(name, origin): &(String, Origin)| json!({"name": name, "place": place(origin)});
+        let encryption = self.config.tls.as_ref().map(
+            |tls| json!({"until": tls.expires().to_string(), "asksClients": tls.asks_clients()}),
         );
-        for (name, origin) in origins {
+        json!({
+            "version": telemetry::VERSION, "address": self.address(),
+            "models": self.origins.iter().map(placed).collect::<Vec<_>>(),
+            "adapters": self.adapters.iter().map(placed).collect::<Vec<_>>(),
+            "devices": self.devices(), "encryption": encryption,
+            "keys": self.config.keys.len(), "settings": self.settings,
+        })
+    }
+
+    fn print(&self) {
+        println!(
+            "scotoma {} would serve on {}",
+            telemetry::VERSION,
+            self.address()
+        );
+        for (name, origin) in self.origins {
             println!("model {name}: {}", place(origin));
         }
-        for (name, origin) in adapters {
+        for (name, origin) in self.adapters {
             println!("adapter of {name}: {}", place(origin));
         }
-        let devices: Vec<String> = config.devices.iter().map(ToString::to_string).collect();
-        println!("devices: {}", devices.join(", "));
-        match &config.tls {
+        println!("devices: {}", self.devices().join(", "));
+        match &self.config.tls {
             None => println!("encryption: none"),
             Some(tls) if tls.asks_clients() => {
                 println!(
@@ -72,15 +112,14 @@ impl Serve {
             }
             Some(tls) => println!("encryption: until {}", tls.expires()),
         }
-        match config.keys.len() {
+        match self.config.keys.len() {
             0 => println!("keys: none, whoever reaches the port may ask"),
             keys => println!("keys: {keys}"),
         }
         println!("settings:");
-        settings
-            .lines()
-            .iter()
-            .for_each(|line| println!("  {line}"));
+        for line in &self.settings {
+            println!("  {line}");
+        }
     }
 }
 
@@ -95,7 +134,7 @@ fn check_files(origin: &Origin, is_adapter: bool) -> Result<(), String> {
     } else {
         "config.json"
     };
-    let read = source.json::<serde_json::Value>(name);
+    let read = source.json::<Value>(name);
     match read.map_err(|e| e.to_string())? {
         Some(_) => Ok(()),
         None => Err(source.missing(name).to_string()),
