@@ -1,5 +1,7 @@
 //! `scotoma completions`: what a shell completes behind `scotoma`.
 
+use std::io::Write as _;
+
 use clap::Args;
 use clap_complete::Shell;
 
@@ -18,7 +20,6 @@ impl Completions {
     pub(super) fn run(&self, mut program: clap::Command) -> Result<(), Failure> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut program, "scotoma", &mut script);
-        print!("{}", String::from_utf8(script)?);
-        Ok(())
+        Ok(std::io::stdout().write_all(&script)?)
     }
 }

@@ -15,6 +15,12 @@ pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
 #[error("{0}")]
 pub(super) struct Usage(pub(super) String);
 
+/// Tells whether what was printed went to a program that has ended.
+pub(super) fn is_closed_pipe(failure: &Failure) -> bool {
+    let error = failure.downcast_ref::<std::io::Error>();
+    error.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
 /// Returns the exit status that `failure` ends the program with.
 pub(super) fn exit_code(failure: &Failure) -> ExitCode {
     if failure.is::<Usage>() {

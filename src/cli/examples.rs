@@ -73,11 +73,11 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         &[
             (
                 "Say which answer is likelier",
-                "scotoma score picture.png 'Is there a red circle?' -c Yes -c No",
+                "scotoma score picture.png 'Is there a red circle?' -c ' yes' -c ' no'",
             ),
             (
                 "The same with half of the picture hidden, as JSON",
-                "scotoma score picture.png 'Is there a red circle?' -c Yes -c No --occlude random:0.5:7 --json",
+                "scotoma score picture.png 'Is there a red circle?' -c ' yes' -c ' no' --occlude random:0.5:7 --json",
             ),
         ],
     ),
@@ -94,7 +94,7 @@ const EXAMPLES: &[(&str, &[Example])] = &[
             ),
             (
                 "Scale a hook point, and score two answers",
-                r#"scotoma sweep picture.png 'Is it red?' -c Yes -c No --intervene '{"scale":{"target":{"point":"projector.hook_out"},"factor":1}}' --axis 'interventions[0].scale.factor=0..2..0.25'"#,
+                r#"scotoma sweep picture.png 'Is it red?' -c ' yes' -c ' no' --intervene '{"scale":{"target":{"point":"projector.hook_out"},"factor":1}}' --axis 'interventions[0].scale.factor=0..2..0.25'"#,
             ),
             (
                 "Variants with names",

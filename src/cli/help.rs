@@ -65,7 +65,7 @@ pub(super) fn in_groups(program: Command) -> Command {
     let header = Styles::styled();
     let header = header.get_header();
     let template = format!(
-        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{commands}\n\
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{commands}\
          {header}Options:{header:#}\n{{options}}{{after-help}}"
     );
     let end = format!("{}\n\n{EXIT_STATUS}", examples::section(examples::of("")));

@@ -1,6 +1,7 @@
 //! `scotoma hooks`: the named places in a model's forward pass.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 
 use clap::Args;
 use scotoma_client::Client;
@@ -67,8 +68,9 @@ impl Hooks {
         if self.json {
             return print_line(&ListHookPointsResponse { hook_points });
         }
-        print!("{}", table(&model, &hook_points));
-        Ok(())
+        let table = table(&model, &hook_points);
+        // Unlike `print`, it does not panic where the reader has seen enough.
+        Ok(std::io::stdout().write_all(table.as_bytes())?)
     }
 }
 

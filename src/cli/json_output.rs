@@ -14,7 +14,7 @@ use super::error::Failure;
 /// Prints one object on one line, at once.
 pub(super) fn print_line(value: &impl Serialize) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    serde_json::to_writer(&mut out, value)?;
+    serde_json::to_writer(&mut out, value).map_err(std::io::Error::from)?;
     out.write_all(b"\n")?;
     // A reader behind a pipe sees each line as it comes.
     Ok(out.flush()?)

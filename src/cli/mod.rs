@@ -104,7 +104,9 @@ enum Command {
     /// What variants have in common is computed once, and each gets the bits of a request of its
     /// own. Rows come as variants are done, in no fixed order.
     Sweep(Box<sweep::Sweep>),
-    /// Write activations at hook points to a file, for NumPy or safetensors
+    /// Write activations at hook points to a file
+    ///
+    /// For NumPy, or safetensors.
     Capture(Box<capture::Capture>),
     /// Write the picture as the model will see it
     Preview(Box<preview::Preview>),
@@ -252,6 +254,8 @@ pub fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        // Nobody reads on: `scotoma hooks | head` is no failure worth a word.
+        Err(failure) if error::is_closed_pipe(&failure) => ExitCode::from(141),
         Err(failure) => {
             eprintln!("error: {failure}");
             error::exit_code(&failure)

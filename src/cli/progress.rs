@@ -126,7 +126,10 @@ impl State {
         let mut text = unit.to_owned();
         let own = self.done - self.before;
         if elapsed >= EARLIEST && own > 0 {
-            let _ = write!(text, ", {:.1}/s", own as f64 / elapsed.as_secs_f64());
+            let _ = match own as f64 / elapsed.as_secs_f64() {
+                rate if rate < 1.0 => write!(text, ", {:.1} a minute", 60.0 * rate),
+                rate => write!(text, ", {rate:.1}/s"),
+            };
         }
         let open = self.all.map(|all| all.saturating_sub(self.done));
         if let Some(left) = open.and_then(|open| time_left(own, open, elapsed)) {

@@ -343,7 +343,12 @@ impl Call<'_> {
         let scored =
             self.has("scoring") && self.matches.get_one("scoring") != Some(&Scoring::Generation);
         if self.command.get_name() == "sweep" && self.given("continuation") {
-            let flags = self.given_of(&["AnswerArgs", "SamplingArgs"]);
+            // clap's group of a struct that holds another one is empty.
+            let own = ["max_tokens", "stop"]
+                .into_iter()
+                .filter(|id| self.given(id));
+            let mut flags: Vec<String> = own.map(|id| self.spelled(id)).collect();
+            flags.extend(self.given_of(&["SamplingArgs"]));
             return if flags.is_empty() {
                 Ok(())
             } else {
