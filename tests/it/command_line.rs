@@ -569,7 +569,7 @@ fn sweeps_answer_as_single_requests_do() {
             let seen = runs.run(&words(&format!(
                 "generate {question} --drop-layers {layer}"
             )));
-            seen.stdout.trim_end().to_owned()
+            seen.stdout.trim_end_matches('\n').to_owned()
         })
         .collect();
     let field = "interventions[0].drop_layers.layers[0]";
@@ -583,7 +583,7 @@ fn sweeps_answer_as_single_requests_do() {
         let csv = String::from_utf8_lossy(&seen.files["all.csv"]).into_owned();
         assert_eq!(csv.lines().count(), 4, "{csv}");
         for (layer, answer) in alone.iter().enumerate() {
-            let row = format!("{layer},{layer},\"{answer}\",FINISH_REASON_");
+            let row = format!("{layer},{layer},\"{answer}\",");
             assert!(csv.contains(&row), "{row} is not in {csv}");
             assert!(seen.stdout.contains(answer), "{}", seen.text());
         }
