@@ -46,8 +46,8 @@ begun. An empty variable of the environment counts as unset.";
 
 /// How flags of `serve` are called in the environment.
 const VARIABLES: &str = "\
-Every flag but --check and --json can be set in the environment, --max-running by SCOTOMA_MAX_RUNNING, and by
-its name in the file of --config. -h is short, --help has all.";
+Every flag but --check and --json can be set in the environment, --max-running by
+SCOTOMA_MAX_RUNNING, and by its name in the file of --config. -h is short, --help has all.";
 
 /// Says once of all flags of `serve` what their variables are: in a list of sixty, the variable of
 /// each is half of the text.
