@@ -130,6 +130,10 @@ class Stream(Generic[Item, Last]):
         """Tells the server to stop; what is complete stays as it is."""
         self._begun.call.cancel()
 
+    def __repr__(self) -> str:
+        """Whether all has come."""
+        return f"<{type(self).__name__}{self._state() or '; all has come'}>"
+
     def _state(self) -> str:
         """What a reader does who wants more."""
         return "" if self._finished is not None else "; iterate or call finish() for the rest"
