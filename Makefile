@@ -201,7 +201,7 @@ wheel: tools $(if $(WHEEL_BINARY),,dist) ## Build the wheels of the server and o
 	SCOTOMA_SERVER_BINARY=$(abspath $(or $(WHEEL_BINARY),target/dist/scotoma)) \
 		$(WHEEL_VENV)/bin/python -m build -n -w -o $(WHEELS) $(PY_CLIENT)/server
 	@if [ "$$(uname)" = Linux ]; then \
-		PATH="$(CURDIR)/$(WHEEL_VENV)/bin:$$PATH" auditwheel -q repair -w $(WHEELS) $(WHEELS)/*-linux_*.whl && rm $(WHEELS)/*-linux_*.whl; \
+		PATH="$(CURDIR)/$(WHEEL_VENV)/bin:$$PATH" auditwheel repair -w $(WHEELS) $(WHEELS)/*-linux_*.whl && rm $(WHEELS)/*-linux_*.whl; \
 	fi
 	$(WHEEL_VENV)/bin/python -m build -w -o $(WHEELS) $(PY_CLIENT)
 	@ls -l $(WHEELS)
