@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 
-import { answers, binary, kind, launch, open, root, Server, waitForAnswers } from "./support.mjs";
+import { answers, binary, kind, launch, open, root, sayLive, Server, waitForAnswers } from "./support.mjs";
 
 const run = promisify(execFile);
 const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -29,6 +29,7 @@ function onPage(name, body, options = {}) {
   test(name, { timeout: 120_000 }, async () => {
     const page = await open(browser, `${server.url}/${options.hash ?? ""}`, options.context);
     try {
+      await sayLive(page);
       await body(page);
       assert.deepEqual(page.errors, []);
     } finally {
@@ -437,6 +438,7 @@ describe("servers", () => {
   test("a server goes away and comes back", { timeout: 120_000 }, async () => {
     let own = await Server.start();
     const page = await open(browser, own.url);
+    await sayLive(page);
     await waitForAnswers(page, "499", "99");
     await own.stop();
     await page.locator(".samples button").nth(2).click();

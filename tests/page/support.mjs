@@ -68,6 +68,13 @@ export async function open(browser, url, options = {}) {
   return page;
 }
 
+/** Has the page ask as things change, also on a machine that is slow at times. */
+export async function sayLive(page) {
+  const live = page.getByLabel("Ask as I change");
+  await live.uncheck();
+  await live.check();
+}
+
 /** Waits until both answers are whole, and returns their words. */
 export async function answers(page) {
   await page.waitForFunction(() => {

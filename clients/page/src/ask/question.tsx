@@ -5,7 +5,7 @@ import { useEffect } from "preact/hooks";
 import { type Sampling, SamplingSchema } from "scotoma/v1";
 
 import { MessageForm } from "../forms/message";
-import { ask, asking, live, maxTokens, sampleKey, sampling, stop, stops } from "../state/answers";
+import { ask, askLive, asking, live, maxTokens, sampleKey, sampling, stop, stops } from "../state/answers";
 import { load } from "../state/edit";
 import { chosenPreset, type Preset, presets, readPresets } from "../state/presets";
 import { question } from "../state/question";
@@ -46,7 +46,7 @@ export function QuestionCard() {
             Stop
           </button>
           <label class="row toggle">
-            <input type="checkbox" role="switch" checked={live.value} onChange={(event) => (live.value = event.currentTarget.checked)} />
+            <input type="checkbox" role="switch" checked={live.value} onChange={(event) => askLive(event.currentTarget.checked)} />
             Ask as I change
           </label>
         </div>

@@ -72,6 +72,8 @@ export const asking = computed(() => unchanged.value?.is === "running" || change
 let running = new AbortController();
 /** How many answers in a row were slow. */
 let slow = 0;
+/** Whether the user has said when to ask. */
+let isSaid = false;
 /** What the answer without changes was asked with. */
 let known = "";
 
@@ -172,7 +174,7 @@ export async function ask(): Promise<void> {
   if (abort.signal.aborted) return;
   known = unchanged.value?.is === "done" ? key : "";
   slow = performance.now() - begun > QUICK_MS ? slow + 1 : 0;
-  if (slow > 1) live.value = false;
+  if (slow > 1 && !isSaid) live.value = false;
   if (list.length > 0 && unchanged.value?.is === "done" && changed.value?.is === "done") await compare(list, abort.signal);
 }
 
@@ -213,6 +215,12 @@ async function compare(list: Intervention[], signal: AbortSignal): Promise<void>
     // The answers stand without it; a server that is lost is another matter.
     if (!signal.aborted) notice(error);
   }
+}
+
+/** Asks as things change, or not, however long answers take. */
+export function askLive(isLive: boolean): void {
+  isSaid = true;
+  live.value = isLive;
 }
 
 /** Ends the answers where they are. */
