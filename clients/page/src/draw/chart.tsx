@@ -52,7 +52,7 @@ export function Chart({ label, times, series, write, most = 0, binary = false }:
   return (
     <figure class="chart">
       <figcaption class="row spread">
-        <h3>{label}</h3>
+        <h2>{label}</h2>
         <Downloads label={label} csv={() => csv([["time", ...series.map(({ name }) => name)], ...times.map((time, i) => [new Date(time).toISOString(), ...series.map(({ values }) => values[i] ?? NaN)])])} />
       </figcaption>
       <div

@@ -84,20 +84,40 @@ function html(text: string): Block[] {
 
 const words = (element: Element) => (element.textContent ?? "").replaceAll(/\s+/g, " ").trim();
 
+/** Elements within a line of text. */
+const INLINE = new Set(["A", "ABBR", "B", "BR", "CODE", "EM", "I", "KBD", "MARK", "SMALL", "SPAN", "STRONG", "SUB", "SUP", "TIME", "U", "VAR", "WBR"]);
+
 function walk(parent: Element, blocks: Block[]): void {
-  for (const element of parent.children) {
-    const tag = element.tagName.toUpperCase();
-    if (PASSED.has(tag)) continue;
-    const level = { H1: 1, H2: 2, H3: 3, H4: 3 }[tag] as 1 | 2 | 3 | undefined;
-    if (level !== undefined) blocks.push({ is: "heading", level, text: words(element) });
-    else if (tag === "SVG") blocks.push(drawing(element));
-    else if (tag === "IMG") blocks.push(...image(element));
-    else if (tag === "TABLE") blocks.push(tableOf(element as HTMLTableElement));
-    else if (tag === "UL" || tag === "OL") blocks.push({ is: "list", lines: [...element.children].map(words) });
-    else if (tag === "PRE") blocks.push({ is: "code", text: element.textContent ?? "" });
-    else if (element.querySelector("table, svg, img, ul, ol, pre, p, h1, h2, h3, h4") !== null) walk(element, blocks);
-    else if (words(element) !== "") blocks.push({ is: "text", text: words(element) });
+  let line = "";
+  const flush = () => {
+    const text = line.replaceAll(/\s+/g, " ").trim();
+    if (text !== "") blocks.push({ is: "text", text });
+    line = "";
+  };
+  for (const node of parent.childNodes) {
+    if (node.nodeType === Node.TEXT_NODE) line += node.textContent ?? "";
+    if (!(node instanceof Element) || PASSED.has(node.tagName.toUpperCase())) continue;
+    if (INLINE.has(node.tagName.toUpperCase()) && node.querySelector("img, svg") === null) {
+      line += node.tagName.toUpperCase() === "BR" ? " " : (node.textContent ?? "");
+      continue;
+    }
+    flush();
+    block(node, blocks);
   }
+  flush();
+}
+
+/** Adds what an element of its own line holds. */
+function block(element: Element, blocks: Block[]): void {
+  const tag = element.tagName.toUpperCase();
+  const level = { H1: 1, H2: 2, H3: 3, H4: 3 }[tag] as 1 | 2 | 3 | undefined;
+  if (level !== undefined) blocks.push({ is: "heading", level, text: words(element) });
+  else if (tag === "SVG") blocks.push(drawing(element));
+  else if (tag === "IMG") blocks.push(...image(element));
+  else if (tag === "TABLE") blocks.push(tableOf(element as HTMLTableElement));
+  else if (tag === "UL" || tag === "OL") blocks.push({ is: "list", lines: [...element.children].map(words) });
+  else if (tag === "PRE") blocks.push({ is: "code", text: element.textContent ?? "" });
+  else walk(element, blocks);
 }
 
 function drawing(element: Element): Block {

@@ -78,12 +78,12 @@ export function AskPanel() {
 function Totals() {
   answers.value;
   const items = [...found.value.items.values()].filter(({ answer }) => answer !== undefined);
-  if (items.length === 0) return null;
+  const failed = [...found.value.items.values()].filter(({ error }) => error !== "");
+  if (items.length === 0 && failed.length === 0) return null;
   const mean = (value: (item: (typeof items)[number]) => number) => {
     const known = items.map(value).filter((one) => !Number.isNaN(one));
     return known.length === 0 ? NaN : known.reduce((a, b) => a + b, 0) / known.length;
   };
-  const failed = [...found.value.items.values()].filter(({ error }) => error !== "");
   return (
     <>
       <dl class="totals">

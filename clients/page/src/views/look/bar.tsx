@@ -31,7 +31,7 @@ export function QuestionBar() {
   const kinds = interventionsJson.value.map((one) => Object.keys(one)[0] ?? "");
   return (
     <form class="card look-bar" onSubmit={submit}>
-      {picture.value === undefined ? <span class="no-picture faint">no picture</span> : <img src={picture.value.url} alt={picture.value.name} />}
+      {picture.value === undefined || picture.value.url === "" ? <span class="no-picture faint">no picture</span> : <img src={picture.value.url} alt={picture.value.name} />}
       <div class="stack">
         <label for="look-question">Question</label>
         <div class="row">
