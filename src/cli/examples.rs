@@ -107,6 +107,23 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "trace",
+        &[
+            (
+                "Where is the colour? Patches of the clean picture, over the picture",
+                "scotoma trace red.png 'What colour is the circle?' --corrupted-image blue.png --answer ' red' --other ' blue' --positions visual --out trace.html",
+            ),
+            (
+                "Which words and which heads, with a part of the picture hidden",
+                "scotoma trace picture.png 'What is it?' --occlude random:0.5:7 --answer ' a circle' --point z --each-head --positions words",
+            ),
+            (
+                "How much goes through visual tokens, how much through text",
+                "scotoma trace red.png 'What colour is it?' --corrupted-image blue.png --answer ' red' --mediation",
+            ),
+        ],
+    ),
+    (
         "preview",
         &[(
             "The picture with its most salient patches hidden",

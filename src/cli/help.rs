@@ -13,7 +13,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     (
         "Ask a model",
         &[
-            "generate", "score", "sweep", "capture", "preview", "replay", "hooks",
+            "generate", "score", "sweep", "trace", "capture", "preview", "replay", "hooks",
         ],
     ),
     (

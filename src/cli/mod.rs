@@ -68,6 +68,8 @@ mod sweep_variants;
 mod table_one;
 mod tenancy_args;
 mod threads;
+mod trace;
+mod trace_page;
 mod usage;
 
 use std::process::ExitCode;
@@ -104,6 +106,12 @@ enum Command {
     /// What variants have in common is computed once, and each gets the bits of a request of its
     /// own. Rows come as variants are done, in no fixed order.
     Sweep(Box<sweep::Sweep>),
+    /// Patch activations of one input into the run of another, over layers and positions
+    ///
+    /// Which activations carry the answer: a cell of the grid writes those of the clean run over
+    /// those of the corrupted run, and the answer is measured. What cells have in common is computed
+    /// once.
+    Trace(Box<trace::Trace>),
     /// Write activations at hook points to a file
     ///
     /// For NumPy, or safetensors.
@@ -269,6 +277,7 @@ async fn run(command: Command, settings: Settings) -> Result<(), error::Failure>
         Command::Generate(generate) => generate.run().await,
         Command::Score(score) => score.run().await,
         Command::Sweep(sweep) => sweep.run().await,
+        Command::Trace(trace) => Box::pin(trace.run()).await,
         Command::Hooks(hooks) => hooks.run().await,
         Command::Completions(completions) => completions.run(self::command()),
         Command::Man(manual) => manual.run(self::command()),

@@ -10,6 +10,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::cost::Cost;
 use super::error::Error;
 use super::event::{Event, Finish, Prefilled, Timing, Token, VariantEvent};
+use super::measure::Gathered;
 use super::processors::Sofar;
 use super::request::{ClientId, Request, Task, Variant};
 use super::sampler::{Reading, likeliest, log_softmax};
@@ -113,7 +114,8 @@ struct Progress {
     /// Effects of compiling its plan.
     base: Vec<Effect>,
     continuations: BTreeMap<usize, Scored>,
-    /// Number of continuations.
+    measured: Gathered,
+    /// Number of continuations, or of passes that measure.
     expected: usize,
     cost: Cost,
     queued: Duration,
@@ -128,8 +130,10 @@ impl Progress {
             interventions,
             base: variant.observed.effects(interventions),
             continuations: BTreeMap::new(),
+            measured: Gathered::default(),
             expected: match &variant.task {
                 Task::Score(all) => all.len(),
+                Task::Measure(measure) => measure.passes().len(),
                 Task::Generate { .. } => 1,
             },
             cost: Cost::default(),
@@ -185,7 +189,7 @@ impl Output {
         progress.done = match &event {
             Ok(Event::Token(token)) => token.finish.is_some(),
             Ok(Event::Captured(_) | Event::Prefilled(_)) => false,
-            Ok(Event::Scored { .. }) | Err(_) => true,
+            Ok(Event::Scored { .. } | Event::Measured(_)) | Err(_) => true,
         };
         // A receiver that has gone is found before the next step.
         let _ = self.events.send(VariantEvent { variant, event });
@@ -253,10 +257,11 @@ impl Output {
             let nothing = || Error::Fault("no row is left to predict from".into());
             return self.fail_sequence(sequence, nothing);
         };
-        if matches!(sequence.goal, Goal::Score(_)) {
-            return self.score(sequence, &logits, &logprobs);
+        match &sequence.goal {
+            Goal::Score(_) => self.score(sequence, &logits, &logprobs),
+            Goal::Measure(_) => self.measure(sequence, &logits, logprobs),
+            Goal::Generate { .. } => self.sample(model, sequence, first, first_logprobs),
         }
-        self.sample(model, sequence, first, first_logprobs)
     }
 
     /// Charges the sequence's work to the first of its variants: the sum over variants is the work
@@ -318,6 +323,41 @@ impl Output {
                 .continuations
                 .insert(continuation, scored);
             self.finish_scores(variant);
+        }
+        Outcome::Ended(0)
+    }
+
+    /// Reports what a pass has measured, with the last one of its variant.
+    fn measure(
+        &mut self,
+        sequence: &Sequence,
+        logits: &[Vec<f32>],
+        logprobs: Vec<Vec<f64>>,
+    ) -> Outcome {
+        let Goal::Measure(pass) = &sequence.goal else {
+            return Outcome::Ended(0);
+        };
+        let prefilled = pass.keeps.then(|| prefilled(sequence, logits));
+        let read = pass.read(logprobs);
+        for &(variant, part) in &sequence.variants {
+            let progress = &mut self.variants[variant];
+            let count = progress.interventions;
+            // Effects on the prompt are reported by the first pass alone.
+            let mut effects = sequence.observed.generated_effects(count);
+            if part == 0 {
+                effects.clone_from(&progress.base);
+                add(&mut effects, &sequence.observed.effects(count));
+            }
+            progress.measured.add(read.clone(), &effects);
+            let is_done = progress.measured.passes() == progress.expected;
+            if let Some(prefilled) = &prefilled {
+                self.send(variant, Ok(Event::Prefilled(prefilled.clone())));
+            }
+            if is_done {
+                let timing = self.timing(variant);
+                let measured = self.variants[variant].measured.finish(timing);
+                self.send(variant, Ok(Event::Measured(measured)));
+            }
         }
         Outcome::Ended(0)
     }

@@ -129,18 +129,23 @@ impl Cost {
 
     /// Prices pictures up to their visual tokens.
     fn of_pictures(model: &Model, plan: &Plan, images: &[ImageTokens]) -> Self {
-        let info = model.tower.info();
-        let projector = plan.projector.as_ref().unwrap_or(model.own_projector());
-        let layers = plan.path(Stack::VisionTower, info.layers_run()).len() as u64;
         let mut cost = Self::default();
         for image in images {
-            cost += Self::of_patches(model, image) + Self::of_projector(projector, image);
-            let rows = image.view.rows;
-            let one = layer(rows, rows, info.layer_weights, info.width);
-            // View by view: attention in the tower does not cross views.
-            cost += one.times(layers * image.views as u64);
+            let projector = plan.projector.as_ref().unwrap_or(model.own_projector());
+            cost += Self::of_projector(projector, image);
+            cost += Self::of_features(model, plan, image);
         }
         cost
+    }
+
+    /// Prices the climb of one picture up the tower.
+    pub(super) fn of_features(model: &Model, plan: &Plan, image: &ImageTokens) -> Self {
+        let info = model.tower.info();
+        let layers = plan.path(Stack::VisionTower, info.layers_run()).len() as u64;
+        let rows = image.view.rows;
+        let one = layer(rows, rows, info.layer_weights, info.width);
+        // View by view: attention in the tower does not cross views.
+        Self::of_patches(model, image) + one.times(layers * image.views as u64)
     }
 
     /// The rows of each layer that runs in the language model, pruned ones gone; with the numbers

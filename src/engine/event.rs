@@ -7,12 +7,14 @@ use tokio::sync::mpsc;
 
 use super::cost::Cost;
 use super::error::Error;
+use super::measure::Distributions;
 use crate::intervention::{Captured, Effect};
 
 /// The events of a request, in order for each of its variants.
 pub type Events = mpsc::UnboundedReceiver<VariantEvent>;
 
-/// An event of a variant. The last one is a token that finishes, the scores, or an error.
+/// An event of a variant. The last one is a token that finishes, the scores, what was measured, or an
+/// error.
 #[derive(Debug)]
 pub struct VariantEvent {
     /// The number of the variant in the request.
@@ -39,6 +41,23 @@ pub enum Event {
         /// The effects of each intervention.
         effects: Vec<Effect>,
     },
+    /// What was asked for was measured; the last event.
+    Measured(Measured),
+}
+
+/// What was read of a run's distributions.
+#[derive(Debug, Clone, Default)]
+pub struct Measured {
+    /// Natural logarithms of probabilities: one list per answer, one entry per token.
+    pub answers: Vec<Vec<f64>>,
+    /// The divergence from the reference, where there is one.
+    pub divergence: Option<f64>,
+    /// The distributions at the rows that predict the first answer, where they are kept.
+    pub distributions: Option<Distributions>,
+    /// The cost of the request.
+    pub timing: Timing,
+    /// The effects of each intervention.
+    pub effects: Vec<Effect>,
 }
 
 /// The results of reading the prompt.

@@ -1,5 +1,6 @@
 //! The handle to the engine's thread.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use super::auxiliary::{
     AuxiliaryRequest, AuxiliaryTask, EncodeImage, Parity, Replying, SaliencyAttention,
     TowerAttention,
 };
+use super::cost::Cost;
 use super::error::Error;
 use super::event::Events;
 use super::fault::{DeviceState, StepCheck};
@@ -19,10 +21,12 @@ use super::load::{Load, LoadReport};
 use super::owned::Owned;
 use super::parity::{self, CaseComparison, GoldenSet, ParityCheck};
 use super::request::{ClientId, Request};
+use super::reuse::program::Rectangle;
 use super::sequence::Sequence;
 use super::worker::{Command, Worker};
+use crate::intervention::RowsProcessed;
 use crate::model::{self, GradientPass, Gradients, ImageTokens, LoadTo, Model, SaliencyModel};
-use crate::nn::{DeviceGroup, DeviceId, Home, HostTensor};
+use crate::nn::{DeviceGroup, DeviceId, Home, HostTensor, Stack};
 
 /// A handle to the engine's thread, which ends when the last handle is dropped and the last request
 /// done.
@@ -47,6 +51,32 @@ impl PlannedRequest {
     /// Returns the (row, layer) pairs that reading its prompts takes.
     pub fn price(&self) -> u64 {
         self.price
+    }
+
+    /// Returns what it takes where nothing is remembered of other requests but the pictures in
+    /// `seen`, to which it adds its own. A picture climbs the tower whole; what plans share there
+    /// shows only when they run.
+    pub fn cost(&self, seen: &mut HashSet<blake3::Hash>) -> Cost {
+        let model = &self.request.model;
+        let mut cost = Cost::default();
+        for sequence in &self.sequences {
+            let rows = sequence.program.cells(sequence.own);
+            // As if each were read in one piece.
+            let keys = rows * sequence.ids.len() as u64;
+            cost += Cost::of_passed(model, Stack::LanguageModel, RowsProcessed { rows, keys });
+            cost += Cost::of_head(model, sequence.readings());
+            for image in sequence.images.iter() {
+                cost += image.cost(model, seen);
+            }
+        }
+        cost
+    }
+
+    /// Returns the cells of `variant` that may differ from those of the variants before it; `None`
+    /// where it is the same as one of them.
+    pub fn dirty(&self, variant: usize) -> Option<Rectangle> {
+        let first = |s: &&Sequence| s.variants.first().is_some_and(|of| of.0 == variant);
+        self.sequences.iter().find(first).map(|s| s.own)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::measure::Measure;
 use super::sampler::Sampling;
 use crate::intervention::{EditKeys, EffectLog, Plan};
 use crate::model::{ImageTokens, Model, Pixels, Prompt};
@@ -79,4 +80,6 @@ pub enum Task {
     },
     /// Compute the likelihood of each of these continuations.
     Score(Vec<Vec<u32>>),
+    /// Read the distributions that predict answers.
+    Measure(Measure),
 }

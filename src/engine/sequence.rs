@@ -9,6 +9,7 @@ use candle_core::Tensor;
 
 use super::cost::Cost;
 use super::encoder::{EncodedImage, EncoderInput};
+use super::measure::MeasurePass;
 use super::request::{Request, Task, Variant};
 use super::reuse::planner::schedule;
 use super::reuse::program::{Program, Rectangle, Row};
@@ -32,6 +33,8 @@ pub(super) enum Goal {
     },
     /// The likelihood of its last tokens.
     Score(Vec<u32>),
+    /// The distributions from the prompt's last row on.
+    Measure(MeasurePass),
 }
 
 /// The stage of a sequence, with what it holds there.
@@ -129,7 +132,7 @@ impl Sequence {
                 EncoderInput::all(model, &request.client.tenant, variant)?.into();
             let mut first = None;
             for (part, (goal, more)) in goals(&variant.task).into_iter().enumerate() {
-                let sequence = Self::new(model, variant, (v, part), images.clone(), goal, more);
+                let sequence = Self::new(model, variant, (v, part), images.clone(), goal, &more);
                 let identity = sequence.identity(variant);
                 let duplicate = duplicates.get(&identity).copied();
                 if let Some(duplicate) = duplicate.filter(|_| !sequence.program.no_reuse) {
@@ -229,6 +232,7 @@ impl Sequence {
                 format!("{sampling:?} {max_tokens} {top_logprobs}")
             }
             Goal::Score(ids) => format!("{}", ids.len()),
+            Goal::Measure(pass) => pass.identity(),
         };
         hasher.update(goal.as_bytes());
         // Effects are reported by the number of the intervention.
@@ -240,7 +244,16 @@ impl Sequence {
     fn max_new_tokens(&self) -> usize {
         match &self.goal {
             Goal::Generate { max_tokens, .. } => *max_tokens,
-            Goal::Score(_) => 0,
+            Goal::Score(_) | Goal::Measure(_) => 0,
+        }
+    }
+
+    /// Returns how many of its rows' logits are read, once its prompt has been.
+    pub(super) fn readings(&self) -> usize {
+        match &self.goal {
+            Goal::Generate { .. } => 1,
+            Goal::Score(ids) => ids.len(),
+            Goal::Measure(pass) => pass.prefix.len() + 1,
         }
     }
 
@@ -492,6 +505,7 @@ impl Sequence {
         let until = match &self.goal {
             Goal::Generate { .. } => self.prompt,
             Goal::Score(ids) => self.prompt + ids.len() - 1,
+            Goal::Measure(pass) => self.prompt + pass.prefix.len(),
         };
         last.into_iter()
             .chain((prompt..tokens.len()).filter(|&i| (tokens[i] as usize) < until))
@@ -515,7 +529,7 @@ impl Sequence {
 }
 
 /// Returns the goals of a task's sequences, with the tokens that each reads after the prompt.
-fn goals(task: &Task) -> Vec<(Goal, &[u32])> {
+fn goals(task: &Task) -> Vec<(Goal, Vec<u32>)> {
     match task {
         Task::Generate {
             sampling,
@@ -527,11 +541,16 @@ fn goals(task: &Task) -> Vec<(Goal, &[u32])> {
                 max_tokens: *max_tokens,
                 top_logprobs: *top_logprobs,
             };
-            vec![(goal, &[][..])]
+            vec![(goal, Vec::new())]
         }
         Task::Score(continuations) => continuations
             .iter()
-            .map(|c| (Goal::Score(c.clone()), c.as_slice()))
+            .map(|c| (Goal::Score(c.clone()), c.clone()))
+            .collect(),
+        Task::Measure(measure) => measure
+            .passes()
+            .into_iter()
+            .map(|pass| (Goal::Measure(pass.clone()), pass.prefix))
             .collect(),
     }
 }

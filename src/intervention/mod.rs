@@ -22,11 +22,13 @@ mod random;
 mod spec;
 
 pub use compile::{
-    Amount, CaptureTarget, Context, Named, Needs, Reduce, SaliencyMaps, SaliencyQuery,
+    Amount, CaptureTarget, Context, Grid, GridPoint, GridPosition, GridSpec, GridToken, Named,
+    Needs, PatchPlace, Patches, Positions, Receiver, Reduce, SaliencyMaps, SaliencyQuery,
     SaliencySource, Salient, Shape, Steps, Target, TokenSelector, Tokens, Volume, compile,
-    compile_with, needs, shape_of,
+    compile_grid, compile_with, grid_needs, needs, shape_of,
 };
 pub use error::Error;
+pub(crate) use plan::indices;
 pub use plan::{
     Capture, Captured, Edit, EditKey, EditKeys, Effect, EffectLog, EffectRecord, Fill, ImageChange,
     ImageEdit, Likeliest, LogMark, Noise, Operation, Plan, PlanHooks, Prune, Ranking, Reduction,

@@ -8,6 +8,7 @@ use super::interventions::Interventions;
 use super::request::{
     CaptureRequest, GenerateRequest, MultiImage, PromptInput, PromptText, ScoreRequest,
 };
+use super::trace::TraceRequest;
 use crate::model::{Message, MessagePart, Role};
 
 impl GenerateRequest {
@@ -69,6 +70,29 @@ impl CaptureRequest {
             insert(&mut fields, "maxBytes", json!(self.max_bytes.to_string()));
         }
         json!({ "Capture": fields }).to_string()
+    }
+}
+
+impl TraceRequest {
+    /// Returns `{"Trace": request}` in canonical JSON, as records hold it, pictures by the handles of
+    /// each input.
+    pub fn canonical(&self, clean: &[String], corrupted: &[String]) -> String {
+        let mut fields = match &self.canonical {
+            Value::Object(fields) => fields.clone(),
+            _ => Map::new(),
+        };
+        insert(&mut fields, "model", json!(self.model.name));
+        for (name, input, handles) in [
+            ("clean", &self.clean, clean),
+            ("corrupted", &self.corrupted, corrupted),
+        ] {
+            let Some(prompt) = &input.prompt else {
+                continue;
+            };
+            let own = fields.entry(name).or_insert_with(|| json!({}));
+            own["prompt"] = prompt_json(prompt, handles);
+        }
+        json!({ "Trace": fields }).to_string()
     }
 }
 

@@ -179,7 +179,7 @@ impl Recorder {
                 Ok(None)
             }
             Event::Token(token) => self.token(compiled, &token),
-            Event::Scored { .. } => Err(Error::UnexpectedEvent),
+            Event::Scored { .. } | Event::Measured(_) => Err(Error::UnexpectedEvent),
         }
     }
 

@@ -103,6 +103,7 @@ impl Charge {
         let (rows, has_ended) = match event {
             Ok(Event::Token(token)) => (Some(token.timing.cost.rows), token.finish.is_some()),
             Ok(Event::Scored { timing, .. }) => (Some(timing.cost.rows), true),
+            Ok(Event::Measured(measured)) => (Some(measured.timing.cost.rows), true),
             Ok(Event::Captured(_) | Event::Prefilled(_)) => (None, false),
             Err(_) => (None, true),
         };
@@ -112,6 +113,7 @@ impl Charge {
         match event {
             Ok(Event::Token(token)) => self.note(variant, token.timing, has_ended),
             Ok(Event::Scored { timing, .. }) => self.note(variant, *timing, has_ended),
+            Ok(Event::Measured(measured)) => self.note(variant, measured.timing, has_ended),
             _ => {}
         }
         self.left = self.left.saturating_sub(usize::from(has_ended));

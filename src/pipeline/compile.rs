@@ -193,6 +193,8 @@ impl CompiledRequest {
         self.continuations = match &task {
             Task::Generate { .. } => vec![0],
             Task::Score(continuations) => continuations.iter().map(Vec::len).collect(),
+            Task::Measure(measure) if measure.answers.is_empty() => vec![0],
+            Task::Measure(measure) => measure.answers.iter().map(Vec::len).collect(),
         };
         let variant = Variant {
             plan: self.plan.clone(),

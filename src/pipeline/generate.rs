@@ -189,7 +189,9 @@ impl OutputProcessor {
                 self.prefilled = prefilled;
                 Ok(Vec::new())
             }
-            Event::Captured(_) | Event::Scored { .. } => Err(Error::UnexpectedEvent),
+            Event::Captured(_) | Event::Scored { .. } | Event::Measured(_) => {
+                Err(Error::UnexpectedEvent)
+            }
         }
     }
 

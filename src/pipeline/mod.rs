@@ -19,6 +19,7 @@ mod input;
 mod interventions;
 mod load_model;
 mod measure;
+mod metric;
 mod model_registry;
 mod output;
 mod owned_store;
@@ -39,6 +40,7 @@ mod state_index;
 mod stores;
 mod sweep;
 mod tensor_bytes;
+mod trace;
 mod turns;
 mod upload;
 mod verify;
@@ -54,6 +56,7 @@ pub use in_flight::{InFlight, InFlightGuard, Phase};
 pub use input::PreparedInput;
 pub use interventions::Interventions;
 pub use load_model::{LoadProgress, LoadRequest, Unloading};
+pub use metric::Metric;
 pub use model_registry::{LoadOptions, ModelRegistry, Placement};
 pub use output::{
     CaptureEvent, CaptureFinished, CapturedActivation, ContinuationScore, Difference, FinishReason,
@@ -81,5 +84,9 @@ pub use state_folder::{
 };
 pub use stores::{Activations, Bytes, Uploads, digest};
 pub use sweep::{Sweep, sweep_all};
+pub use trace::{
+    Axes, Direction, Trace, TraceCell, TraceEvent, TraceFinished, TraceInput, TracePath,
+    TracePosition, TraceRequest, TraceStarted, Via,
+};
 pub use turns::{Place, Price};
 pub use upload::Uploaded;

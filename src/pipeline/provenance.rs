@@ -31,9 +31,45 @@ impl RecordedRequest {
         effects: &[Effect],
         output: blake3::Hash,
     ) -> Provenance {
+        sealed(self.record((compiled, prefilled), effects, output))
+    }
+
+    /// Writes the record of a run that has taken activations of another one, `source`.
+    pub(super) fn close_with_source(
+        self,
+        run: (&CompiledRequest, &Prefilled),
+        effects: &[Effect],
+        output: blake3::Hash,
+        source: (&CompiledRequest, &Prefilled),
+    ) -> Provenance {
+        let mut record = self.record(run, effects, output);
+        for digest in &source.0.input.image_digests {
+            if !record.image_digests.contains(digest) {
+                record.image_digests.push(digest.clone());
+            }
+        }
+        let stages = stages(source.0, source.1).into_iter();
+        record.stages.extend(stages.map(|stage| Stage {
+            name: format!("source_{}", stage.name),
+            ..stage
+        }));
+        if record.template_time.is_empty() {
+            let time = source.0.input.text.time.map(|time| time.to_string());
+            record.template_time = time.unwrap_or_default();
+        }
+        sealed(record)
+    }
+
+    /// Returns the record of a run, without its digest.
+    fn record(
+        self,
+        (compiled, prefilled): (&CompiledRequest, &Prefilled),
+        effects: &[Effect],
+        output: blake3::Hash,
+    ) -> Provenance {
         let (model, input) = (&compiled.input.model, &compiled.input);
         let time = input.text.time.map(|time| time.to_string());
-        let mut record = Provenance {
+        Provenance {
             server_version: telemetry::VERSION.into(),
             model: model.name.clone(),
             model_digest: model.digest.clone(),
@@ -52,11 +88,15 @@ impl RecordedRequest {
             output_digest: output.to_hex().to_string(),
             // Of all the rest, so it comes last.
             digest: String::new(),
-        };
-        // A record is made of finite numbers and texts, which JSON has.
-        record.digest = digest(serde_json::to_value(&record).unwrap_or_default());
-        record
+        }
     }
+}
+
+/// Returns a record with its digest.
+fn sealed(mut record: Provenance) -> Provenance {
+    // A record is made of finite numbers and texts, which JSON has.
+    record.digest = digest(serde_json::to_value(&record).unwrap_or_default());
+    record
 }
 
 /// Returns the resolved interventions with what they did.

@@ -12,6 +12,7 @@ use super::record::Recorded;
 use super::request_context::RequestContext;
 use super::sampling::SamplingParams;
 use super::stores::Bytes;
+use super::trace::TraceRequest;
 use crate::field_path::FieldPath;
 use crate::intervention;
 use crate::model::{Message, Model};
@@ -263,6 +264,8 @@ pub enum Replay {
     Score(ScoreRequest),
     /// Repeats activations.
     Capture(CaptureRequest),
+    /// Repeats a grid of patched runs.
+    Trace(Box<TraceRequest>),
 }
 
 /// Asks whether a record can be repeated.

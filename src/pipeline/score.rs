@@ -64,7 +64,7 @@ impl Runtime {
     }
 
     /// Tokenizes continuations when it is the client's turn.
-    async fn tokenize(
+    pub(super) async fn tokenize(
         &self,
         compiled: CompiledRequest,
         continuations: &[String],
@@ -159,7 +159,9 @@ impl Scorer {
                 self.prefilled = found;
                 Ok(None)
             }
-            Event::Captured(_) | Event::Token(_) => Err(Error::UnexpectedEvent),
+            Event::Captured(_) | Event::Token(_) | Event::Measured(_) => {
+                Err(Error::UnexpectedEvent)
+            }
         }
     }
 

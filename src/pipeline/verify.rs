@@ -33,6 +33,10 @@ impl Runtime {
                     let capture = self.capture(request).await?;
                     capture.finish(self).await?.provenance
                 }
+                Replay::Trace(request) => {
+                    let trace = Box::pin(self.trace(*request)).await?;
+                    Box::pin(trace.finish(self)).await?.provenance
+                }
             };
             compare_run(&mut verified, &record, &found);
             verified.provenance = Some(found);

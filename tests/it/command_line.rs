@@ -598,6 +598,62 @@ fn sweeps_answer_as_single_requests_do() {
     assert_eq!(seen.code, Some(1), "{}", seen.text());
 }
 
+#[test]
+fn trace() {
+    let mut table = Table::new();
+    let plain = "trace picture.png Which? --answer Yes --positions last --record record.json";
+    let base = format!("{plain} --layers 0 --corrupted-question What?");
+    served(&mut table, &base, Some("\"bf16\""));
+    interventions(&mut table, &base, false);
+    says(&mut table, &base, "--system Briefly.", "Briefly.");
+    says(&mut table, &base, "--sample-key one-of-many", "one-of-many");
+    says(&mut table, &base, "--other No", "logprobDifference");
+    says(&mut table, &base, "--metric divergence", "divergence");
+    says(&mut table, &base, "--point mlp_out", "hook_mlp_out");
+    says(&mut table, &base, "--noise", "TRACE_DIRECTION_NOISE");
+    says(&mut table, &base, "--json", "{\"finished\":{");
+    says(&mut table, &base, "--out other.csv", "point,layer,position");
+    let heads = format!("{base} --point z");
+    says(&mut table, &heads, "--each-head", "eachHead");
+    let missing = "--corrupted-image no-such.png";
+    says(&mut table, &base, missing, "no-such.png");
+    says(
+        &mut table,
+        plain,
+        "--corrupted-question What?",
+        "rows computed",
+    );
+    says(
+        &mut table,
+        plain,
+        "--layers 3 --occlude cell:7",
+        "layers\\\":[3]",
+    );
+    let hidden = "trace picture.png Which? --occlude cell:7 --layers 0";
+    says(
+        &mut table,
+        hidden,
+        "--answer Yes --positions last",
+        "rows computed",
+    );
+    let answered = format!("{hidden} --answer Yes");
+    says(&mut table, &answered, "--mediation", "total effect");
+    says(
+        &mut table,
+        &answered,
+        "--record record.json --positions last",
+        "record.json",
+    );
+    let recorded = format!("{answered} --record record.json");
+    says(&mut table, &recorded, "--positions last", "NAMED_LAST");
+    says(&mut table, &recorded, "--blocks 2", "patches");
+    let with = recorded.replace("picture.png Which?", "--messages talk.json");
+    let (base, with) = (words(&recorded), words(&with));
+    let new = "Answer in one word";
+    table.insert("--messages".into(), Effect::Says { base, with, new });
+    walk("trace", &table);
+}
+
 /// Programs read standard output: every line is JSON, and nothing else is there.
 #[test]
 fn json_is_all_that_stands_in_standard_output() {
@@ -610,6 +666,10 @@ fn json_is_all_that_stands_in_standard_output() {
         ("score picture.png Which? -c Yes -c No --json", "scores"),
         (
             "sweep picture.png Which? --axis permute=1 --json",
+            "finished",
+        ),
+        (
+            "trace picture.png Which? --occlude cell:7 --answer Yes --layers 0 --positions last --json",
             "finished",
         ),
         ("preview picture.png --json", "gridRows"),

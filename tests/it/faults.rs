@@ -52,7 +52,7 @@ fn told(mut events: Events) -> Result<Told, Error> {
                 told.1 = token.effects;
             }
             Event::Captured(_) => told.2 += 1,
-            Event::Prefilled(_) | Event::Scored { .. } => {}
+            Event::Prefilled(_) | Event::Scored { .. } | Event::Measured(_) => {}
         }
     }
     Ok(told)

@@ -51,7 +51,9 @@ fn greedy(engine: &Engine, model: &Arc<Model>, case: Prepared, max_tokens: usize
                 }
             }
             Event::Prefilled(_) => {}
-            Event::Captured(_) | Event::Scored { .. } => panic!("not asked for"),
+            Event::Captured(_) | Event::Scored { .. } | Event::Measured(_) => {
+                panic!("not asked for")
+            }
         }
     }
 }

@@ -80,7 +80,9 @@ fn collect(mut events: Events) -> (Answer, Vec<Effect>) {
         let token = match told.event.unwrap() {
             Event::Token(token) => token,
             Event::Prefilled(_) => continue,
-            Event::Captured(_) | Event::Scored { .. } => panic!("not asked for"),
+            Event::Captured(_) | Event::Scored { .. } | Event::Measured(_) => {
+                panic!("not asked for")
+            }
         };
         answer.push((token.id, token.top.iter().map(|t| t.1.to_bits()).collect()));
         if token.finish.is_some() {

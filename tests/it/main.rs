@@ -50,5 +50,6 @@ mod sweeps;
 mod tables;
 mod templates;
 mod tenancy;
+mod trace;
 mod wire;
 mod zoo;

@@ -105,7 +105,7 @@ fn told_of(mut events: Events, count: usize) -> (Vec<Told>, u64) {
                     .collect();
                 format!("{bits:x?} {effects:?}")
             }
-            Ok(Event::Captured(_)) => panic!("not asked for"),
+            Ok(Event::Captured(_) | Event::Measured(_)) => panic!("not asked for"),
             Err(error) => error.to_string(),
         });
     }
@@ -234,6 +234,7 @@ fn spread_over_devices_is_on_one() {
 fn again(work: &Task) -> Task {
     match work {
         Task::Score(all) => Task::Score(all.clone()),
+        Task::Measure(measure) => Task::Measure(measure.clone()),
         Task::Generate {
             sampling,
             max_tokens,

@@ -12,7 +12,7 @@ use crate::v1::sweep_request::Input;
 use crate::v1::{
     CaptureRequest, CheckParityRequest, DescribeRequest, GenerateRequest, GetModelRequest, Image,
     Intervention, ListHookPointsRequest, ListModelsRequest, LoadModelRequest, LoadProjectorRequest,
-    PreviewRequest, Prompt, Sample, ScoreRequest, SweepRequest, UnloadModelRequest,
+    PreviewRequest, Prompt, Sample, ScoreRequest, SweepRequest, TraceRequest, UnloadModelRequest,
     UploadImageRequest, VerifyRequest, chat_part, intervention, patch,
 };
 
@@ -90,6 +90,24 @@ impl Asks for ScoreRequest {
 
     fn kept(&self) -> Vec<&str> {
         patched(&self.interventions)
+    }
+}
+
+impl Asks for TraceRequest {
+    const IS_UNARY: bool = false;
+
+    fn images(&self) -> Vec<&Image> {
+        let inputs = [&self.clean, &self.corrupted].into_iter().flatten();
+        inputs
+            .flat_map(|input| of_prompt(input.prompt.as_ref()))
+            .collect()
+    }
+
+    fn kept(&self) -> Vec<&str> {
+        let inputs = [&self.clean, &self.corrupted].into_iter().flatten();
+        inputs
+            .flat_map(|input| patched(&input.interventions))
+            .collect()
     }
 }
 

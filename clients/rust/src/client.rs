@@ -18,7 +18,8 @@ use crate::v1::{
     GenerateRequest, GetModelRequest, HookPoint, Image, ListHookPointsRequest, ListModelsRequest,
     LoadModelRequest, LoadModelResponse, LoadProjectorRequest, ModelInfo, PreviewRequest,
     PreviewResponse, Prompt, RuleInfo, ScoreRequest, ScoreResponse, SweepRequest, SweepResponse,
-    UnloadModelRequest, UploadImageRequest, VerifyRequest, VerifyResponse,
+    TraceRequest, TraceResponse, UnloadModelRequest, UploadImageRequest, VerifyRequest,
+    VerifyResponse,
 };
 use crate::{Answer, Capture, Error, Evaluation, Question};
 
@@ -101,6 +102,19 @@ impl Client {
         self.sent(request.into_request(), |at, r| {
             let mut service = self.servers.all[at].inference.clone();
             async move { Ok(service.sweep(r).await?.into_inner()) }
+        })
+        .await
+    }
+
+    /// Activation patching over a grid: started, the two runs without patches, a cell as each is
+    /// done, finished. Dropping it cancels.
+    pub async fn trace(
+        &mut self,
+        request: impl IntoRequest<TraceRequest>,
+    ) -> Result<Streaming<TraceResponse>, Error> {
+        self.sent(request.into_request(), |at, r| {
+            let mut service = self.servers.all[at].inference.clone();
+            async move { Ok(service.trace(r).await?.into_inner()) }
         })
         .await
     }

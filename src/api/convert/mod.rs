@@ -9,6 +9,7 @@ mod model;
 mod request;
 mod response;
 mod target;
+mod trace;
 mod values;
 
 pub(super) use interventions::request_interventions;
@@ -19,5 +20,7 @@ pub(super) use model::{
 pub use request::capture_targets;
 pub(super) use request::{image, multi_image, prompt, requested_dtype, sampling, targets};
 pub(super) use response::{
-    activation, capture_finished, finished, plan, scored, started, token, usage, verified,
+    activation, capture_finished, finished, plan, provenance, scored, started, token, usage,
+    verified,
 };
+pub(super) use trace::{trace, trace_positions};

@@ -6,6 +6,7 @@ mod generate;
 mod preview;
 mod score;
 mod sweep;
+mod trace;
 mod upload;
 mod verify;
 
@@ -57,9 +58,15 @@ impl InferenceService for Inference {
 
     async fn trace(
         &self,
-        _: Request<v1::TraceRequest>,
+        request: Request<v1::TraceRequest>,
     ) -> Result<Response<Self::TraceStream>, Status> {
-        Err(Status::unimplemented("Trace"))
+        let (state, context) = (&self.0, rpc::context(&request));
+        // Boxed: it holds the futures of two inputs.
+        let begun = Box::pin(trace::begin(state, &context, request.into_inner())).await;
+        let trace = begun.map_err(|e| state.status(&context, &e))?;
+        Ok(state.respond_with_stream(context.clone(), 64, |sender| {
+            trace::stream(state.clone(), context, trace, sender)
+        }))
     }
 
     async fn upload_image(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{capture, generate, score};
+use super::{capture, generate, score, trace};
 use crate::api::{Error, State, convert, v1};
 use crate::field_path::shown;
 use crate::pipeline::{self, Recorded, Replay, RequestContext, VerifyRequest};
@@ -62,9 +62,19 @@ fn replay(
             put_back(&mut message.prompt, &pictures);
             capture::request(state, context, message).map(Replay::Capture)
         }
+        "Trace" => {
+            let mut message: v1::TraceRequest = serde_json::from_value(request).map_err(bad)?;
+            for input in [&mut message.clean, &mut message.corrupted]
+                .into_iter()
+                .flatten()
+            {
+                put_back(&mut input.prompt, &pictures);
+            }
+            trace::request(state, context, message).map(|trace| Replay::Trace(Box::new(trace)))
+        }
         other => {
             return Err(pipeline::Error::Record(format!(
-                "request: method {}; Generate, Score or Capture is needed",
+                "request: method {}; Generate, Score, Capture or Trace is needed",
                 shown(other)
             )));
         }

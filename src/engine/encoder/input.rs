@@ -1,7 +1,9 @@
 //! The inputs of the encoder.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use crate::engine::cost::Cost;
 use crate::engine::request::Variant;
 use crate::engine::reuse::program::{Program, Row};
 use crate::intervention::Plan;
@@ -112,6 +114,22 @@ impl EncoderInput {
     pub(in crate::engine) fn reads(&self, model: &Model) -> Vec<usize> {
         let info = model.tower.info();
         info.reads(&self.plan.path(Stack::VisionTower, info.layers_run()))
+    }
+
+    /// Returns what it takes where the pictures in `seen` are remembered, to which it is added.
+    pub(in crate::engine) fn cost(&self, model: &Model, seen: &mut HashSet<blake3::Hash>) -> Cost {
+        // A picture whose rows are captured is encoded anew, and nobody else takes it.
+        let captures = self.program.no_reuse;
+        let mut cost = Cost::default();
+        if captures || seen.insert(self.features) {
+            cost += Cost::of_features(model, &self.plan, &self.tokens);
+        }
+        if captures || seen.insert(self.key) {
+            let projector = self.plan.projector.as_ref();
+            let projector = projector.unwrap_or(model.own_projector());
+            cost += Cost::of_projector(projector, &self.tokens);
+        }
+        cost
     }
 
     /// Returns the number of its rows in the tower.

@@ -141,18 +141,29 @@ impl<'a> Compiler<'a> {
             return Ok(rows);
         }
         entry.needs_image(self.context)?;
+        for (view, map) in self.maps(stack, site) {
+            let picked = selector.pick(entry, field, &map, self.context)?;
+            rows.views.insert(view, in_prompt(picked, steps));
+        }
+        Ok(rows)
+    }
+
+    /// Describes the rows at a stack (and site), by picture and view; those of the language model
+    /// are of picture 0, view 0.
+    pub(crate) fn maps(&self, stack: Stack, site: Site) -> Vec<((usize, usize), TokenMap)> {
+        if stack == Stack::LanguageModel {
+            return vec![((0, 0), self.prompt.clone())];
+        }
+        let mut all = Vec::new();
         for (image, tokens) in self.images.iter().enumerate() {
             let maps = if site == Site::Tokens {
                 vec![TokenMap::of_picture(image, tokens)]
             } else {
                 self.views(image, stack)
             };
-            for (view, map) in maps.iter().enumerate() {
-                let picked = selector.pick(entry, field, map, self.context)?;
-                rows.views.insert((image, view), in_prompt(picked, steps));
-            }
+            all.extend((0..).zip(maps).map(|(view, map)| ((image, view), map)));
         }
-        Ok(rows)
+        all
     }
 
     /// Describes the rows of each view of a picture in the tower or the projector.

@@ -5,6 +5,7 @@ mod capture;
 mod compiler;
 mod context;
 mod entry;
+mod grid;
 mod saliency;
 mod selector;
 mod shape;
@@ -18,6 +19,10 @@ pub use capture::{CaptureTarget, Reduce, Volume};
 pub(crate) use compiler::Compiler;
 pub use context::{Context, SaliencyMaps, SaliencyQuery};
 pub(crate) use entry::{Entry, MAX_FACTOR};
+pub use grid::{
+    Grid, GridPoint, GridPosition, GridSpec, GridToken, PatchPlace, Patches, Positions, Receiver,
+    compile_grid, grid_needs,
+};
 pub(crate) use saliency::rounded;
 pub use saliency::{Amount, SaliencySource, Salient};
 pub use selector::{Named, Steps, TokenSelector, Tokens};
@@ -81,6 +86,28 @@ pub fn compile_with(
     captures: &[CaptureTarget],
     context: &Context<'_>,
 ) -> Result<(Plan, Vec<Volume>), Error> {
+    let (mut compiler, resolved) = compiled(list, context)?;
+    // Captures last: they see the layers and tokens that the interventions leave.
+    let mut volumes = Vec::with_capacity(captures.len());
+    for (index, capture) in captures.iter().enumerate() {
+        let entry = Entry {
+            list: "targets",
+            index,
+            name: "",
+        };
+        volumes.push(capture.compile(entry, &mut compiler)?);
+    }
+    let mut plan = compiler.plan;
+    plan.images = compiler.images;
+    plan.resolved = resolved;
+    Ok((plan, volumes))
+}
+
+/// Compiles `list`; returns what is known after it, and the result of each intervention.
+fn compiled<'a>(
+    list: &[Intervention],
+    context: &'a Context<'a>,
+) -> Result<(Compiler<'a>, Vec<Resolved>), Error> {
     let mut compiler = Compiler::new(context);
     // Two passes, results in the order of the request.
     let mut resolved: Vec<Option<Resolved>> = vec![None; list.len()];
@@ -102,19 +129,6 @@ pub fn compile_with(
             compiler.prompt = TokenMap::of_prompt(prompt, &compiler.images);
         }
     }
-    // Captures last: they see the layers and tokens that the interventions leave.
-    let mut volumes = Vec::with_capacity(captures.len());
-    for (index, capture) in captures.iter().enumerate() {
-        let entry = Entry {
-            list: "targets",
-            index,
-            name: "",
-        };
-        volumes.push(capture.compile(entry, &mut compiler)?);
-    }
-    let mut plan = compiler.plan;
-    plan.images = compiler.images;
     // None is missing: every kind is early or is not.
-    plan.resolved = resolved.into_iter().flatten().collect();
-    Ok((plan, volumes))
+    Ok((compiler, resolved.into_iter().flatten().collect()))
 }

@@ -121,7 +121,7 @@ impl Target {
     }
 
     /// Returns the hook point whose name is nearest to the one that was asked for.
-    fn nearest_name(&self) -> String {
+    pub(super) fn nearest_name(&self) -> String {
         // Spelled with the layer that was asked for, so that it can be copied. Comparing takes memory
         // by the product of the lengths.
         let asked: String = self.point.chars().take(64).collect();

@@ -32,6 +32,14 @@ pub enum Operation {
     },
     /// The values themselves: `(n, ...)` for n chosen rows in ascending order, or one for all.
     Write(HostTensor),
+    /// Rows of `values (N, ...)`: those of the numbers `order`, one for each chosen row in ascending
+    /// order. Many edits share one tensor so.
+    Take {
+        /// The rows that there are.
+        values: HostTensor,
+        /// The row of each chosen one.
+        order: Arc<[u32]>,
+    },
     /// `mean + deviation * value` over the chosen rows of `over`, dimension by dimension.
     Like {
         /// The rows that the mean and the deviation are of.
@@ -88,6 +96,7 @@ impl Operation {
             Self::Scale(_)
             | Self::Add { .. }
             | Self::Write(_)
+            | Self::Take { .. }
             | Self::Like { .. }
             | Self::Project(_)
             | Self::ClampNorm(_)
@@ -117,6 +126,7 @@ impl Operation {
                 shift,
             } => add(&x, &value.rows(&x, edited)?, (*constant, *absolute, *shift))?,
             Self::Write(values) => write(values, &x, edited)?,
+            Self::Take { values, order } => take(values, order, edited)?,
             Self::Like { over, value } => like(over, value.as_ref(), &x, edited)?,
             Self::Project(basis) => project(basis, &x)?,
             Self::ClampNorm(max) => clamp_norm(*max, &x)?,
@@ -165,6 +175,7 @@ impl Operation {
             | Self::Scale(_)
             | Self::Add { .. }
             | Self::Write(_)
+            | Self::Take { .. }
             | Self::Project(_)
             | Self::ClampNorm(_) => None,
         }
@@ -177,6 +188,7 @@ impl Operation {
             Self::Scale(_)
             | Self::Add { .. }
             | Self::Write(_)
+            | Self::Take { .. }
             | Self::Project(_)
             | Self::Hide(_)
             | Self::ClampNorm(_) => true,
@@ -212,6 +224,10 @@ impl Operation {
                 }
             }
             Self::Write(values) => hash_tensor(values, hasher.update(b"write"))?,
+            Self::Take { values, order } => {
+                hasher.update(format!("take {order:?}").as_bytes());
+                hash_tensor(values, hasher)?;
+            }
             Self::Like { value, .. } => {
                 hasher.update(b"like");
                 if let Some(noise) = value {
@@ -251,6 +267,14 @@ fn add(x: &Tensor, value: &Tensor, (constant, absolute, shift): (f64, f64, f64))
     }
     let magnitude = x.abs()?;
     (sum + (&magnitude * shift)?)? + ((magnitude * value)? * absolute)?
+}
+
+fn take(values: &HostTensor, order: &[u32], edited: &EditedRows<'_>) -> Result<Tensor> {
+    let view = (edited.span.image, edited.span.view);
+    let rank = |&row: &u32| edited.chosen.rank(view, edited.span.tokens[row as usize]);
+    let places: Vec<u32> = edited.rows.iter().map(|row| order[rank(row)]).collect();
+    let values = values.upload_once(edited.old.device())?;
+    select(&values, &places)?.to_dtype(DType::F32)
 }
 
 fn write(values: &HostTensor, x: &Tensor, edited: &EditedRows<'_>) -> Result<Tensor> {

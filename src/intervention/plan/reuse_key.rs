@@ -24,6 +24,17 @@ pub struct EditKey {
 }
 
 impl EditKey {
+    /// Returns the key of an edit that writes rows of another run, which `origin` tells apart from
+    /// all others. Known before that run is: the same origin means the same values.
+    pub fn of_origin(origin: blake3::Hash, rows: Arc<Rows>) -> Self {
+        Self {
+            operation: origin,
+            rows,
+            source_rows: None,
+            non_causal: false,
+        }
+    }
+
     /// Returns BLAKE3 of all of it.
     pub fn digest(&self) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new();

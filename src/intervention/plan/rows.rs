@@ -59,6 +59,26 @@ impl Rows {
         self.views.values().flatten().filter(|row| **row).count()
     }
 
+    /// Returns all rows of the same views.
+    pub(crate) fn of_whole_prompt(&self) -> Self {
+        let views = self.views.iter();
+        Self {
+            views: views
+                .map(|(view, rows)| (*view, vec![true; rows.len()]))
+                .collect(),
+            generated: None,
+        }
+    }
+
+    /// Returns it without the tokens before `first`.
+    pub(crate) fn without_before(mut self, first: usize) -> Self {
+        for rows in self.views.values_mut() {
+            let end = first.min(rows.len());
+            rows[..end].fill(false);
+        }
+        self
+    }
+
     /// Reports whether it has no rows, now or later.
     pub fn is_empty(&self) -> bool {
         self.count() == 0 && self.generated.is_none()

@@ -83,6 +83,16 @@ impl HostTensor {
         Ok(Self::of(self.values.reshape(shape.into())?))
     }
 
+    /// Joins the rows of several, in order.
+    pub fn cat(parts: &[&Self]) -> Result<Self> {
+        if let [one] = parts {
+            // Shared, not copied.
+            return Ok((*one).clone());
+        }
+        let parts: Vec<&Tensor> = parts.iter().map(|part| &part.values).collect();
+        Ok(Self::of(Tensor::cat(&parts, 0)?))
+    }
+
     /// Returns the rows `rows`.
     pub fn rows(&self, rows: &[u32]) -> Result<Self> {
         let index = Tensor::from_slice(rows, rows.len(), &Device::Cpu)?;

@@ -36,7 +36,14 @@ const KEY: &str = "idempotency-key";
 const MAX_KEY: usize = 128;
 /// Methods whose calls can be replayed: one message asks. An Evaluate goes on by what it knows, and
 /// the others may be asked again without harm.
-const METHODS: [&str; 5] = ["Generate", "Score", "Sweep", "Capture", "UploadImage"];
+const METHODS: [&str; 6] = [
+    "Generate",
+    "Score",
+    "Sweep",
+    "Capture",
+    "Trace",
+    "UploadImage",
+];
 /// Keeps what has ended well for so long.
 const KEPT_FOR: Duration = Duration::from_secs(600);
 /// Lets a run go on that nobody reads, for whoever asks again.

@@ -1,0 +1,406 @@
+//! `scotoma trace`: activation patching over a grid, as a table and a heat map.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use scotoma_client::v1::metric::Kind;
+use scotoma_client::v1::tokens::Named;
+use scotoma_client::v1::trace_patches::By;
+use scotoma_client::v1::trace_positions::Set;
+use scotoma_client::v1::trace_response::Event;
+use scotoma_client::v1::{
+    Contrast, Divergence, Metric, Prompt, TraceDirection, TraceGrid, TraceGroup, TraceInput,
+    TracePatches, TracePositions,
+};
+use scotoma_client::{Client, PreviewRequest, TraceRequest};
+
+use super::error::{Failure, Usage};
+use super::files;
+use super::intervention_args::InterventionArgs;
+use super::json_output::print_line;
+use super::model_args::ModelArgs;
+use super::progress::Progress;
+use super::prompt_args::{PromptArgs, pictures};
+use super::replay::write_record;
+use super::trace_page::{self, Traced};
+
+/// The points of the language model that have short names.
+const SITES: [(&str, &str); 7] = [
+    ("resid_pre", "hook_resid_pre"),
+    ("resid_mid", "hook_resid_mid"),
+    ("resid_post", "hook_resid_post"),
+    ("attn_out", "hook_attn_out"),
+    ("mlp_out", "hook_mlp_out"),
+    ("z", "attn.hook_z"),
+    ("v", "attn.hook_v"),
+];
+
+/// What is measured of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum MetricArg {
+    Logprob,
+    Probability,
+    Divergence,
+}
+
+/// The positions of the grid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PositionsArg {
+    /// Each token
+    Each,
+    /// Each visual token, each by itself
+    Visual,
+    /// Each word of the text
+    Words,
+    /// Rows of patches
+    Rows,
+    /// Columns of patches
+    Columns,
+    /// Visual tokens and text, each together
+    Modalities,
+    /// The last token
+    Last,
+}
+
+/// Flags of `trace`.
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
+pub(super) struct Trace {
+    #[command(flatten)]
+    prompt: PromptArgs,
+    /// Picture of the corrupted input. Default: that of the clean one
+    #[arg(long, value_name = "FILE")]
+    corrupted_image: Option<PathBuf>,
+    /// Question of the corrupted input. Default: that of the clean one
+    #[arg(long, value_name = "TEXT")]
+    corrupted_question: Option<String>,
+    /// Answer that is measured, such as ' red'
+    ///
+    /// No space is added before it: write ' red' where the model would write a space first.
+    #[arg(short, long, value_name = "TEXT")]
+    answer: Option<String>,
+    /// Answer that counts against it: the difference of log-probabilities is measured
+    #[arg(
+        long,
+        value_name = "TEXT",
+        requires = "answer",
+        conflicts_with = "metric"
+    )]
+    other: Option<String>,
+    /// What is measured: of the answer its log-probability or probability, or the divergence from
+    /// the clean run
+    #[arg(long, value_enum, default_value = "logprob")]
+    metric: MetricArg,
+    /// Point: resid_pre, resid_mid, resid_post, attn_out, mlp_out, z, v, or the name of a hook point
+    /// with {l}. Repeat for several
+    #[arg(long, value_name = "POINT", default_value = "resid_pre")]
+    point: Vec<String>,
+    /// Layers, such as 0,4,8. Default: all
+    #[arg(long, value_name = "LAYERS", value_delimiter = ',')]
+    layers: Vec<u32>,
+    /// Positions of the grid
+    #[arg(long, value_enum, default_value = "each", conflicts_with = "blocks")]
+    positions: PositionsArg,
+    /// Blocks of patches in place of them: so many along each side
+    #[arg(long, value_name = "SIDE")]
+    blocks: Option<u32>,
+    /// Make each head a cell of its own; at z, v and other points with heads
+    #[arg(long)]
+    each_head: bool,
+    /// Write corrupted activations into the clean run, not clean ones into the corrupted run
+    #[arg(long)]
+    noise: bool,
+    /// Print what visual tokens and text each carry: total, direct and indirect effects by layer
+    #[arg(long, conflicts_with_all = ["noise", "positions", "blocks", "each_head", "out", "record", "json"])]
+    mediation: bool,
+    /// Files to write: .html (a page with the heat map over the picture), .png, .svg or .csv. Repeat
+    /// for several
+    #[arg(short, long, value_name = "FILE", value_parser = out_file)]
+    out: Vec<PathBuf>,
+    /// Print JSON, one message of the stream a line
+    #[arg(long)]
+    json: bool,
+    /// Write the record, with its pictures, to this file, for `scotoma replay`
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelArgs,
+    /// The interventions corrupt the corrupted input.
+    #[command(flatten)]
+    interventions: InterventionArgs,
+}
+
+/// Parses the name of a file to write.
+fn out_file(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match path.extension().and_then(|e| e.to_str()) {
+        Some("html" | "png" | "svg" | "csv") => Ok(path),
+        _ => Err("a name that ends in .html, .png, .svg or .csv is needed".into()),
+    }
+}
+
+impl Trace {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let request = self.request()?;
+        self.model
+            .with_client(async |client| {
+                if self.mediation {
+                    return mediate(client, request).await;
+                }
+                self.trace(client, request).await
+            })
+            .await
+    }
+
+    fn request(&self) -> Result<TraceRequest, Failure> {
+        let clean = self.prompt.prompt()?;
+        let corrupted = self.corrupted(&clean)?;
+        let interventions = self.interventions.interventions();
+        if corrupted.is_none() && interventions.is_empty() {
+            let message = "nothing is corrupted: --corrupted-image, --corrupted-question or an \
+                           intervention, such as --occlude, is needed";
+            return Err(Usage(message.into()).into());
+        }
+        let direction = if self.noise {
+            TraceDirection::Noise
+        } else {
+            TraceDirection::Denoise
+        };
+        Ok(TraceRequest {
+            model: self.model.name(),
+            clean: Some(TraceInput {
+                prompt: Some(clean),
+                interventions: Vec::new(),
+            }),
+            corrupted: Some(TraceInput {
+                prompt: corrupted,
+                interventions,
+            }),
+            metric: Some(self.metric()?),
+            grid: Some(self.grid()),
+            direction: direction.into(),
+            path: None,
+            sample_key: self.prompt.sample_key.clone(),
+        })
+    }
+
+    /// Returns the prompt of the corrupted input, where it is another one.
+    fn corrupted(&self, clean: &Prompt) -> Result<Option<Prompt>, Failure> {
+        if self.corrupted_image.is_none() && self.corrupted_question.is_none() {
+            return Ok(None);
+        }
+        if !clean.messages.is_empty() {
+            let message = "--corrupted-image and --corrupted-question replace a picture and a \
+                           question; a conversation is corrupted by interventions";
+            return Err(Usage(message.into()).into());
+        }
+        let mut corrupted = clean.clone();
+        if let Some(path) = &self.corrupted_image {
+            corrupted.images = vec![scotoma_client::image(files::read(path)?)];
+        }
+        if let Some(question) = &self.corrupted_question {
+            corrupted.text.clone_from(question);
+        }
+        Ok(Some(corrupted))
+    }
+
+    fn metric(&self) -> Result<Metric, Failure> {
+        let answer = self.answer.clone();
+        let kind = match (answer, &self.other, self.metric) {
+            (Some(answer), Some(other), _) => Kind::LogprobDifference(Contrast {
+                answer,
+                other: other.clone(),
+            }),
+            (answer, None, MetricArg::Divergence) => Kind::Divergence(Divergence {
+                answer: answer.unwrap_or_default(),
+            }),
+            (Some(answer), None, MetricArg::Logprob) => Kind::Logprob(answer),
+            (Some(answer), None, MetricArg::Probability) => Kind::Probability(answer),
+            (None, ..) => {
+                let message = "--answer is needed, or --metric divergence";
+                return Err(Usage(message.into()).into());
+            }
+        };
+        Ok(Metric { kind: Some(kind) })
+    }
+
+    fn grid(&self) -> TraceGrid {
+        TraceGrid {
+            points: self.point.iter().map(|point| full_name(point)).collect(),
+            layers: self.layers.clone(),
+            positions: if self.mediation {
+                modalities()
+            } else {
+                self.positions()
+            },
+            heads: Vec::new(),
+            each_head: self.each_head,
+        }
+    }
+
+    fn positions(&self) -> Vec<TracePositions> {
+        let patches = |by: By, grid| {
+            positions(Set::Patches(TracePatches {
+                by: by.into(),
+                grid,
+            }))
+        };
+        if let Some(side) = self.blocks {
+            return vec![patches(By::Block, side)];
+        }
+        match self.positions {
+            PositionsArg::Each => Vec::new(),
+            PositionsArg::Visual => vec![positions(Set::Each([Named::Visual].into()))],
+            PositionsArg::Last => vec![positions(Set::Each([Named::Last].into()))],
+            PositionsArg::Words => vec![positions(Set::Words([Named::Text].into()))],
+            PositionsArg::Rows => vec![patches(By::Row, 0)],
+            PositionsArg::Columns => vec![patches(By::Column, 0)],
+            PositionsArg::Modalities => modalities(),
+        }
+    }
+
+    async fn trace(&self, mut client: Client, request: TraceRequest) -> Result<(), Failure> {
+        let images = all_pictures(&request);
+        let traced = run(&mut client, request, self.json).await?;
+        if !self.json {
+            traced.print();
+        }
+        // As the model sees it, which is what its patches lie on.
+        let picture = match images.first().filter(|_| !self.out.is_empty()) {
+            Some(image) => {
+                let request = PreviewRequest {
+                    model: self.model.name(),
+                    image: Some(image.clone()),
+                    ..Default::default()
+                };
+                Some(client.preview(request).await?.png)
+            }
+            None => None,
+        };
+        for path in &self.out {
+            trace_page::write(path, &traced, picture.as_deref())?;
+            eprintln!("{}", path.display());
+        }
+        let record = traced.finished.provenance.clone().unwrap_or_default();
+        if let Some(file) = &self.record {
+            write_record(file, &record, images)?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns the pictures of both inputs.
+fn all_pictures(request: &TraceRequest) -> Vec<scotoma_client::v1::Image> {
+    let sides = [&request.clean, &request.corrupted];
+    let prompts = sides
+        .into_iter()
+        .flatten()
+        .filter_map(|side| side.prompt.as_ref());
+    prompts.flat_map(pictures).collect()
+}
+
+fn positions(set: Set) -> TracePositions {
+    TracePositions { set: Some(set) }
+}
+
+fn modalities() -> Vec<TracePositions> {
+    let group = |named: Named, label: &str| {
+        positions(Set::Group(TraceGroup {
+            tokens: Some([named].into()),
+            label: label.to_owned(),
+        }))
+    };
+    vec![
+        group(Named::Visual, "visual tokens"),
+        group(Named::Text, "text"),
+    ]
+}
+
+/// Returns the name of a hook point; a short one is of the language model.
+fn full_name(point: &str) -> String {
+    let found = SITES.iter().find(|(short, _)| *short == point);
+    found.map_or_else(
+        || point.to_owned(),
+        |(_, site)| format!("language_model.blocks.{{l}}.{site}"),
+    )
+}
+
+/// Runs a trace to its end; prints its messages where `json` is set.
+async fn run(client: &mut Client, request: TraceRequest, json: bool) -> Result<Traced, Failure> {
+    let mut stream = client.trace(request).await?;
+    let mut progress = Progress::new(None, "cells");
+    let mut traced = Traced::default();
+    while let Some(message) = stream
+        .message()
+        .await
+        .map_err(scotoma_client::Error::from)?
+    {
+        if json {
+            progress.suspend(|| print_line(&message))?;
+        }
+        match message.event {
+            Some(Event::Started(started)) => {
+                progress = Progress::new(Some(started.cells as usize), "cells");
+                if !json {
+                    let (rows, naive) = (started.rows, started.rows_naive);
+                    let flops = started.flops as f64;
+                    progress.suspend(|| {
+                        eprintln!(
+                            "{} cells: {rows} (row, layer) pairs of {naive}, {flops:.1e} operations",
+                            started.cells
+                        );
+                    });
+                }
+                traced.started = started;
+            }
+            Some(Event::Baseline(baseline)) => traced.baseline = baseline,
+            Some(Event::Cell(cell)) => {
+                progress.advance();
+                traced.cells.push(cell);
+            }
+            Some(Event::Finished(finished)) => traced.finished = finished,
+            None => {}
+        }
+    }
+    progress.finish();
+    // In the order of the grid, whichever ended first.
+    traced
+        .cells
+        .sort_by_key(|cell| (cell.point, cell.layer, cell.position, cell.head));
+    Ok(traced)
+}
+
+/// Prints how much of the total effect goes through visual tokens and through text, by layer.
+async fn mediate(mut client: Client, request: TraceRequest) -> Result<(), Failure> {
+    let noise = TraceRequest {
+        direction: TraceDirection::Noise.into(),
+        ..request.clone()
+    };
+    let direct = run(&mut client, request, false).await?;
+    let indirect = run(&mut client, noise, false).await?;
+    let (clean, corrupted) = (direct.baseline.clean, direct.baseline.corrupted);
+    println!(
+        "clean {clean:.4}, corrupted {corrupted:.4}, total effect {:.4}",
+        corrupted - clean
+    );
+    println!(
+        "{:<14} {:>5} {:<14} {:>10} {:>10}",
+        "point", "layer", "through", "indirect", "direct"
+    );
+    for (through, held) in indirect.cells.iter().zip(&direct.cells) {
+        let started = &direct.started;
+        let point = &started.points[held.point as usize];
+        let point = point.rsplit("hook_").next().unwrap_or(point);
+        let layer = started
+            .layers
+            .get(held.layer as usize)
+            .map_or(String::new(), u32::to_string);
+        let label = &started.positions[held.position as usize].label;
+        println!(
+            "{point:<14} {layer:>5} {label:<14} {:>10.4} {:>10.4}",
+            through.value - clean,
+            held.value - clean
+        );
+    }
+    Ok(())
+}

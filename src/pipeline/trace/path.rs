@@ -1,0 +1,171 @@
+//! Path patching: which activations are held while a sender's effect goes to the receiver
+//! (Wang et al. 2022).
+
+use std::sync::Arc;
+
+use super::axes::Axes;
+use super::cells::{Cells, Write};
+use super::request::Via;
+use crate::intervention::{Capture, Reduction, Rows, indices};
+use crate::nn::{Point, Site, Stack};
+
+/// The receiver of a trace, and what is held on the way.
+#[derive(Debug)]
+pub(super) struct Path {
+    pub(super) points: Vec<Point>,
+    rows: Arc<Rows>,
+    heads: Option<Arc<[u32]>>,
+    via: Via,
+    layers: usize,
+}
+
+impl Path {
+    /// Takes what the grid's receiver resolved to; `layers` are those of the language model.
+    pub(super) fn new(
+        (points, rows, heads): (Vec<Point>, Arc<Rows>, Option<Arc<[u32]>>),
+        via: Via,
+        layers: usize,
+    ) -> Self {
+        Self {
+            points,
+            rows,
+            heads,
+            via,
+            layers,
+        }
+    }
+
+    /// Returns the points of the receiver that come after the sender's.
+    pub(super) fn behind(&self, sender: Point) -> Vec<Point> {
+        let place = |point: &Point| (point.layer.unwrap_or(0), point.site);
+        let sender = place(&sender);
+        self.points
+            .iter()
+            .copied()
+            .filter(|p| place(p) > sender)
+            .collect()
+    }
+
+    /// Returns all points whose values may be held: what each layer adds to the residual stream.
+    pub(super) fn held(&self) -> Vec<Point> {
+        let at = |layer, site| Point::at(Stack::LanguageModel, layer, site);
+        let mut all = Vec::new();
+        for layer in 0..self.layers {
+            all.push(at(layer, Site::AttnOut));
+            if self.via == Via::Residual {
+                all.push(at(layer, Site::MlpOut));
+            }
+        }
+        all
+    }
+
+    /// Returns what a sender's run holds, from its first token on; rows are kept of all tokens.
+    pub(super) fn holds(&self, cells: &Cells, axes: &Axes, i: usize) -> Vec<Write> {
+        let sender = axes.point(i);
+        let place = |point: &Point| (point.layer.unwrap_or(0), point.site);
+        let behind = self.behind(sender);
+        let Some(last) = behind.iter().map(place).max() else {
+            return Vec::new();
+        };
+        let between = |point: &Point| {
+            let is_after = place(point) > place(&sender) && place(point) < last;
+            // What the sender itself is a part of is not held.
+            is_after && !is_within(sender, point)
+        };
+        let rows = self.rows_from(axes, i, None);
+        // Kept of the whole prompt: a row is known by its token.
+        let order: Arc<[u32]> = indices(rows.of_sequence()).into();
+        let rows = Arc::new(rows);
+        let held = self.held().into_iter().filter(between);
+        held.map(|point| Write {
+            origin: cells.origin(&format!("held {point}")),
+            rows: rows.clone(),
+            heads: None,
+            order: order.clone(),
+            point,
+        })
+        .collect()
+    }
+
+    /// Returns the rows of the prompt from the first token of cell `i` on; those of the receiver
+    /// alone where `of` is set.
+    fn rows_from(&self, axes: &Axes, i: usize, of: Option<&Rows>) -> Rows {
+        let [_, _, position, _] = axes.places(i);
+        let first = axes.positions[position].first() as usize;
+        let mut rows = self.rows.of_whole_prompt();
+        if let Some(of) = of {
+            rows = of.clone();
+        }
+        rows.without_before(first)
+    }
+
+    /// Returns all rows of the prompt.
+    pub(super) fn all_rows(&self) -> Arc<Rows> {
+        Arc::new(self.rows.of_whole_prompt())
+    }
+
+    /// Returns the rows that are received in cell `i`.
+    pub(super) fn received_rows(&self, axes: &Axes, i: usize) -> Rows {
+        self.rows_from(axes, i, Some(&self.rows))
+    }
+
+    /// Returns what a sender's run keeps at the receiver.
+    pub(super) fn captures(&self, axes: &Axes, i: usize) -> Vec<(Point, Capture)> {
+        let rows = Arc::new(self.received_rows(axes, i));
+        let capture = |(target, point)| {
+            let capture = Capture {
+                target,
+                rows: rows.clone(),
+                heads: None,
+                reduction: Reduction::None,
+            };
+            (point, capture)
+        };
+        self.behind(axes.point(i))
+            .into_iter()
+            .enumerate()
+            .map(capture)
+            .collect()
+    }
+
+    /// Returns what the second run of cell `i` writes at the receiver; `sender` is what the first
+    /// one wrote.
+    pub(super) fn writes(
+        &self,
+        cells: &Cells,
+        axes: &Axes,
+        i: usize,
+        sender: &Write,
+    ) -> Vec<Write> {
+        let rows = Arc::new(self.received_rows(axes, i));
+        let order: Arc<[u32]> = (0..rows.count() as u32).collect();
+        let from = axes.positions[axes.places(i)[2]].first();
+        let write = |point: Point| Write {
+            origin: cells.origin(&format!("received {point} {from} {}", sender.origin)),
+            rows: rows.clone(),
+            heads: self.heads.clone(),
+            order: order.clone(),
+            point,
+        };
+        self.behind(axes.point(i)).into_iter().map(write).collect()
+    }
+
+    /// Returns how many rows the receiver has in all its points.
+    pub(super) fn volume(&self) -> usize {
+        self.points.len() * self.rows.count()
+    }
+}
+
+/// Reports whether `sender` is a part of what is added at `held`.
+fn is_within(sender: Point, held: &Point) -> bool {
+    let in_attention = matches!(
+        sender.site,
+        Site::Ln1Normalized | Site::Q | Site::K | Site::V | Site::RotQ | Site::RotK | Site::Z
+    );
+    let in_mlp = matches!(
+        sender.site,
+        Site::Ln2Normalized | Site::MlpPre | Site::MlpPreLinear | Site::MlpPost
+    );
+    sender.layer == held.layer
+        && ((in_attention && held.site == Site::AttnOut) || (in_mlp && held.site == Site::MlpOut))
+}
