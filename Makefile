@@ -23,7 +23,7 @@ RATE ?= 8
 DEVICE ?= cuda:0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo wheel faults soak test-ray test test-rust test-python test-clients check-generated check-page check-cuda page test-page lint fmt gallery bench cuda gpu-check gpu-folder gpu-test dashboard deploy-check deploy-tools stack goldens proto tools test-tools
+.PHONY: help demo wheel faults soak test-doors test-harnesses test-ray test test-rust test-python test-clients check-generated check-page check-cuda page test-page lint fmt gallery bench cuda gpu-check gpu-folder gpu-test dashboard deploy-check deploy-tools stack goldens proto tools test-tools
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-12s %s\n", $$1, $$2 }'
@@ -124,11 +124,19 @@ soak: tools $(VENV)/ready ## Let clients do all at once for SECONDS (3600), and 
 	SCOTOMA_BINARY=$(CURDIR)/$(TESTED) SCOTOMA_SOAK_SECONDS=$(SECONDS) SCOTOMA_SOAK_RATE=$(RATE) \
 		$(VENV)/bin/pytest -q -s --rootdir tests/faults tests/faults/test_soak.py
 
-test-doors: tools ## Let openai-python, LiteLLM and Inspect ask the server, and compare their scores with its own; ARGS=openai says which
+test-doors: tools ## Let openai-python, LiteLLM and Inspect ask the server, and compare their scores with its own; ARGS='openai --record' says which
 	$(CARGO) build --profile $(PROFILE) --locked --package scotoma --bin scotoma
 	$(PYTHON) -m venv target/doors-venv
 	target/doors-venv/bin/pip install -q -r tests/doors/requirements.txt
 	SCOTOMA_BINARY=$(CURDIR)/$(TESTED) target/doors-venv/bin/python tests/doors/run.py $(ARGS)
+
+test-harnesses: tools ## The same with lmms-eval and VLMEvalKit (installs torch); ARGS=lmms-eval says which
+	$(CARGO) build --profile $(PROFILE) --locked --package scotoma --bin scotoma
+	$(PYTHON) -m venv target/harnesses-venv
+	target/harnesses-venv/bin/pip install -q -r tests/doors/requirements-harnesses.txt
+	# Without what they ask for: they want two versions of antlr4-python3-runtime, and most of the rest is for other models than ours.
+	target/harnesses-venv/bin/pip install -q --no-deps lmms_eval==0.7.3 ms-vlmeval==0.0.20
+	SCOTOMA_BINARY=$(CURDIR)/$(TESTED) target/harnesses-venv/bin/python tests/doors/run.py $(ARGS)
 
 test-page: test-tools $(TS_CLIENT)/node_modules/ready $(VENV)/ready ## Use the page in Chromium and Firefox; BROWSERS=firefox says in which, ARGS='--test-name-pattern=patches' what
 	$(CARGO) build --profile $(PROFILE) --locked --package scotoma --bin scotoma

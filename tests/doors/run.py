@@ -1,22 +1,28 @@
 """Lets other people's programs ask the server, unmodified, and compares their scores with its own.
 
-    python tests/doors/run.py [openai inspect litellm]
+    python tests/doors/run.py [openai litellm inspect lmms-eval vlmevalkit] [--record]
 
 Each program asks the same questions of the embedded benchmark under no intervention and under a preset, through its own command line
-or its own library; the shares of right answers have to be those of `scotoma eval`.
+or its own library; the shares of right answers have to be those of `scotoma eval`. With --record what each of them sends is kept in
+fixtures/, which `cargo test` replays (tests/it/door_fixtures.rs).
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
+
+from recorder import Recorder
 
 HERE = Path(__file__).parent
 BINARY = os.environ.get("SCOTOMA_BINARY", str(HERE.parents[1] / "target/quick/scotoma"))
@@ -35,19 +41,35 @@ def questions(folder: Path) -> Path:
     return path
 
 
-def own_shares(address: str, folder: Path, path: Path) -> Shares:
-    """Returns the shares of `scotoma eval` over the questions of `path`, by preset."""
-    asked = {json.loads(line)["sample"]["id"] for line in path.read_text().splitlines()}
-    out = folder / "own.jsonl"
-    command = [BINARY, "eval", "shapes", "--limit", str(ITEMS), "--server", f"http://{address}", "--out", str(out)]
+def samples_of(path: Path) -> list[dict]:
+    """Returns the questions that `questions` has written."""
+    return [json.loads(line)["sample"] for line in path.read_text().splitlines()]
+
+
+def own_shares(address: str, path: Path, pictures: dict[str, str] | None = None) -> Shares:
+    """Returns the shares of `scotoma eval` over the questions of `path`, by preset; `pictures` by question stand in for its own."""
+    table, out = path.with_name("own.tsv"), path.with_name("own.jsonl")
+    write_table(table, path, pictures)
+    out.unlink(missing_ok=True)
+    command = [BINARY, "eval", "shapes", "--data", str(table), "--server", f"http://{address}", "--out", str(out)]
     command += ["--variant", f"shallow={json.dumps(PRESETS['shallow'])}"]
     subprocess.run(command, check=True, capture_output=True)
     right: dict[str, list[bool]] = {}
     for line in out.read_text().splitlines():
         row = json.loads(line)
-        if row["id"] in asked:
-            right.setdefault(row["variant"], []).append(row["verdict"] == "VERDICT_RIGHT")
-    return {name: sum(right[name or "original"]) / len(asked) for name in PRESETS}
+        right.setdefault(row["variant"], []).append(row["verdict"] == "VERDICT_RIGHT")
+    return {name: sum(right[name or "original"]) / len(right[name or "original"]) for name in PRESETS}
+
+
+def write_table(table: Path, path: Path, pictures: dict[str, str] | None = None) -> None:
+    """Writes the questions of `path` as a table of VLMEvalKit's columns."""
+    with table.open("w", newline="") as file:
+        columns = ["index", "image", "question", "answer", "category"]
+        rows = csv.DictWriter(file, columns, delimiter="\t")
+        rows.writeheader()
+        for item in samples_of(path):
+            image = pictures[item["id"]] if pictures else item["images"][0]["data"]
+            rows.writerow({"index": item["id"], "image": image} | {name: item[name] for name in columns[2:]})
 
 
 def messages(item: dict) -> list[dict]:
@@ -59,7 +81,7 @@ def messages(item: dict) -> list[dict]:
 
 def shares_of(path: Path, ask: Callable[[str, list[dict]], str]) -> Shares:
     """Returns the shares of right answers that `ask`, given a model and messages, comes to."""
-    items = [json.loads(line)["sample"] for line in path.read_text().splitlines()]
+    items = samples_of(path)
     shares = {}
     for preset in PRESETS:
         model = f"shapes:{preset}" if preset else "shapes"
@@ -69,12 +91,12 @@ def shares_of(path: Path, ask: Callable[[str, list[dict]], str]) -> Shares:
 
 
 def with_openai(base: str, path: Path) -> Shares:
-    """openai-python: whole answers, a stream, log-probabilities, extra_body, models."""
-    from openai import BadRequestError, OpenAI
+    """openai-python: whole answers, streams, log-probabilities, extra_body, models, errors."""
+    from openai import APIError, BadRequestError, NotFoundError, OpenAI
 
     client = OpenAI(base_url=base, api_key="none")
     assert [model.id for model in client.models.list()] == ["shapes", "shapes:shallow"]
-    first = messages(json.loads(path.read_text().splitlines()[0])["sample"])
+    first = messages(samples_of(path)[0])
 
     def ask(model: str, asked: list[dict]) -> str:
         return client.chat.completions.create(model=model, messages=asked, max_tokens=8).choices[0].message.content
@@ -100,6 +122,22 @@ def with_openai(base: str, path: Path) -> Shares:
         assert error.param == "n", error
     else:
         raise AssertionError("n=2 is refused")
+    try:
+        client.embeddings.create(model="shapes", input="words")
+    except NotFoundError as error:
+        assert error.code == "unknown_path", error
+    else:
+        raise AssertionError("there are no embeddings")
+    # Acts on a step that the answer does not come to, which is known when it ends.
+    late = {"target": {"point": "language_model.blocks.0.hook_resid_pre", "steps": {"first": 500}}, "scale": 0.1}
+    extra = {"interventions": [{"addNoise": late}]}
+    broken = client.chat.completions.create(model="shapes", messages=first, max_tokens=4, stream=True, extra_body=extra)
+    try:
+        list(broken)
+    except APIError as error:
+        assert error.code == "intervention_never_fired", error
+    else:
+        raise AssertionError("an intervention that never fires is an error")
     return shares_of(path, ask)
 
 
@@ -141,14 +179,95 @@ def with_inspect(base: str, path: Path) -> Shares:
         return shares
 
 
-PROGRAMS = {"openai": with_openai, "litellm": with_litellm, "inspect": with_inspect}
+def with_lmms_eval(base: str, path: Path) -> Shares:
+    """lmms-eval: `python -m lmms_eval` with its model `openai` and a task of ours; presets, since it forwards no fields."""
+    folder = path.with_name("lmms-eval")
+    folder.mkdir()
+    shutil.copy(HERE / "lmms_task.py", folder)
+    lines = [
+        {"image": item["images"][0]["data"], "question": item["question"], "answer": item["answer"]}
+        for item in samples_of(path)
+    ]
+    (folder / "questions.json").write_text("\n".join(map(json.dumps, lines)))
+    task = (HERE / "lmms_task.yaml").read_text().replace("FOLDER", str(folder))
+    (folder / "scotoma_shapes.yaml").write_text(task)
+    offline = {"HF_HOME": str(folder / "cache"), "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+    shares = {}
+    for preset in PRESETS:
+        model = f"shapes:{preset}" if preset else "shapes"
+        out = folder / f"out-{preset}"
+        command = [sys.executable, "-m", "lmms_eval", "--model", "openai", "--tasks", "scotoma_shapes"]
+        command += ["--model_args", f"model_version={model},base_url={base},api_key=none,timeout=120,num_concurrent=8"]
+        command += ["--include_path", str(folder), "--output_path", str(out), "--batch_size", "1"]
+        run(command, os.environ | offline, folder)
+        results = json.loads(next(out.rglob("*results.json")).read_text())["results"]["scotoma_shapes"]
+        shares[preset] = results["accuracy,none"]
+    return shares
+
+
+def with_vlmevalkit(base: str, path: Path) -> Shares:
+    """VLMEvalKit: `python -m vlmeval.run` on a table of ours, interventions by --extra-body."""
+    folder = path.with_name("vlmevalkit")
+    folder.mkdir()
+    write_table(folder / "ScotomaShapes.tsv", path)
+    environment = os.environ | {"LMUData": str(folder), "PRED_FORMAT": "tsv"}
+    shares = {}
+    for preset, interventions in PRESETS.items():
+        work = folder / f"work-{preset}"
+        # A benchmark that it does not know is asked and not scored, so it is the answers that are compared here.
+        command = [sys.executable, "-m", "vlmeval.run", "--mode", "infer", "--data", "ScotomaShapes", "--model", "shapes"]
+        command += ["--base-url", base, "--key", "none", "--api-nproc", "1", "--work-dir", str(work)]
+        command += ["--extra-body", json.dumps({"interventions": interventions})] if interventions else []
+        run(command, environment, folder)
+        with next(work.rglob("*ScotomaShapes.tsv")).open(newline="") as file:
+            rows = list(csv.DictReader(file, delimiter="\t"))
+        shares[preset] = sum(row["prediction"].strip() == row["answer"] for row in rows) / len(rows)
+    return shares
+
+
+def run(command: list[str], environment: dict[str, str], folder: Path) -> None:
+    """Runs a program in `folder`; its last words where it fails."""
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+
+
+def pictures_sent(path: Path, requests: list[dict]) -> dict[str, str]:
+    """Returns the pictures in base64 as a program has sent them, by question: VLMEvalKit makes JPEGs of all."""
+    asked = [request["body"]["messages"][-1]["content"] for request in requests if "body" in request]
+    pictures = {}
+    for item, (image, text) in zip(samples_of(path), asked):
+        assert text["text"] == item["question"], "the questions come in the order of the table"
+        pictures[item["id"]] = image["image_url"]["url"].partition(",")[2]
+    return pictures
+
+
+# The programs, each with the package whose version stands in its fixture.
+PROGRAMS = {
+    "openai": (with_openai, "openai"),
+    "litellm": (with_litellm, "litellm"),
+    "inspect": (with_inspect, "inspect-ai"),
+    "lmms-eval": (with_lmms_eval, "lmms_eval"),
+    "vlmevalkit": (with_vlmevalkit, "ms-vlmeval"),
+}
+
+
+def is_installed(program: str) -> bool:
+    """Reports whether this environment has a program."""
+    try:
+        metadata.version(PROGRAMS[program][1])
+    except metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def main() -> int:
     """Runs the programs and prints a line for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("programs", nargs="*", metavar="PROGRAM", help=", ".join(PROGRAMS))
-    chosen = parser.parse_args().programs or list(PROGRAMS)
+    parser.add_argument("programs", nargs="*", metavar="PROGRAM", help=f"{', '.join(PROGRAMS)}; default: those installed here")
+    parser.add_argument("--record", action="store_true", help="write what they send to fixtures/")
+    arguments = parser.parse_args()
+    chosen = arguments.programs or list(filter(is_installed, PROGRAMS))
     if unknown := [name for name in chosen if name not in PROGRAMS]:
         parser.error(f"no program {', '.join(unknown)}; known: {', '.join(PROGRAMS)}")
     flags = [f"--preset={name}={json.dumps(list_)}" for name, list_ in PRESETS.items() if name]
@@ -163,12 +282,18 @@ def main() -> int:
             address = re.search(r"http://(\S+) ", server.stdout.readline())
             assert address, "the server says where it serves"
             path = questions(Path(folder))
-            own = own_shares(address[1], Path(folder), path)
             for name in chosen:
-                shares = PROGRAMS[name](f"http://{address[1]}/v1", path)
+                ask, package = PROGRAMS[name]
+                with Recorder(address[1]) as recorder:
+                    shares = ask(recorder.base, path)
+                # The very pictures that it sends are compared, and a lossy copy is another picture.
+                pictures = pictures_sent(path, recorder.requests) if name == "vlmevalkit" else None
+                own = own_shares(address[1], path, pictures)
                 same = shares == own
                 failed += not same
                 print(f"{name}: {shares}, scotoma eval: {own}: {'the same' if same else 'DIFFERENT'}", flush=True)
+                if arguments.record:
+                    recorder.save(HERE / f"fixtures/{name}.json", f"{package} {metadata.version(package)}")
         finally:
             server.terminate()
     print(f"doors: {len(chosen) - failed} passed, {failed} failed")
