@@ -53,7 +53,7 @@ export function Chart({ label, times, series, write, most = 0, binary = false }:
     <figure class="chart">
       <figcaption class="row spread">
         <h2>{label}</h2>
-        <Downloads label={label} csv={() => csv([["time", ...series.map(({ name }) => name)], ...times.map((time, i) => [new Date(time).toISOString(), ...series.map(({ values }) => values[i] ?? NaN)])])} />
+        <Downloads label={label} csv={() => csvOf(times, series)} />
       </figcaption>
       <div
         class="chart-frame"
@@ -107,6 +107,11 @@ export function Chart({ label, times, series, write, most = 0, binary = false }:
       </ul>
     </figure>
   );
+}
+
+function csvOf(times: number[], series: Series[]): string {
+  const rows = times.map((time, i) => [new Date(time).toISOString(), ...series.map(({ values }) => values[i] ?? NaN)]);
+  return csv([["time", ...series.map(({ name }) => name)], ...rows]);
 }
 
 /** A line through the values; where one is no number, it breaks. */

@@ -38,6 +38,12 @@ export interface HeatMapProps {
   more?: ((cell: number) => ComponentChildren) | undefined;
 }
 
+/** What rows, columns, and each of them are called. */
+interface Names {
+  axes: [string, string];
+  nameOf: (axis: 0 | 1, at: number) => string;
+}
+
 const KEYS: Record<string, [number, number]> = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
 /** Pixels of a picture that is saved. */
@@ -122,7 +128,7 @@ export function HeatMap(props: HeatMapProps) {
 }
 
 /** Writes the names of rows and columns beside a map, as many as have room. */
-function Ticks({ rows, columns, nameOf, axes, children }: { rows: number; columns: number; nameOf: (axis: 0 | 1, at: number) => string; axes: [string, string]; children: ComponentChildren }) {
+function Ticks({ rows, columns, nameOf, axes, children }: Names & { rows: number; columns: number; children: ComponentChildren }) {
   const names = (axis: 0 | 1, count: number) => {
     const every = Math.ceil(count / 16);
     return Array.from({ length: count }, (_, at) => <span key={at}>{at % every === 0 ? nameOf(axis, at) : ""}</span>);
@@ -149,7 +155,7 @@ function Ticks({ rows, columns, nameOf, axes, children }: { rows: number; column
 /** Widest cell of a map without a picture. */
 const TICKED_CELL = 40;
 
-function PlainTable({ props, nameOf, axes, write }: { props: HeatMapProps; nameOf: (axis: 0 | 1, at: number) => string; axes: [string, string]; write: (value: number) => string }) {
+function PlainTable({ props, nameOf, axes, write }: Names & { props: HeatMapProps; write: (value: number) => string }) {
   const { rows, columns, values, label } = props;
   return (
     <table class="plain">

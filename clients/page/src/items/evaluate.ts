@@ -83,7 +83,12 @@ export async function evaluate(asking: Asking, found: Collected, signal: AbortSi
   }
 }
 
-async function ask({ table, files, model, rule }: Asking, { rows, seed, ways }: Batch, signal: AbortSignal, came: (way: Way, result: SampleResult) => void): Promise<void> {
+async function ask(
+  { table, files, model, rule }: Asking,
+  { rows, seed, ways }: Batch,
+  signal: AbortSignal,
+  came: (way: Way, result: SampleResult) => void,
+): Promise<void> {
   const header = {
     model,
     rules: { case: "rule" as const, value: rule },

@@ -161,7 +161,8 @@ export function saveItems(): void {
       return one === undefined ? "" : Number(one.right);
     });
     const right = item?.answer === undefined ? "" : Number(item.right);
-    return [row.id, categoryOf(row), right, cell(item?.difficulty), cell(item?.stability), cell(item?.need), Number(ticked.value.has(i)), item?.answer ?? "", ...bits];
+    const shares = [cell(item?.difficulty), cell(item?.stability), cell(item?.need)];
+    return [row.id, categoryOf(row), right, ...shares, Number(ticked.value.has(i)), item?.answer ?? "", ...bits];
   });
   const head = ["id", "category", "right", "difficulty", "stability", "image_needed", "ticked", "answer", ...names];
   save("items.csv", csv([head, ...lines]), "text/csv");

@@ -80,7 +80,15 @@ function Orders() {
       <span>
         {label} {percent(now[name])}
       </span>
-      <input type="range" min={0} max={1} step={0.05} value={now[name]} aria-valuetext={percent(now[name])} onInput={(event) => set({ [name]: Number(event.currentTarget.value) })} />
+      <input
+        type="range"
+        min={0}
+        max={1}
+        step={0.05}
+        value={now[name]}
+        aria-valuetext={percent(now[name])}
+        onInput={(event) => set({ [name]: Number(event.currentTarget.value) })}
+      />
     </label>
   );
   return (

@@ -91,9 +91,15 @@ export function PatchingPanel() {
         <label>
           Layers
           <select value={every.value} onChange={(event) => (every.value = Number(event.currentTarget.value))}>
-            {[1, 2, 4].map((one) => (
-              <option key={one} value={one}>
-                {one === 1 ? "each" : `every ${one}th`}
+            {(
+              [
+                [1, "each"],
+                [2, "every second"],
+                [4, "every fourth"],
+              ] as const
+            ).map(([value, name]) => (
+              <option key={value} value={value}>
+                {name}
               </option>
             ))}
           </select>
@@ -163,7 +169,13 @@ function Map() {
       <p class="patching-said">
         {found.url !== undefined && <img src={found.url} alt="The other picture" />}
         Clean: <b class="mono">{shown(clean.answer)}</b>. Corrupted: <b class="mono">{shown(corrupted.answer)}</b>. Watched:{" "}
-        {watched.length > 1 ? <>how much likelier <b class="mono">{shown(of.answer)}</b> is than <b class="mono">{shown(watched[1] ?? "")}</b></> : "the log-probability of the clean answer"}
+        {watched.length > 1 ? (
+          <>
+            how much likelier <b class="mono">{shown(of.answer)}</b> is than <b class="mono">{shown(watched[1] ?? "")}</b>
+          </>
+        ) : (
+          "the log-probability of the clean answer"
+        )}
         {base !== undefined && `, ${written(measure(clean.logprobs))} clean and ${written(measure(base))} corrupted`}.
       </p>
       {base !== undefined && Math.abs(measure(clean.logprobs) - measure(base)) < 0.1 && (
