@@ -396,7 +396,6 @@ mod tests {
             ("experiment permutation shapes --out a", "--out"),
             ("items shapes --permute 1", "--permute"),
             ("items shapes --substitutes a", "--substitutes"),
-            ("items shapes --json", "--json"),
             ("classify --data a --scoring letters", "--scoring"),
             ("classify --data a --template {}", "--clip"),
             ("alignment --judge http://a --judge-model b", "--judge"),
