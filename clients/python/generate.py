@@ -7,6 +7,7 @@ import unasync
 SOURCE = Path(__file__).parent / "src" / "scotoma" / "_async"
 WORDS = {
     "AsyncAnswer": "Answer",
+    "AsyncAttribution": "Attribution",
     "AsyncCapture": "Capture",
     "AsyncClient": "Client",
     "AsyncConnection": "Connection",

@@ -9,8 +9,10 @@
 //! A pass goes in steps, one for each layer, so that other requests run in between; what it keeps
 //! between them is in the memory of the process.
 
+use std::ops::Range;
 use std::sync::Arc;
 
+use candle_core::backprop::GradStore;
 use candle_core::{D, DType, Device, Result as TensorResult, Tensor, Var};
 
 use super::error::Error;
@@ -27,19 +29,22 @@ pub enum Objective {
     LogProb,
     /// The product of their probabilities.
     Probability,
-    /// The sum of their logits.
-    Logit,
+    /// The log-probability of the last token less that of this one in its place.
+    Contrast(u32),
 }
 
 /// Says what is kept of the values `x` and the gradients `g` at a point, for each row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GradientReduction {
+    /// The values alone; nothing goes back.
+    Values,
     /// Both, as they are.
     Whole,
     /// `sqrt(sum g^2)` over the last dimension: how much a row matters (Simonyan et al. 2013).
     Norm,
     /// `sum g x` over the last dimension; with another value `o` of the point,
-    /// `sum g (o - x)`: what putting it there would change, to first order (Nanda 2023).
+    /// `sum g (o - x)`: what putting it there would change, to first order (Nanda 2023). At a point
+    /// that is moved, `sum g (x - from)` of the unmoved `x` (Sundararajan et al. 2017).
     Product,
     /// `mean over heads of max(g x, 0)`, of attention patterns `(H, T, S)`: `(T, S)` (Chefer et al.
     /// 2021).
@@ -77,6 +82,10 @@ pub struct GradientInput {
     pub images: Vec<ImageTokens>,
     /// The projector.
     pub projector: Arc<ResidentProjector>,
+    /// The layers of the tower that run, in order.
+    pub tower_path: Vec<usize>,
+    /// The layers of the language model that run, in order.
+    pub decoder_path: Vec<usize>,
     /// The tokens behind the prompt; at least one.
     pub answer: Vec<u32>,
     /// The number whose gradient is taken.
@@ -100,7 +109,7 @@ pub struct TapGradient {
     pub span: Span,
     /// The value there, where it is kept whole.
     pub value: Option<HostTensor>,
-    /// The gradient, or what it was reduced to.
+    /// The gradient, or what it was reduced to; the value, where nothing goes back.
     pub gradient: HostTensor,
 }
 
@@ -188,11 +197,16 @@ impl GradientPass {
     }
 
     fn tower_layers(&self) -> usize {
-        self.model.tower.info().layers_run()
+        self.input.tower_path.len()
     }
 
     fn decoder_layers(&self) -> usize {
-        self.model.decoder.config().num_hidden_layers
+        self.input.decoder_path.len()
+    }
+
+    /// Returns after how many layers of its path each state that the projector reads stands.
+    fn reads(&self) -> Vec<usize> {
+        self.model.tower.info().reads(&self.input.tower_path)
     }
 
     /// Returns the rows of the language model: the last token of the answer is never read.
@@ -222,34 +236,27 @@ impl GradientPass {
 
     /// Returns whether anything is kept at `stage` or below it.
     fn is_wanted_below(&self, stage: Stage) -> bool {
-        let lowest = self.input.taps.iter().map(|tap| depth(tap.point));
-        let lowest = if self.input.pixels_wanted {
-            Some(0)
-        } else {
-            lowest.min()
+        let has = |test: &dyn Fn(&Point) -> bool| self.input.taps.iter().any(|t| test(&t.point));
+        let in_tower = |point: &Point| point.stack == Stack::VisionTower;
+        let in_splice = |point: &Point| {
+            point.stack == Stack::Projector
+                || (point.stack == Stack::LanguageModel && point.site == Site::Embed)
         };
-        let here = match stage {
-            Stage::Forward | Stage::Head => return true,
-            Stage::Decoder(layer) => 3 + MAX_DEPTH + layer,
-            Stage::Splice => 2 + MAX_DEPTH,
-            Stage::Tower(layer) => 1 + layer,
-            Stage::Pixels => 0,
-        };
-        lowest.is_some_and(|lowest| lowest <= here)
-    }
-}
-
-/// Above the number of any layer.
-const MAX_DEPTH: usize = 1 << 20;
-
-/// Orders points from the pixels up, as [`GradientPass::is_wanted_below`] counts parts.
-fn depth(point: Point) -> usize {
-    match (point.stack, point.layer, point.site) {
-        (Stack::VisionTower, None, _) => 0,
-        (Stack::VisionTower, Some(layer), _) => 1 + layer,
-        (Stack::Projector, ..) | (Stack::LanguageModel, None, Site::Embed) => 2 + MAX_DEPTH,
-        (Stack::LanguageModel, Some(layer), _) => 3 + MAX_DEPTH + layer,
-        (Stack::LanguageModel, None, _) => usize::MAX,
+        let is_of = |point: &Point, path: &[usize]| point.layer.is_some_and(|l| path.contains(&l));
+        self.input.pixels_wanted
+            || match stage {
+                Stage::Forward | Stage::Head => true,
+                Stage::Decoder(place) => {
+                    let path = &self.input.decoder_path[..=place];
+                    has(&|point| in_tower(point) || in_splice(point) || is_of(point, path))
+                }
+                Stage::Splice => has(&|point| in_tower(point) || in_splice(point)),
+                Stage::Tower(place) => {
+                    let path = &self.input.tower_path[..=place];
+                    has(&|point| in_tower(point) && (point.layer.is_none() || is_of(point, path)))
+                }
+                Stage::Pixels => has(&|point| in_tower(point) && point.layer.is_none()),
+            }
     }
 }
 
@@ -322,8 +329,8 @@ impl GradientPass {
         Ok(hooks.on(at, &self.layout().spans, embedded)?)
     }
 
-    /// Maps the output of the last layer to the log-probabilities of the answer and their logits,
-    /// `(A)` each.
+    /// Maps the output of the last layer to the log-probabilities of the answer, `(A)`, and the number
+    /// whose gradient is taken.
     fn head(&self, x: &Tensor, hooks: &mut dyn Hooks) -> Result<(Tensor, Tensor), Error> {
         let decoder = self.model.decoder.on_device()?;
         let normed = decoder.finish(x, &self.layout(), hooks)?;
@@ -336,20 +343,19 @@ impl GradientPass {
         layout.push_rows(0, 0, rows.clone().into(), rows.clone().into());
         let rows = Tensor::from_vec(rows, answer.len(), normed.device())?;
         let logits = decoder.logits(&normed.index_select(&rows, 0)?, &layout, hooks)?; // (A, V)
-        let logits = logits.to_dtype(DType::F32)?;
-        let ids = Tensor::from_slice(answer, (answer.len(), 1), logits.device())?;
-        let chosen = |t: &Tensor| t.contiguous()?.gather(&ids, D::Minus1)?.squeeze(1);
-        let logprobs = candle_nn::ops::log_softmax(&logits, D::Minus1)?;
-        Ok((chosen(&logprobs)?, chosen(&logits)?))
-    }
-
-    /// Returns the number whose gradient is taken.
-    fn objective(&self, logprobs: &Tensor, logits: &Tensor) -> TensorResult<Tensor> {
-        match self.input.objective {
-            Objective::LogProb => logprobs.sum_all(),
-            Objective::Probability => logprobs.sum_all()?.exp(),
-            Objective::Logit => logits.sum_all(),
-        }
+        let logprobs = candle_nn::ops::log_softmax(&logits.to_dtype(DType::F32)?, D::Minus1)?;
+        let ids = Tensor::from_slice(answer, (answer.len(), 1), logprobs.device())?;
+        let chosen = logprobs.contiguous()?.gather(&ids, D::Minus1)?.squeeze(1)?; // (A)
+        let number = match self.input.objective {
+            Objective::LogProb => chosen.sum_all()?,
+            Objective::Probability => chosen.sum_all()?.exp()?,
+            // All tokens before the last one are those of both answers.
+            Objective::Contrast(other) => {
+                let last = answer.len() - 1;
+                (chosen.get(last)? - logprobs.get(last)?.get(other as usize)?)?
+            }
+        };
+        Ok((chosen, number))
     }
 }
 
@@ -368,8 +374,8 @@ impl GradientPass {
                 .map(|p| p.upload(&device))
                 .collect::<Result<_, _>>()?;
             let mut states = vec![self.embed_patches(&pixels, &mut taps)?];
-            for layer in 0..self.tower_layers() {
-                let x = &states[layer];
+            for (place, &layer) in self.input.tower_path.iter().enumerate() {
+                let x = &states[place];
                 let x = tower
                     .blocks()
                     .forward_layer(layer, x, &batch.layout, &mut taps)?;
@@ -381,12 +387,18 @@ impl GradientPass {
         let decoder = self.model.decoder.on_device()?;
         let layout = self.layout();
         let mut states = vec![self.splice(features.as_ref(), &mut taps)?];
-        for layer in 0..self.decoder_layers() {
-            let x = &states[layer];
+        for (place, &layer) in self.input.decoder_path.iter().enumerate() {
+            let x = &states[place];
             let x = decoder
                 .blocks()
                 .forward_layer(layer, x, &layout, &mut taps)?;
             states.push(x);
+        }
+        if self.input.reduction == GradientReduction::Values {
+            // The final norm may be among the points.
+            decoder.finish(&states[states.len() - 1], &layout, &mut taps)?;
+            self.found.taps = taps.close(None)?;
+            return Ok(None);
         }
         (self.tower_states, self.decoder_states) = (tower_states, download(&states)?);
         Ok(Some(Stage::Head))
@@ -394,8 +406,7 @@ impl GradientPass {
 
     /// Joins the states that the projector reads: `(R, n D)`.
     fn side_by_side(&self, states: &[Tensor]) -> TensorResult<Tensor> {
-        let read = self.model.tower.info().features.iter();
-        let read: Vec<&Tensor> = read.map(|&entry| &states[entry]).collect();
+        let read: Vec<&Tensor> = self.reads().into_iter().map(|at| &states[at]).collect();
         Tensor::cat(&read, 1)
     }
 
@@ -404,9 +415,9 @@ impl GradientPass {
         let mut logprobs = Vec::new();
         let x = self.state(&self.decoder_states, layers)?;
         let back = self.pull_back(&x, None, |x, taps| {
-            let (found, logits) = self.head(x, taps)?;
+            let (found, number) = self.head(x, taps)?;
             logprobs = found.detach().to_device(&Device::Cpu)?.to_vec1::<f32>()?;
-            Ok(self.objective(&found, &logits)?)
+            Ok(number)
         })?;
         self.found.value = back.value;
         self.found.logprobs = logprobs.into_iter().map(f64::from).collect();
@@ -416,8 +427,9 @@ impl GradientPass {
         ))
     }
 
-    fn back_through_decoder(&mut self, layer: usize) -> Result<Option<Stage>, Error> {
-        let x = self.state(&self.decoder_states, layer)?;
+    fn back_through_decoder(&mut self, place: usize) -> Result<Option<Stage>, Error> {
+        let layer = self.input.decoder_path[place];
+        let x = self.state(&self.decoder_states, place)?;
         let back = self.pull_back(&x, self.gradient.as_ref(), |x, taps| {
             let decoder = self.model.decoder.on_device()?;
             Ok(decoder
@@ -426,7 +438,7 @@ impl GradientPass {
         })?;
         self.keep(back)?;
         Ok(Some(
-            layer.checked_sub(1).map_or(Stage::Splice, Stage::Decoder),
+            place.checked_sub(1).map_or(Stage::Splice, Stage::Decoder),
         ))
     }
 
@@ -459,8 +471,9 @@ impl GradientPass {
         ))
     }
 
-    fn back_through_tower(&mut self, layer: usize) -> Result<Option<Stage>, Error> {
-        let x = self.state(&self.tower_states, layer)?;
+    fn back_through_tower(&mut self, place: usize) -> Result<Option<Stage>, Error> {
+        let layer = self.input.tower_path[place];
+        let x = self.state(&self.tower_states, place)?;
         let back = self.pull_back(&x, self.gradient.as_ref(), |x, taps| {
             let (tower, batch) = (self.model.tower.on_device()?, self.batch());
             Ok(tower
@@ -469,11 +482,11 @@ impl GradientPass {
         })?;
         self.keep(back)?;
         // A state that the projector reads has a gradient from there, too.
-        if let (Some(own), Some(read)) = (&self.gradient, self.of_feature(layer)?) {
+        if let (Some(own), Some(read)) = (&self.gradient, self.of_feature(place)?) {
             self.gradient = Some(HostTensor::download(&(&**own + &*read)?)?);
         }
         Ok(Some(
-            layer.checked_sub(1).map_or(Stage::Pixels, Stage::Tower),
+            place.checked_sub(1).map_or(Stage::Pixels, Stage::Tower),
         ))
     }
 
@@ -512,7 +525,7 @@ impl GradientPass {
             return Ok(None);
         };
         let (info, mut sum) = (self.model.tower.info(), None::<Tensor>);
-        for (place, &read) in info.features.iter().enumerate() {
+        for (place, read) in self.reads().into_iter().enumerate() {
             if read == entry {
                 let own = features.narrow(1, place * info.width, info.width)?;
                 sum = Some(match sum {
@@ -555,7 +568,7 @@ impl GradientPass {
         Ok(PulledBack {
             value: f64::from(number.to_device(&Device::Cpu)?.to_scalar::<f32>()?),
             gradient: own,
-            taps: taps.close(&gradients)?,
+            taps: taps.close(Some(&gradients))?,
         })
     }
 
@@ -591,7 +604,9 @@ struct Kept {
     point: Point,
     spans: Vec<Span>,
     value: Tensor,
-    change: Var,
+    /// From where a point is moved to where it would be; `None` where it is not moved.
+    direction: Option<Tensor>,
+    change: Option<Var>,
 }
 
 impl<'a> Taps<'a> {
@@ -608,21 +623,23 @@ impl<'a> Taps<'a> {
     }
 
     /// Reduces what was kept, and cuts it into spans.
-    fn close(self, gradients: &candle_core::backprop::GradStore) -> TensorResult<Vec<TapGradient>> {
+    fn close(self, gradients: Option<&GradStore>) -> TensorResult<Vec<TapGradient>> {
         let mut all = Vec::new();
         for kept in &self.kept {
-            let gradient = match gradients.get(kept.change.as_tensor()) {
+            let gradient = gradients.zip(kept.change.as_ref());
+            let gradient = gradient.and_then(|(all, change)| all.get(change.as_tensor()));
+            let gradient = match gradient {
                 Some(gradient) => gradient.clone(),
                 None => kept.value.zeros_like()?,
             };
             // A pattern is of one sequence, whose rows are its second dimension.
             if matches!(kept.point.site, Site::Scores | Site::Pattern) {
                 let rows = 0..kept.value.dim(1)?;
-                all.extend(self.reduce(kept, &kept.spans[0], &gradient, (1, rows))?);
+                all.push(self.reduce(kept, &kept.spans[0], &gradient, (1, rows))?);
                 continue;
             }
             for span in &kept.spans {
-                all.extend(self.reduce(kept, span, &gradient, (0, span.rows.clone()))?);
+                all.push(self.reduce(kept, span, &gradient, (0, span.rows.clone()))?);
             }
         }
         Ok(all)
@@ -633,12 +650,13 @@ impl<'a> Taps<'a> {
         kept: &Kept,
         span: &Span,
         gradient: &Tensor,
-        (dim, rows): (usize, std::ops::Range<usize>),
-    ) -> TensorResult<Option<TapGradient>> {
+        (dim, rows): (usize, Range<usize>),
+    ) -> TensorResult<TapGradient> {
         let own = |t: &Tensor| t.narrow(dim, rows.start, rows.len());
         let (x, g) = (own(&kept.value)?, own(gradient)?);
         let mut value = None;
         let reduced = match self.input.reduction {
+            GradientReduction::Values => x,
             GradientReduction::Whole => {
                 value = Some(HostTensor::download(&x)?);
                 g
@@ -646,45 +664,61 @@ impl<'a> Taps<'a> {
             GradientReduction::Norm => g.sqr()?.sum(D::Minus1)?.sqrt()?,
             GradientReduction::Product => {
                 let other = self.tap(kept.point).and_then(|tap| tap.other.as_ref());
-                let toward = match other {
-                    Some(other) => (own(&other.upload(x.device())?.to_dtype(DType::F32)?)? - x)?,
-                    None => x,
+                let along = match (&kept.direction, other) {
+                    (Some(direction), _) => own(direction)?,
+                    (None, Some(other)) => {
+                        (own(&other.upload(x.device())?.to_dtype(DType::F32)?)? - x)?
+                    }
+                    (None, None) => x,
                 };
-                (g * toward)?.sum(D::Minus1)?
+                (g * along)?.sum(D::Minus1)?
             }
             GradientReduction::Relevance => (g * x)?.relu()?.mean(0)?,
         };
-        Ok(Some(TapGradient {
+        Ok(TapGradient {
             point: kept.point,
             span: span.clone(),
             value,
             gradient: HostTensor::download(&reduced)?,
-        }))
+        })
+    }
+
+    /// Moves a value as the blend says; returns it with the way that was before it.
+    fn moved(blend: &Blend, value: &Tensor) -> TensorResult<(Tensor, Tensor)> {
+        let Some(from) = &blend.from else {
+            return Ok(((value * blend.share)?, value.clone()));
+        };
+        let from = from.upload(value.device())?.to_dtype(value.dtype())?;
+        let way = (value - &from)?;
+        Ok((((&way * blend.share)? + from)?, way))
     }
 }
 
 impl Hooks for Taps<'_> {
     fn on(&mut self, point: Point, spans: &[Span], value: Tensor) -> TensorResult<Tensor> {
-        let mut value = value;
+        let (mut value, mut direction) = (value, None);
         if let Some(blend) = self.input.blend.as_ref().filter(|b| b.point == point) {
-            value = match &blend.from {
-                Some(from) => {
-                    let from = from.upload(value.device())?.to_dtype(value.dtype())?;
-                    ((&value - &from)? * blend.share)?.add(&from)?
-                }
-                None => (value * blend.share)?,
-            };
+            let (moved, way) = Self::moved(blend, &value)?;
+            (value, direction) = (moved, Some(way.detach().to_dtype(DType::F32)?));
         }
-        if !self.is_tracked || self.tap(point).is_none() {
+        let keeps_values = self.input.reduction == GradientReduction::Values;
+        if self.tap(point).is_none() || !(self.is_tracked || keeps_values) {
             return Ok(value);
         }
         let value = value.to_dtype(DType::F32)?;
-        let change = Var::zeros(value.shape(), DType::F32, value.device())?;
-        let changed = (&value + change.as_tensor())?;
+        let change = self
+            .is_tracked
+            .then(|| Var::zeros(value.shape(), DType::F32, value.device()));
+        let change = change.transpose()?;
+        let changed = match &change {
+            Some(change) => (&value + change.as_tensor())?,
+            None => value.clone(),
+        };
         self.kept.push(Kept {
             point,
             spans: spans.to_vec(),
             value: value.detach(),
+            direction,
             change,
         });
         Ok(changed)

@@ -4,6 +4,7 @@
 use candle_core::DType;
 use serde_json::{Map, Value, json};
 
+use super::attribute::AttributeRequest;
 use super::interventions::Interventions;
 use super::request::{
     CaptureRequest, GenerateRequest, MultiImage, PromptInput, PromptText, ScoreRequest,
@@ -93,6 +94,39 @@ impl TraceRequest {
             own["prompt"] = prompt_json(prompt, handles);
         }
         json!({ "Trace": fields }).to_string()
+    }
+}
+
+impl AttributeRequest {
+    /// Returns `{"Attribute": request}` in canonical JSON, as records hold it, with the interventions
+    /// and the pictures' handles of the request, and of its source.
+    pub fn canonical(
+        &self,
+        (interventions, handles): (&Interventions, &[String]),
+        source: Option<(&Interventions, &[String])>,
+    ) -> String {
+        let mut fields = common(
+            &self.model.name,
+            (&self.prompt, handles),
+            interventions,
+            &self.sample_key,
+        );
+        if let Value::Object(own) = &self.canonical {
+            fields.extend(own.clone());
+        }
+        if let (Some(own), Some((interventions, handles))) = (&self.source, source) {
+            let mut other = Map::new();
+            if let Some(prompt) = &own.prompt {
+                other.insert("prompt".into(), prompt_json(prompt, handles));
+            }
+            insert(
+                &mut other,
+                "interventions",
+                json!(interventions.canonical()),
+            );
+            fields.insert("source".into(), Value::Object(other));
+        }
+        json!({ "Attribute": fields }).to_string()
     }
 }
 

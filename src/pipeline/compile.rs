@@ -208,6 +208,11 @@ impl CompiledRequest {
         (self, variant)
     }
 
+    /// Returns the views of the pictures, until the engine takes them over.
+    pub(super) fn pixels(&self) -> &[Pixels] {
+        &self.pixels
+    }
+
     /// Returns what its prompt and continuations take.
     fn cost(&self) -> Cost {
         self.cost_of(&self.plan, self.prompt.ids.len())

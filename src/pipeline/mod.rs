@@ -6,6 +6,7 @@
 //! outputs with a [`Provenance`]. This folder must not know protobuf, tonic or streams of messages.
 
 mod account;
+mod attribute;
 mod budget;
 mod canonical;
 mod capture;
@@ -46,6 +47,10 @@ mod upload;
 mod verify;
 
 pub use account::{Account, Grant};
+pub use attribute::{
+    AttributeRequest, Attribution, AttributionEvent, AttributionFinished, AttributionInput,
+    AttributionMethod,
+};
 pub use budget::{Arrived, Budget, Flags, OverBudget, Reservation, Share};
 pub use capture::CaptureRun;
 pub use compile::{CompiledRequest, MAX_INTERVENTIONS, RequestHandle};

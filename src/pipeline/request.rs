@@ -5,6 +5,7 @@ use std::sync::Arc;
 use candle_core::DType;
 use serde_json::Value;
 
+use super::attribute::AttributeRequest;
 use super::error::Error;
 use super::grid::SweepGrid;
 use super::interventions::Interventions;
@@ -266,6 +267,8 @@ pub enum Replay {
     Capture(CaptureRequest),
     /// Repeats a grid of patched runs.
     Trace(Box<TraceRequest>),
+    /// Repeats attributions.
+    Attribute(Box<AttributeRequest>),
 }
 
 /// Asks whether a record can be repeated.

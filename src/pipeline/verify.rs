@@ -37,6 +37,10 @@ impl Runtime {
                     let trace = Box::pin(self.trace(*request)).await?;
                     Box::pin(trace.finish(self)).await?.provenance
                 }
+                Replay::Attribute(request) => {
+                    let attribution = self.attribute(*request).await?;
+                    attribution.finish(self).await?.provenance
+                }
             };
             compare_run(&mut verified, &record, &found);
             verified.provenance = Some(found);

@@ -55,6 +55,8 @@ impl Case {
             pixels: self.prepared.pixels.clone(),
             images: self.prepared.images.clone(),
             projector: self.model.own_projector().clone(),
+            tower_path: (0..self.model.tower.info().layers_run()).collect(),
+            decoder_path: (0..self.model.decoder.config().num_hidden_layers).collect(),
             answer: self.answer.clone(),
             objective: Objective::LogProb,
             taps,

@@ -16,6 +16,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod attribute;
 mod certificate;
 mod clients;
 mod clip;

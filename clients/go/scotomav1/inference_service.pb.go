@@ -432,6 +432,82 @@ func (TraceVia) EnumDescriptor() ([]byte, []int) {
 	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{6}
 }
 
+// What Attribute makes of the gradient g of the metric at a value x.
+type AttributionMethod int32
+
+const (
+	// Never valid.
+	AttributionMethod_ATTRIBUTION_METHOD_UNSPECIFIED AttributionMethod = 0
+	// The norm of g of each row (and head).
+	AttributionMethod_ATTRIBUTION_METHOD_GRADIENT AttributionMethod = 1
+	// g itself.
+	AttributionMethod_ATTRIBUTION_METHOD_GRADIENT_VALUES AttributionMethod = 2
+	// The sum of g x over each row (and head).
+	AttributionMethod_ATTRIBUTION_METHOD_GRADIENT_TIMES_INPUT AttributionMethod = 3
+	// The sum of g (x - b) over each row, g averaged over `steps` middles of the way from the baseline b to x (Sundararajan et al. 2017):
+	// b is what `source` has there, or zeros, which at the pixels are the mean colour. All of them add up to value - baseline.
+	AttributionMethod_ATTRIBUTION_METHOD_INTEGRATED_GRADIENTS AttributionMethod = 4
+	// The sum of g (y - x) over each row, y what `source` has there: what Patch would change by y in place of x, to first order
+	// (attribution patching, Nanda 2023). With `steps` above 1 g is averaged over the way from x to y.
+	AttributionMethod_ATTRIBUTION_METHOD_PATCHING AttributionMethod = 5
+	// max(0, sum over the width of w x) of each patch, w the mean of g over the patches of a view (Grad-CAM, Selvaraju et al. 2017).
+	AttributionMethod_ATTRIBUTION_METHOD_GRAD_CAM AttributionMethod = 6
+	// The row that predicts the answer of R, where R <- R + A R from layer to layer, A the mean over heads of max(0, g x) of the attention
+	// pattern x (Chefer et al. 2021): one number for each token of the prompt.
+	AttributionMethod_ATTRIBUTION_METHOD_ATTENTION_RELEVANCE AttributionMethod = 7
+)
+
+// Enum value maps for AttributionMethod.
+var (
+	AttributionMethod_name = map[int32]string{
+		0: "ATTRIBUTION_METHOD_UNSPECIFIED",
+		1: "ATTRIBUTION_METHOD_GRADIENT",
+		2: "ATTRIBUTION_METHOD_GRADIENT_VALUES",
+		3: "ATTRIBUTION_METHOD_GRADIENT_TIMES_INPUT",
+		4: "ATTRIBUTION_METHOD_INTEGRATED_GRADIENTS",
+		5: "ATTRIBUTION_METHOD_PATCHING",
+		6: "ATTRIBUTION_METHOD_GRAD_CAM",
+		7: "ATTRIBUTION_METHOD_ATTENTION_RELEVANCE",
+	}
+	AttributionMethod_value = map[string]int32{
+		"ATTRIBUTION_METHOD_UNSPECIFIED":          0,
+		"ATTRIBUTION_METHOD_GRADIENT":             1,
+		"ATTRIBUTION_METHOD_GRADIENT_VALUES":      2,
+		"ATTRIBUTION_METHOD_GRADIENT_TIMES_INPUT": 3,
+		"ATTRIBUTION_METHOD_INTEGRATED_GRADIENTS": 4,
+		"ATTRIBUTION_METHOD_PATCHING":             5,
+		"ATTRIBUTION_METHOD_GRAD_CAM":             6,
+		"ATTRIBUTION_METHOD_ATTENTION_RELEVANCE":  7,
+	}
+)
+
+func (x AttributionMethod) Enum() *AttributionMethod {
+	p := new(AttributionMethod)
+	*p = x
+	return p
+}
+
+func (x AttributionMethod) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (AttributionMethod) Descriptor() protoreflect.EnumDescriptor {
+	return file_scotoma_v1_inference_service_proto_enumTypes[7].Descriptor()
+}
+
+func (AttributionMethod) Type() protoreflect.EnumType {
+	return &file_scotoma_v1_inference_service_proto_enumTypes[7]
+}
+
+func (x AttributionMethod) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use AttributionMethod.Descriptor instead.
+func (AttributionMethod) EnumDescriptor() ([]byte, []int) {
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{7}
+}
+
 // What a group is.
 type TracePatches_By int32
 
@@ -473,11 +549,11 @@ func (x TracePatches_By) String() string {
 }
 
 func (TracePatches_By) Descriptor() protoreflect.EnumDescriptor {
-	return file_scotoma_v1_inference_service_proto_enumTypes[7].Descriptor()
+	return file_scotoma_v1_inference_service_proto_enumTypes[8].Descriptor()
 }
 
 func (TracePatches_By) Type() protoreflect.EnumType {
-	return &file_scotoma_v1_inference_service_proto_enumTypes[7]
+	return &file_scotoma_v1_inference_service_proto_enumTypes[8]
 }
 
 func (x TracePatches_By) Number() protoreflect.EnumNumber {
@@ -5754,6 +5830,325 @@ func (x *Difference) GetFound() string {
 	return ""
 }
 
+// Request of Attribute.
+type AttributeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of a resident model. Empty: the only or first one.
+	Model string `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
+	// What the model reads.
+	Prompt *Prompt `protobuf:"bytes,2,opt,name=prompt,proto3" json:"prompt,omitempty"`
+	// Changes of pictures, of the projector and of the layers that run; others: INVALID_ARGUMENT.
+	Interventions []*Intervention `protobuf:"bytes,3,rep,name=interventions,proto3" json:"interventions,omitempty"`
+	// The number whose gradient is taken. Not a divergence; the two answers of a difference may differ in their last token alone.
+	Metric *Metric `protobuf:"bytes,4,opt,name=metric,proto3" json:"metric,omitempty"`
+	// What is made of gradients. Unspecified: INVALID_ARGUMENT.
+	Method AttributionMethod `protobuf:"varint,5,opt,name=method,proto3,enum=scotoma.v1.AttributionMethod" json:"method,omitempty"`
+	// Names of hook points, as ListHookPoints gives them, or with `{l}` in place of the layer; `pixels` are the views that the tower sees.
+	// At most 1,024, layers counted one by one. Not attention scores; patterns for gradient values and relevance alone. Empty: `pixels` for
+	// integrated gradients, the tower's last hook_resid_post for Grad-CAM, all patterns of the language model for relevance, and
+	// `language_model.blocks.{l}.hook_resid_pre` for the others.
+	Points []string `protobuf:"bytes,6,rep,name=points,proto3" json:"points,omitempty"`
+	// Layers that `{l}` stands for. Empty: all that run.
+	Layers []uint32 `protobuf:"varint,7,rep,packed,name=layers,proto3" json:"layers,omitempty"`
+	// Gradients that are averaged on the way from a baseline or to a source, 1 to 512, at one point. 0: 16 for integrated gradients, 1 for
+	// patching.
+	Steps uint32 `protobuf:"varint,8,opt,name=steps,proto3" json:"steps,omitempty"`
+	// Another input, with as many tokens and views of the same sizes: the baseline of integrated gradients, or what patching puts in. Its
+	// prompt unset: that of the request.
+	Source *TraceInput `protobuf:"bytes,9,opt,name=source,proto3" json:"source,omitempty"`
+	// As in GenerateRequest; of both inputs.
+	SampleKey     string `protobuf:"bytes,10,opt,name=sample_key,json=sampleKey,proto3" json:"sample_key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AttributeRequest) Reset() {
+	*x = AttributeRequest{}
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[62]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AttributeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AttributeRequest) ProtoMessage() {}
+
+func (x *AttributeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[62]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AttributeRequest.ProtoReflect.Descriptor instead.
+func (*AttributeRequest) Descriptor() ([]byte, []int) {
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{62}
+}
+
+func (x *AttributeRequest) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *AttributeRequest) GetPrompt() *Prompt {
+	if x != nil {
+		return x.Prompt
+	}
+	return nil
+}
+
+func (x *AttributeRequest) GetInterventions() []*Intervention {
+	if x != nil {
+		return x.Interventions
+	}
+	return nil
+}
+
+func (x *AttributeRequest) GetMetric() *Metric {
+	if x != nil {
+		return x.Metric
+	}
+	return nil
+}
+
+func (x *AttributeRequest) GetMethod() AttributionMethod {
+	if x != nil {
+		return x.Method
+	}
+	return AttributionMethod_ATTRIBUTION_METHOD_UNSPECIFIED
+}
+
+func (x *AttributeRequest) GetPoints() []string {
+	if x != nil {
+		return x.Points
+	}
+	return nil
+}
+
+func (x *AttributeRequest) GetLayers() []uint32 {
+	if x != nil {
+		return x.Layers
+	}
+	return nil
+}
+
+func (x *AttributeRequest) GetSteps() uint32 {
+	if x != nil {
+		return x.Steps
+	}
+	return 0
+}
+
+func (x *AttributeRequest) GetSource() *TraceInput {
+	if x != nil {
+		return x.Source
+	}
+	return nil
+}
+
+func (x *AttributeRequest) GetSampleKey() string {
+	if x != nil {
+		return x.SampleKey
+	}
+	return ""
+}
+
+// One event of an attribution: first `started`, then scores, then `finished`.
+type AttributeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The event.
+	//
+	// Types that are valid to be assigned to Event:
+	//
+	//	*AttributeResponse_Started
+	//	*AttributeResponse_Scores
+	//	*AttributeResponse_Finished
+	Event         isAttributeResponse_Event `protobuf_oneof:"event"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AttributeResponse) Reset() {
+	*x = AttributeResponse{}
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[63]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AttributeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AttributeResponse) ProtoMessage() {}
+
+func (x *AttributeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[63]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AttributeResponse.ProtoReflect.Descriptor instead.
+func (*AttributeResponse) Descriptor() ([]byte, []int) {
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{63}
+}
+
+func (x *AttributeResponse) GetEvent() isAttributeResponse_Event {
+	if x != nil {
+		return x.Event
+	}
+	return nil
+}
+
+func (x *AttributeResponse) GetStarted() *Started {
+	if x != nil {
+		if x, ok := x.Event.(*AttributeResponse_Started); ok {
+			return x.Started
+		}
+	}
+	return nil
+}
+
+func (x *AttributeResponse) GetScores() *Activation {
+	if x != nil {
+		if x, ok := x.Event.(*AttributeResponse_Scores); ok {
+			return x.Scores
+		}
+	}
+	return nil
+}
+
+func (x *AttributeResponse) GetFinished() *AttributeFinished {
+	if x != nil {
+		if x, ok := x.Event.(*AttributeResponse_Finished); ok {
+			return x.Finished
+		}
+	}
+	return nil
+}
+
+type isAttributeResponse_Event interface {
+	isAttributeResponse_Event()
+}
+
+type AttributeResponse_Started struct {
+	// Checked and priced; nothing has been computed yet. Its `cost` is that of all passes, a way back worth three forward.
+	Started *Started `protobuf:"bytes,1,opt,name=started,proto3,oneof"`
+}
+
+type AttributeResponse_Scores struct {
+	// One number for each row, (rows) or (rows, heads); gradient values as the point's values are; of pixels (H, W), or (3, H, W);
+	// attention_relevance: (tokens). In f32. `target` is the place among all points, layer by layer.
+	Scores *Activation `protobuf:"bytes,2,opt,name=scores,proto3,oneof"`
+}
+
+type AttributeResponse_Finished struct {
+	// The end; always last.
+	Finished *AttributeFinished `protobuf:"bytes,3,opt,name=finished,proto3,oneof"`
+}
+
+func (*AttributeResponse_Started) isAttributeResponse_Event() {}
+
+func (*AttributeResponse_Scores) isAttributeResponse_Event() {}
+
+func (*AttributeResponse_Finished) isAttributeResponse_Event() {}
+
+// The end of an attribution.
+type AttributeFinished struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The metric, as f32 arithmetic of the way back has it: within 1e-5 of what Score says.
+	Value float64 `protobuf:"fixed64,1,opt,name=value,proto3" json:"value,omitempty"`
+	// The metric at the baseline of integrated gradients.
+	Baseline *float64 `protobuf:"fixed64,2,opt,name=baseline,proto3,oneof" json:"baseline,omitempty"`
+	// The tokens of the answer, with their log-probabilities.
+	Tokens []*TokenLogprob `protobuf:"bytes,3,rep,name=tokens,proto3" json:"tokens,omitempty"`
+	// (row, layer) pairs, as `cost` of the first event.
+	RowsComputed uint64 `protobuf:"varint,4,opt,name=rows_computed,json=rowsComputed,proto3" json:"rows_computed,omitempty"`
+	// The record of what ran.
+	Provenance    *Provenance `protobuf:"bytes,5,opt,name=provenance,proto3" json:"provenance,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AttributeFinished) Reset() {
+	*x = AttributeFinished{}
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[64]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AttributeFinished) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AttributeFinished) ProtoMessage() {}
+
+func (x *AttributeFinished) ProtoReflect() protoreflect.Message {
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[64]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AttributeFinished.ProtoReflect.Descriptor instead.
+func (*AttributeFinished) Descriptor() ([]byte, []int) {
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{64}
+}
+
+func (x *AttributeFinished) GetValue() float64 {
+	if x != nil {
+		return x.Value
+	}
+	return 0
+}
+
+func (x *AttributeFinished) GetBaseline() float64 {
+	if x != nil && x.Baseline != nil {
+		return *x.Baseline
+	}
+	return 0
+}
+
+func (x *AttributeFinished) GetTokens() []*TokenLogprob {
+	if x != nil {
+		return x.Tokens
+	}
+	return nil
+}
+
+func (x *AttributeFinished) GetRowsComputed() uint64 {
+	if x != nil {
+		return x.RowsComputed
+	}
+	return 0
+}
+
+func (x *AttributeFinished) GetProvenance() *Provenance {
+	if x != nil {
+		return x.Provenance
+	}
+	return nil
+}
+
 var File_scotoma_v1_inference_service_proto protoreflect.FileDescriptor
 
 const file_scotoma_v1_inference_service_proto_rawDesc = "" +
@@ -6184,7 +6579,34 @@ const file_scotoma_v1_inference_service_proto_rawDesc = "" +
 	"Difference\x12\x14\n" +
 	"\x05stage\x18\x01 \x01(\tR\x05stage\x12\x1a\n" +
 	"\brecorded\x18\x02 \x01(\tR\brecorded\x12\x14\n" +
-	"\x05found\x18\x03 \x01(\tR\x05found*P\n" +
+	"\x05found\x18\x03 \x01(\tR\x05found\"\x8c\x03\n" +
+	"\x10AttributeRequest\x12\x14\n" +
+	"\x05model\x18\x01 \x01(\tR\x05model\x12*\n" +
+	"\x06prompt\x18\x02 \x01(\v2\x12.scotoma.v1.PromptR\x06prompt\x12>\n" +
+	"\rinterventions\x18\x03 \x03(\v2\x18.scotoma.v1.InterventionR\rinterventions\x12*\n" +
+	"\x06metric\x18\x04 \x01(\v2\x12.scotoma.v1.MetricR\x06metric\x125\n" +
+	"\x06method\x18\x05 \x01(\x0e2\x1d.scotoma.v1.AttributionMethodR\x06method\x12\x16\n" +
+	"\x06points\x18\x06 \x03(\tR\x06points\x12\x16\n" +
+	"\x06layers\x18\a \x03(\rR\x06layers\x12\x14\n" +
+	"\x05steps\x18\b \x01(\rR\x05steps\x12.\n" +
+	"\x06source\x18\t \x01(\v2\x16.scotoma.v1.TraceInputR\x06source\x12\x1d\n" +
+	"\n" +
+	"sample_key\x18\n" +
+	" \x01(\tR\tsampleKey\"\xbc\x01\n" +
+	"\x11AttributeResponse\x12/\n" +
+	"\astarted\x18\x01 \x01(\v2\x13.scotoma.v1.StartedH\x00R\astarted\x120\n" +
+	"\x06scores\x18\x02 \x01(\v2\x16.scotoma.v1.ActivationH\x00R\x06scores\x12;\n" +
+	"\bfinished\x18\x03 \x01(\v2\x1d.scotoma.v1.AttributeFinishedH\x00R\bfinishedB\a\n" +
+	"\x05event\"\xe6\x01\n" +
+	"\x11AttributeFinished\x12\x14\n" +
+	"\x05value\x18\x01 \x01(\x01R\x05value\x12\x1f\n" +
+	"\bbaseline\x18\x02 \x01(\x01H\x00R\bbaseline\x88\x01\x01\x120\n" +
+	"\x06tokens\x18\x03 \x03(\v2\x18.scotoma.v1.TokenLogprobR\x06tokens\x12#\n" +
+	"\rrows_computed\x18\x04 \x01(\x04R\frowsComputed\x126\n" +
+	"\n" +
+	"provenance\x18\x05 \x01(\v2\x16.scotoma.v1.ProvenanceR\n" +
+	"provenanceB\v\n" +
+	"\t_baseline*P\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vROLE_SYSTEM\x10\x01\x12\r\n" +
@@ -6222,11 +6644,21 @@ const file_scotoma_v1_inference_service_proto_rawDesc = "" +
 	"\bTraceVia\x12\x19\n" +
 	"\x15TRACE_VIA_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12TRACE_VIA_RESIDUAL\x10\x01\x12\x12\n" +
-	"\x0eTRACE_VIA_MLPS\x10\x022\xb4\x04\n" +
+	"\x0eTRACE_VIA_MLPS\x10\x02*\xc8\x02\n" +
+	"\x11AttributionMethod\x12\"\n" +
+	"\x1eATTRIBUTION_METHOD_UNSPECIFIED\x10\x00\x12\x1f\n" +
+	"\x1bATTRIBUTION_METHOD_GRADIENT\x10\x01\x12&\n" +
+	"\"ATTRIBUTION_METHOD_GRADIENT_VALUES\x10\x02\x12+\n" +
+	"'ATTRIBUTION_METHOD_GRADIENT_TIMES_INPUT\x10\x03\x12+\n" +
+	"'ATTRIBUTION_METHOD_INTEGRATED_GRADIENTS\x10\x04\x12\x1f\n" +
+	"\x1bATTRIBUTION_METHOD_PATCHING\x10\x05\x12\x1f\n" +
+	"\x1bATTRIBUTION_METHOD_GRAD_CAM\x10\x06\x12*\n" +
+	"&ATTRIBUTION_METHOD_ATTENTION_RELEVANCE\x10\a2\x80\x05\n" +
 	"\x10InferenceService\x12G\n" +
 	"\bGenerate\x12\x1b.scotoma.v1.GenerateRequest\x1a\x1c.scotoma.v1.GenerateResponse0\x01\x12<\n" +
 	"\x05Score\x12\x18.scotoma.v1.ScoreRequest\x1a\x19.scotoma.v1.ScoreResponse\x12>\n" +
-	"\x05Sweep\x12\x18.scotoma.v1.SweepRequest\x1a\x19.scotoma.v1.SweepResponse0\x01\x12>\n" +
+	"\x05Sweep\x12\x18.scotoma.v1.SweepRequest\x1a\x19.scotoma.v1.SweepResponse0\x01\x12J\n" +
+	"\tAttribute\x12\x1c.scotoma.v1.AttributeRequest\x1a\x1d.scotoma.v1.AttributeResponse0\x01\x12>\n" +
 	"\x05Trace\x12\x18.scotoma.v1.TraceRequest\x1a\x19.scotoma.v1.TraceResponse0\x01\x12N\n" +
 	"\vUploadImage\x12\x1e.scotoma.v1.UploadImageRequest\x1a\x1f.scotoma.v1.UploadImageResponse\x12D\n" +
 	"\aCapture\x12\x1a.scotoma.v1.CaptureRequest\x1a\x1b.scotoma.v1.CaptureResponse0\x01\x12B\n" +
@@ -6248,8 +6680,8 @@ func file_scotoma_v1_inference_service_proto_rawDescGZIP() []byte {
 	return file_scotoma_v1_inference_service_proto_rawDescData
 }
 
-var file_scotoma_v1_inference_service_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
-var file_scotoma_v1_inference_service_proto_msgTypes = make([]protoimpl.MessageInfo, 63)
+var file_scotoma_v1_inference_service_proto_enumTypes = make([]protoimpl.EnumInfo, 9)
+var file_scotoma_v1_inference_service_proto_msgTypes = make([]protoimpl.MessageInfo, 66)
 var file_scotoma_v1_inference_service_proto_goTypes = []any{
 	(Role)(0),                    // 0: scotoma.v1.Role
 	(MultiImage)(0),              // 1: scotoma.v1.MultiImage
@@ -6258,190 +6690,206 @@ var file_scotoma_v1_inference_service_proto_goTypes = []any{
 	(Reduction)(0),               // 4: scotoma.v1.Reduction
 	(TraceDirection)(0),          // 5: scotoma.v1.TraceDirection
 	(TraceVia)(0),                // 6: scotoma.v1.TraceVia
-	(TracePatches_By)(0),         // 7: scotoma.v1.TracePatches.By
-	(*Image)(nil),                // 8: scotoma.v1.Image
-	(*ChatPart)(nil),             // 9: scotoma.v1.ChatPart
-	(*ChatMessage)(nil),          // 10: scotoma.v1.ChatMessage
-	(*Prompt)(nil),               // 11: scotoma.v1.Prompt
-	(*Sampling)(nil),             // 12: scotoma.v1.Sampling
-	(*GenerateRequest)(nil),      // 13: scotoma.v1.GenerateRequest
-	(*GenerateResponse)(nil),     // 14: scotoma.v1.GenerateResponse
-	(*Started)(nil),              // 15: scotoma.v1.Started
-	(*Token)(nil),                // 16: scotoma.v1.Token
-	(*TokenLogprob)(nil),         // 17: scotoma.v1.TokenLogprob
-	(*Finished)(nil),             // 18: scotoma.v1.Finished
-	(*Usage)(nil),                // 19: scotoma.v1.Usage
-	(*ScoreRequest)(nil),         // 20: scotoma.v1.ScoreRequest
-	(*ScoreResponse)(nil),        // 21: scotoma.v1.ScoreResponse
-	(*ContinuationScore)(nil),    // 22: scotoma.v1.ContinuationScore
-	(*SweepRequest)(nil),         // 23: scotoma.v1.SweepRequest
-	(*SweepVariant)(nil),         // 24: scotoma.v1.SweepVariant
-	(*SweepGrid)(nil),            // 25: scotoma.v1.SweepGrid
-	(*SweepAxis)(nil),            // 26: scotoma.v1.SweepAxis
-	(*SweepRange)(nil),           // 27: scotoma.v1.SweepRange
-	(*SweepNumbers)(nil),         // 28: scotoma.v1.SweepNumbers
-	(*SweepResponse)(nil),        // 29: scotoma.v1.SweepResponse
-	(*SweepStarted)(nil),         // 30: scotoma.v1.SweepStarted
-	(*SweepResult)(nil),          // 31: scotoma.v1.SweepResult
-	(*SweepError)(nil),           // 32: scotoma.v1.SweepError
-	(*SweepFinished)(nil),        // 33: scotoma.v1.SweepFinished
-	(*UploadImageRequest)(nil),   // 34: scotoma.v1.UploadImageRequest
-	(*UploadImageResponse)(nil),  // 35: scotoma.v1.UploadImageResponse
-	(*PreviewRequest)(nil),       // 36: scotoma.v1.PreviewRequest
-	(*PreviewResponse)(nil),      // 37: scotoma.v1.PreviewResponse
-	(*ResolvedIntervention)(nil), // 38: scotoma.v1.ResolvedIntervention
-	(*Resolution)(nil),           // 39: scotoma.v1.Resolution
-	(*Span)(nil),                 // 40: scotoma.v1.Span
-	(*Provenance)(nil),           // 41: scotoma.v1.Provenance
-	(*Stage)(nil),                // 42: scotoma.v1.Stage
-	(*CaptureTarget)(nil),        // 43: scotoma.v1.CaptureTarget
-	(*CaptureRequest)(nil),       // 44: scotoma.v1.CaptureRequest
-	(*CaptureResponse)(nil),      // 45: scotoma.v1.CaptureResponse
-	(*Activation)(nil),           // 46: scotoma.v1.Activation
-	(*TopTokens)(nil),            // 47: scotoma.v1.TopTokens
-	(*CaptureFinished)(nil),      // 48: scotoma.v1.CaptureFinished
-	(*KeptActivation)(nil),       // 49: scotoma.v1.KeptActivation
-	(*TraceRequest)(nil),         // 50: scotoma.v1.TraceRequest
-	(*TraceInput)(nil),           // 51: scotoma.v1.TraceInput
-	(*Metric)(nil),               // 52: scotoma.v1.Metric
-	(*Contrast)(nil),             // 53: scotoma.v1.Contrast
-	(*Divergence)(nil),           // 54: scotoma.v1.Divergence
-	(*TraceGrid)(nil),            // 55: scotoma.v1.TraceGrid
-	(*TracePositions)(nil),       // 56: scotoma.v1.TracePositions
-	(*TracePatches)(nil),         // 57: scotoma.v1.TracePatches
-	(*TraceGroup)(nil),           // 58: scotoma.v1.TraceGroup
-	(*TracePath)(nil),            // 59: scotoma.v1.TracePath
-	(*TraceResponse)(nil),        // 60: scotoma.v1.TraceResponse
-	(*TraceStarted)(nil),         // 61: scotoma.v1.TraceStarted
-	(*TracePosition)(nil),        // 62: scotoma.v1.TracePosition
-	(*TracePatch)(nil),           // 63: scotoma.v1.TracePatch
-	(*TraceBaseline)(nil),        // 64: scotoma.v1.TraceBaseline
-	(*TraceCell)(nil),            // 65: scotoma.v1.TraceCell
-	(*TraceFinished)(nil),        // 66: scotoma.v1.TraceFinished
-	(*VerifyRequest)(nil),        // 67: scotoma.v1.VerifyRequest
-	(*VerifyResponse)(nil),       // 68: scotoma.v1.VerifyResponse
-	(*Difference)(nil),           // 69: scotoma.v1.Difference
-	nil,                          // 70: scotoma.v1.Sampling.LogitBiasEntry
-	(*Intervention)(nil),         // 71: scotoma.v1.Intervention
-	(*Target)(nil),               // 72: scotoma.v1.Target
-	(DataType)(0),                // 73: scotoma.v1.DataType
-	(*TokenSelector)(nil),        // 74: scotoma.v1.TokenSelector
+	(AttributionMethod)(0),       // 7: scotoma.v1.AttributionMethod
+	(TracePatches_By)(0),         // 8: scotoma.v1.TracePatches.By
+	(*Image)(nil),                // 9: scotoma.v1.Image
+	(*ChatPart)(nil),             // 10: scotoma.v1.ChatPart
+	(*ChatMessage)(nil),          // 11: scotoma.v1.ChatMessage
+	(*Prompt)(nil),               // 12: scotoma.v1.Prompt
+	(*Sampling)(nil),             // 13: scotoma.v1.Sampling
+	(*GenerateRequest)(nil),      // 14: scotoma.v1.GenerateRequest
+	(*GenerateResponse)(nil),     // 15: scotoma.v1.GenerateResponse
+	(*Started)(nil),              // 16: scotoma.v1.Started
+	(*Token)(nil),                // 17: scotoma.v1.Token
+	(*TokenLogprob)(nil),         // 18: scotoma.v1.TokenLogprob
+	(*Finished)(nil),             // 19: scotoma.v1.Finished
+	(*Usage)(nil),                // 20: scotoma.v1.Usage
+	(*ScoreRequest)(nil),         // 21: scotoma.v1.ScoreRequest
+	(*ScoreResponse)(nil),        // 22: scotoma.v1.ScoreResponse
+	(*ContinuationScore)(nil),    // 23: scotoma.v1.ContinuationScore
+	(*SweepRequest)(nil),         // 24: scotoma.v1.SweepRequest
+	(*SweepVariant)(nil),         // 25: scotoma.v1.SweepVariant
+	(*SweepGrid)(nil),            // 26: scotoma.v1.SweepGrid
+	(*SweepAxis)(nil),            // 27: scotoma.v1.SweepAxis
+	(*SweepRange)(nil),           // 28: scotoma.v1.SweepRange
+	(*SweepNumbers)(nil),         // 29: scotoma.v1.SweepNumbers
+	(*SweepResponse)(nil),        // 30: scotoma.v1.SweepResponse
+	(*SweepStarted)(nil),         // 31: scotoma.v1.SweepStarted
+	(*SweepResult)(nil),          // 32: scotoma.v1.SweepResult
+	(*SweepError)(nil),           // 33: scotoma.v1.SweepError
+	(*SweepFinished)(nil),        // 34: scotoma.v1.SweepFinished
+	(*UploadImageRequest)(nil),   // 35: scotoma.v1.UploadImageRequest
+	(*UploadImageResponse)(nil),  // 36: scotoma.v1.UploadImageResponse
+	(*PreviewRequest)(nil),       // 37: scotoma.v1.PreviewRequest
+	(*PreviewResponse)(nil),      // 38: scotoma.v1.PreviewResponse
+	(*ResolvedIntervention)(nil), // 39: scotoma.v1.ResolvedIntervention
+	(*Resolution)(nil),           // 40: scotoma.v1.Resolution
+	(*Span)(nil),                 // 41: scotoma.v1.Span
+	(*Provenance)(nil),           // 42: scotoma.v1.Provenance
+	(*Stage)(nil),                // 43: scotoma.v1.Stage
+	(*CaptureTarget)(nil),        // 44: scotoma.v1.CaptureTarget
+	(*CaptureRequest)(nil),       // 45: scotoma.v1.CaptureRequest
+	(*CaptureResponse)(nil),      // 46: scotoma.v1.CaptureResponse
+	(*Activation)(nil),           // 47: scotoma.v1.Activation
+	(*TopTokens)(nil),            // 48: scotoma.v1.TopTokens
+	(*CaptureFinished)(nil),      // 49: scotoma.v1.CaptureFinished
+	(*KeptActivation)(nil),       // 50: scotoma.v1.KeptActivation
+	(*TraceRequest)(nil),         // 51: scotoma.v1.TraceRequest
+	(*TraceInput)(nil),           // 52: scotoma.v1.TraceInput
+	(*Metric)(nil),               // 53: scotoma.v1.Metric
+	(*Contrast)(nil),             // 54: scotoma.v1.Contrast
+	(*Divergence)(nil),           // 55: scotoma.v1.Divergence
+	(*TraceGrid)(nil),            // 56: scotoma.v1.TraceGrid
+	(*TracePositions)(nil),       // 57: scotoma.v1.TracePositions
+	(*TracePatches)(nil),         // 58: scotoma.v1.TracePatches
+	(*TraceGroup)(nil),           // 59: scotoma.v1.TraceGroup
+	(*TracePath)(nil),            // 60: scotoma.v1.TracePath
+	(*TraceResponse)(nil),        // 61: scotoma.v1.TraceResponse
+	(*TraceStarted)(nil),         // 62: scotoma.v1.TraceStarted
+	(*TracePosition)(nil),        // 63: scotoma.v1.TracePosition
+	(*TracePatch)(nil),           // 64: scotoma.v1.TracePatch
+	(*TraceBaseline)(nil),        // 65: scotoma.v1.TraceBaseline
+	(*TraceCell)(nil),            // 66: scotoma.v1.TraceCell
+	(*TraceFinished)(nil),        // 67: scotoma.v1.TraceFinished
+	(*VerifyRequest)(nil),        // 68: scotoma.v1.VerifyRequest
+	(*VerifyResponse)(nil),       // 69: scotoma.v1.VerifyResponse
+	(*Difference)(nil),           // 70: scotoma.v1.Difference
+	(*AttributeRequest)(nil),     // 71: scotoma.v1.AttributeRequest
+	(*AttributeResponse)(nil),    // 72: scotoma.v1.AttributeResponse
+	(*AttributeFinished)(nil),    // 73: scotoma.v1.AttributeFinished
+	nil,                          // 74: scotoma.v1.Sampling.LogitBiasEntry
+	(*Intervention)(nil),         // 75: scotoma.v1.Intervention
+	(*Target)(nil),               // 76: scotoma.v1.Target
+	(DataType)(0),                // 77: scotoma.v1.DataType
+	(*TokenSelector)(nil),        // 78: scotoma.v1.TokenSelector
 }
 var file_scotoma_v1_inference_service_proto_depIdxs = []int32{
-	8,   // 0: scotoma.v1.ChatPart.image:type_name -> scotoma.v1.Image
+	9,   // 0: scotoma.v1.ChatPart.image:type_name -> scotoma.v1.Image
 	0,   // 1: scotoma.v1.ChatMessage.role:type_name -> scotoma.v1.Role
-	9,   // 2: scotoma.v1.ChatMessage.parts:type_name -> scotoma.v1.ChatPart
-	8,   // 3: scotoma.v1.Prompt.images:type_name -> scotoma.v1.Image
-	10,  // 4: scotoma.v1.Prompt.messages:type_name -> scotoma.v1.ChatMessage
+	10,  // 2: scotoma.v1.ChatMessage.parts:type_name -> scotoma.v1.ChatPart
+	9,   // 3: scotoma.v1.Prompt.images:type_name -> scotoma.v1.Image
+	11,  // 4: scotoma.v1.Prompt.messages:type_name -> scotoma.v1.ChatMessage
 	1,   // 5: scotoma.v1.Prompt.multi_image:type_name -> scotoma.v1.MultiImage
-	70,  // 6: scotoma.v1.Sampling.logit_bias:type_name -> scotoma.v1.Sampling.LogitBiasEntry
-	11,  // 7: scotoma.v1.GenerateRequest.prompt:type_name -> scotoma.v1.Prompt
-	71,  // 8: scotoma.v1.GenerateRequest.interventions:type_name -> scotoma.v1.Intervention
-	12,  // 9: scotoma.v1.GenerateRequest.sampling:type_name -> scotoma.v1.Sampling
-	15,  // 10: scotoma.v1.GenerateResponse.started:type_name -> scotoma.v1.Started
-	16,  // 11: scotoma.v1.GenerateResponse.token:type_name -> scotoma.v1.Token
-	18,  // 12: scotoma.v1.GenerateResponse.finished:type_name -> scotoma.v1.Finished
-	17,  // 13: scotoma.v1.Token.top:type_name -> scotoma.v1.TokenLogprob
+	74,  // 6: scotoma.v1.Sampling.logit_bias:type_name -> scotoma.v1.Sampling.LogitBiasEntry
+	12,  // 7: scotoma.v1.GenerateRequest.prompt:type_name -> scotoma.v1.Prompt
+	75,  // 8: scotoma.v1.GenerateRequest.interventions:type_name -> scotoma.v1.Intervention
+	13,  // 9: scotoma.v1.GenerateRequest.sampling:type_name -> scotoma.v1.Sampling
+	16,  // 10: scotoma.v1.GenerateResponse.started:type_name -> scotoma.v1.Started
+	17,  // 11: scotoma.v1.GenerateResponse.token:type_name -> scotoma.v1.Token
+	19,  // 12: scotoma.v1.GenerateResponse.finished:type_name -> scotoma.v1.Finished
+	18,  // 13: scotoma.v1.Token.top:type_name -> scotoma.v1.TokenLogprob
 	2,   // 14: scotoma.v1.Finished.reason:type_name -> scotoma.v1.FinishReason
-	19,  // 15: scotoma.v1.Finished.usage:type_name -> scotoma.v1.Usage
-	41,  // 16: scotoma.v1.Finished.provenance:type_name -> scotoma.v1.Provenance
-	11,  // 17: scotoma.v1.ScoreRequest.prompt:type_name -> scotoma.v1.Prompt
-	71,  // 18: scotoma.v1.ScoreRequest.interventions:type_name -> scotoma.v1.Intervention
-	22,  // 19: scotoma.v1.ScoreResponse.scores:type_name -> scotoma.v1.ContinuationScore
-	19,  // 20: scotoma.v1.ScoreResponse.usage:type_name -> scotoma.v1.Usage
-	41,  // 21: scotoma.v1.ScoreResponse.provenance:type_name -> scotoma.v1.Provenance
-	17,  // 22: scotoma.v1.ContinuationScore.tokens:type_name -> scotoma.v1.TokenLogprob
-	13,  // 23: scotoma.v1.SweepRequest.generate:type_name -> scotoma.v1.GenerateRequest
-	20,  // 24: scotoma.v1.SweepRequest.score:type_name -> scotoma.v1.ScoreRequest
-	24,  // 25: scotoma.v1.SweepRequest.variants:type_name -> scotoma.v1.SweepVariant
-	25,  // 26: scotoma.v1.SweepRequest.grid:type_name -> scotoma.v1.SweepGrid
-	71,  // 27: scotoma.v1.SweepVariant.interventions:type_name -> scotoma.v1.Intervention
-	71,  // 28: scotoma.v1.SweepGrid.interventions:type_name -> scotoma.v1.Intervention
-	26,  // 29: scotoma.v1.SweepGrid.axes:type_name -> scotoma.v1.SweepAxis
-	27,  // 30: scotoma.v1.SweepAxis.range:type_name -> scotoma.v1.SweepRange
-	28,  // 31: scotoma.v1.SweepAxis.numbers:type_name -> scotoma.v1.SweepNumbers
-	30,  // 32: scotoma.v1.SweepResponse.started:type_name -> scotoma.v1.SweepStarted
-	31,  // 33: scotoma.v1.SweepResponse.result:type_name -> scotoma.v1.SweepResult
-	33,  // 34: scotoma.v1.SweepResponse.finished:type_name -> scotoma.v1.SweepFinished
-	18,  // 35: scotoma.v1.SweepResult.generated:type_name -> scotoma.v1.Finished
-	21,  // 36: scotoma.v1.SweepResult.scored:type_name -> scotoma.v1.ScoreResponse
-	32,  // 37: scotoma.v1.SweepResult.error:type_name -> scotoma.v1.SweepError
-	8,   // 38: scotoma.v1.PreviewRequest.image:type_name -> scotoma.v1.Image
-	71,  // 39: scotoma.v1.PreviewRequest.interventions:type_name -> scotoma.v1.Intervention
-	38,  // 40: scotoma.v1.PreviewResponse.plan:type_name -> scotoma.v1.ResolvedIntervention
-	71,  // 41: scotoma.v1.ResolvedIntervention.intervention:type_name -> scotoma.v1.Intervention
-	39,  // 42: scotoma.v1.ResolvedIntervention.resolutions:type_name -> scotoma.v1.Resolution
+	20,  // 15: scotoma.v1.Finished.usage:type_name -> scotoma.v1.Usage
+	42,  // 16: scotoma.v1.Finished.provenance:type_name -> scotoma.v1.Provenance
+	12,  // 17: scotoma.v1.ScoreRequest.prompt:type_name -> scotoma.v1.Prompt
+	75,  // 18: scotoma.v1.ScoreRequest.interventions:type_name -> scotoma.v1.Intervention
+	23,  // 19: scotoma.v1.ScoreResponse.scores:type_name -> scotoma.v1.ContinuationScore
+	20,  // 20: scotoma.v1.ScoreResponse.usage:type_name -> scotoma.v1.Usage
+	42,  // 21: scotoma.v1.ScoreResponse.provenance:type_name -> scotoma.v1.Provenance
+	18,  // 22: scotoma.v1.ContinuationScore.tokens:type_name -> scotoma.v1.TokenLogprob
+	14,  // 23: scotoma.v1.SweepRequest.generate:type_name -> scotoma.v1.GenerateRequest
+	21,  // 24: scotoma.v1.SweepRequest.score:type_name -> scotoma.v1.ScoreRequest
+	25,  // 25: scotoma.v1.SweepRequest.variants:type_name -> scotoma.v1.SweepVariant
+	26,  // 26: scotoma.v1.SweepRequest.grid:type_name -> scotoma.v1.SweepGrid
+	75,  // 27: scotoma.v1.SweepVariant.interventions:type_name -> scotoma.v1.Intervention
+	75,  // 28: scotoma.v1.SweepGrid.interventions:type_name -> scotoma.v1.Intervention
+	27,  // 29: scotoma.v1.SweepGrid.axes:type_name -> scotoma.v1.SweepAxis
+	28,  // 30: scotoma.v1.SweepAxis.range:type_name -> scotoma.v1.SweepRange
+	29,  // 31: scotoma.v1.SweepAxis.numbers:type_name -> scotoma.v1.SweepNumbers
+	31,  // 32: scotoma.v1.SweepResponse.started:type_name -> scotoma.v1.SweepStarted
+	32,  // 33: scotoma.v1.SweepResponse.result:type_name -> scotoma.v1.SweepResult
+	34,  // 34: scotoma.v1.SweepResponse.finished:type_name -> scotoma.v1.SweepFinished
+	19,  // 35: scotoma.v1.SweepResult.generated:type_name -> scotoma.v1.Finished
+	22,  // 36: scotoma.v1.SweepResult.scored:type_name -> scotoma.v1.ScoreResponse
+	33,  // 37: scotoma.v1.SweepResult.error:type_name -> scotoma.v1.SweepError
+	9,   // 38: scotoma.v1.PreviewRequest.image:type_name -> scotoma.v1.Image
+	75,  // 39: scotoma.v1.PreviewRequest.interventions:type_name -> scotoma.v1.Intervention
+	39,  // 40: scotoma.v1.PreviewResponse.plan:type_name -> scotoma.v1.ResolvedIntervention
+	75,  // 41: scotoma.v1.ResolvedIntervention.intervention:type_name -> scotoma.v1.Intervention
+	40,  // 42: scotoma.v1.ResolvedIntervention.resolutions:type_name -> scotoma.v1.Resolution
 	3,   // 43: scotoma.v1.Span.kind:type_name -> scotoma.v1.SpanKind
-	40,  // 44: scotoma.v1.Provenance.layout:type_name -> scotoma.v1.Span
-	38,  // 45: scotoma.v1.Provenance.plan:type_name -> scotoma.v1.ResolvedIntervention
-	12,  // 46: scotoma.v1.Provenance.sampling:type_name -> scotoma.v1.Sampling
-	42,  // 47: scotoma.v1.Provenance.stages:type_name -> scotoma.v1.Stage
-	72,  // 48: scotoma.v1.CaptureTarget.target:type_name -> scotoma.v1.Target
+	41,  // 44: scotoma.v1.Provenance.layout:type_name -> scotoma.v1.Span
+	39,  // 45: scotoma.v1.Provenance.plan:type_name -> scotoma.v1.ResolvedIntervention
+	13,  // 46: scotoma.v1.Provenance.sampling:type_name -> scotoma.v1.Sampling
+	43,  // 47: scotoma.v1.Provenance.stages:type_name -> scotoma.v1.Stage
+	76,  // 48: scotoma.v1.CaptureTarget.target:type_name -> scotoma.v1.Target
 	4,   // 49: scotoma.v1.CaptureTarget.reduction:type_name -> scotoma.v1.Reduction
-	11,  // 50: scotoma.v1.CaptureRequest.prompt:type_name -> scotoma.v1.Prompt
-	71,  // 51: scotoma.v1.CaptureRequest.interventions:type_name -> scotoma.v1.Intervention
-	43,  // 52: scotoma.v1.CaptureRequest.targets:type_name -> scotoma.v1.CaptureTarget
-	73,  // 53: scotoma.v1.CaptureRequest.dtype:type_name -> scotoma.v1.DataType
-	15,  // 54: scotoma.v1.CaptureResponse.started:type_name -> scotoma.v1.Started
-	46,  // 55: scotoma.v1.CaptureResponse.activation:type_name -> scotoma.v1.Activation
-	48,  // 56: scotoma.v1.CaptureResponse.finished:type_name -> scotoma.v1.CaptureFinished
-	47,  // 57: scotoma.v1.Activation.top:type_name -> scotoma.v1.TopTokens
-	17,  // 58: scotoma.v1.TopTokens.tokens:type_name -> scotoma.v1.TokenLogprob
-	19,  // 59: scotoma.v1.CaptureFinished.usage:type_name -> scotoma.v1.Usage
-	41,  // 60: scotoma.v1.CaptureFinished.provenance:type_name -> scotoma.v1.Provenance
-	49,  // 61: scotoma.v1.CaptureFinished.kept:type_name -> scotoma.v1.KeptActivation
-	51,  // 62: scotoma.v1.TraceRequest.clean:type_name -> scotoma.v1.TraceInput
-	51,  // 63: scotoma.v1.TraceRequest.corrupted:type_name -> scotoma.v1.TraceInput
-	52,  // 64: scotoma.v1.TraceRequest.metric:type_name -> scotoma.v1.Metric
-	55,  // 65: scotoma.v1.TraceRequest.grid:type_name -> scotoma.v1.TraceGrid
+	12,  // 50: scotoma.v1.CaptureRequest.prompt:type_name -> scotoma.v1.Prompt
+	75,  // 51: scotoma.v1.CaptureRequest.interventions:type_name -> scotoma.v1.Intervention
+	44,  // 52: scotoma.v1.CaptureRequest.targets:type_name -> scotoma.v1.CaptureTarget
+	77,  // 53: scotoma.v1.CaptureRequest.dtype:type_name -> scotoma.v1.DataType
+	16,  // 54: scotoma.v1.CaptureResponse.started:type_name -> scotoma.v1.Started
+	47,  // 55: scotoma.v1.CaptureResponse.activation:type_name -> scotoma.v1.Activation
+	49,  // 56: scotoma.v1.CaptureResponse.finished:type_name -> scotoma.v1.CaptureFinished
+	48,  // 57: scotoma.v1.Activation.top:type_name -> scotoma.v1.TopTokens
+	18,  // 58: scotoma.v1.TopTokens.tokens:type_name -> scotoma.v1.TokenLogprob
+	20,  // 59: scotoma.v1.CaptureFinished.usage:type_name -> scotoma.v1.Usage
+	42,  // 60: scotoma.v1.CaptureFinished.provenance:type_name -> scotoma.v1.Provenance
+	50,  // 61: scotoma.v1.CaptureFinished.kept:type_name -> scotoma.v1.KeptActivation
+	52,  // 62: scotoma.v1.TraceRequest.clean:type_name -> scotoma.v1.TraceInput
+	52,  // 63: scotoma.v1.TraceRequest.corrupted:type_name -> scotoma.v1.TraceInput
+	53,  // 64: scotoma.v1.TraceRequest.metric:type_name -> scotoma.v1.Metric
+	56,  // 65: scotoma.v1.TraceRequest.grid:type_name -> scotoma.v1.TraceGrid
 	5,   // 66: scotoma.v1.TraceRequest.direction:type_name -> scotoma.v1.TraceDirection
-	59,  // 67: scotoma.v1.TraceRequest.path:type_name -> scotoma.v1.TracePath
-	11,  // 68: scotoma.v1.TraceInput.prompt:type_name -> scotoma.v1.Prompt
-	71,  // 69: scotoma.v1.TraceInput.interventions:type_name -> scotoma.v1.Intervention
-	53,  // 70: scotoma.v1.Metric.logprob_difference:type_name -> scotoma.v1.Contrast
-	54,  // 71: scotoma.v1.Metric.divergence:type_name -> scotoma.v1.Divergence
-	56,  // 72: scotoma.v1.TraceGrid.positions:type_name -> scotoma.v1.TracePositions
-	74,  // 73: scotoma.v1.TracePositions.each:type_name -> scotoma.v1.TokenSelector
-	74,  // 74: scotoma.v1.TracePositions.words:type_name -> scotoma.v1.TokenSelector
-	57,  // 75: scotoma.v1.TracePositions.patches:type_name -> scotoma.v1.TracePatches
-	58,  // 76: scotoma.v1.TracePositions.group:type_name -> scotoma.v1.TraceGroup
-	7,   // 77: scotoma.v1.TracePatches.by:type_name -> scotoma.v1.TracePatches.By
-	74,  // 78: scotoma.v1.TraceGroup.tokens:type_name -> scotoma.v1.TokenSelector
-	72,  // 79: scotoma.v1.TracePath.receiver:type_name -> scotoma.v1.Target
+	60,  // 67: scotoma.v1.TraceRequest.path:type_name -> scotoma.v1.TracePath
+	12,  // 68: scotoma.v1.TraceInput.prompt:type_name -> scotoma.v1.Prompt
+	75,  // 69: scotoma.v1.TraceInput.interventions:type_name -> scotoma.v1.Intervention
+	54,  // 70: scotoma.v1.Metric.logprob_difference:type_name -> scotoma.v1.Contrast
+	55,  // 71: scotoma.v1.Metric.divergence:type_name -> scotoma.v1.Divergence
+	57,  // 72: scotoma.v1.TraceGrid.positions:type_name -> scotoma.v1.TracePositions
+	78,  // 73: scotoma.v1.TracePositions.each:type_name -> scotoma.v1.TokenSelector
+	78,  // 74: scotoma.v1.TracePositions.words:type_name -> scotoma.v1.TokenSelector
+	58,  // 75: scotoma.v1.TracePositions.patches:type_name -> scotoma.v1.TracePatches
+	59,  // 76: scotoma.v1.TracePositions.group:type_name -> scotoma.v1.TraceGroup
+	8,   // 77: scotoma.v1.TracePatches.by:type_name -> scotoma.v1.TracePatches.By
+	78,  // 78: scotoma.v1.TraceGroup.tokens:type_name -> scotoma.v1.TokenSelector
+	76,  // 79: scotoma.v1.TracePath.receiver:type_name -> scotoma.v1.Target
 	6,   // 80: scotoma.v1.TracePath.via:type_name -> scotoma.v1.TraceVia
-	61,  // 81: scotoma.v1.TraceResponse.started:type_name -> scotoma.v1.TraceStarted
-	64,  // 82: scotoma.v1.TraceResponse.baseline:type_name -> scotoma.v1.TraceBaseline
-	65,  // 83: scotoma.v1.TraceResponse.cell:type_name -> scotoma.v1.TraceCell
-	66,  // 84: scotoma.v1.TraceResponse.finished:type_name -> scotoma.v1.TraceFinished
-	62,  // 85: scotoma.v1.TraceStarted.positions:type_name -> scotoma.v1.TracePosition
-	63,  // 86: scotoma.v1.TracePosition.patches:type_name -> scotoma.v1.TracePatch
-	32,  // 87: scotoma.v1.TraceCell.error:type_name -> scotoma.v1.SweepError
-	41,  // 88: scotoma.v1.TraceFinished.provenance:type_name -> scotoma.v1.Provenance
-	41,  // 89: scotoma.v1.VerifyRequest.provenance:type_name -> scotoma.v1.Provenance
-	8,   // 90: scotoma.v1.VerifyRequest.images:type_name -> scotoma.v1.Image
-	69,  // 91: scotoma.v1.VerifyResponse.differences:type_name -> scotoma.v1.Difference
-	41,  // 92: scotoma.v1.VerifyResponse.provenance:type_name -> scotoma.v1.Provenance
-	13,  // 93: scotoma.v1.InferenceService.Generate:input_type -> scotoma.v1.GenerateRequest
-	20,  // 94: scotoma.v1.InferenceService.Score:input_type -> scotoma.v1.ScoreRequest
-	23,  // 95: scotoma.v1.InferenceService.Sweep:input_type -> scotoma.v1.SweepRequest
-	50,  // 96: scotoma.v1.InferenceService.Trace:input_type -> scotoma.v1.TraceRequest
-	34,  // 97: scotoma.v1.InferenceService.UploadImage:input_type -> scotoma.v1.UploadImageRequest
-	44,  // 98: scotoma.v1.InferenceService.Capture:input_type -> scotoma.v1.CaptureRequest
-	36,  // 99: scotoma.v1.InferenceService.Preview:input_type -> scotoma.v1.PreviewRequest
-	67,  // 100: scotoma.v1.InferenceService.Verify:input_type -> scotoma.v1.VerifyRequest
-	14,  // 101: scotoma.v1.InferenceService.Generate:output_type -> scotoma.v1.GenerateResponse
-	21,  // 102: scotoma.v1.InferenceService.Score:output_type -> scotoma.v1.ScoreResponse
-	29,  // 103: scotoma.v1.InferenceService.Sweep:output_type -> scotoma.v1.SweepResponse
-	60,  // 104: scotoma.v1.InferenceService.Trace:output_type -> scotoma.v1.TraceResponse
-	35,  // 105: scotoma.v1.InferenceService.UploadImage:output_type -> scotoma.v1.UploadImageResponse
-	45,  // 106: scotoma.v1.InferenceService.Capture:output_type -> scotoma.v1.CaptureResponse
-	37,  // 107: scotoma.v1.InferenceService.Preview:output_type -> scotoma.v1.PreviewResponse
-	68,  // 108: scotoma.v1.InferenceService.Verify:output_type -> scotoma.v1.VerifyResponse
-	101, // [101:109] is the sub-list for method output_type
-	93,  // [93:101] is the sub-list for method input_type
-	93,  // [93:93] is the sub-list for extension type_name
-	93,  // [93:93] is the sub-list for extension extendee
-	0,   // [0:93] is the sub-list for field type_name
+	62,  // 81: scotoma.v1.TraceResponse.started:type_name -> scotoma.v1.TraceStarted
+	65,  // 82: scotoma.v1.TraceResponse.baseline:type_name -> scotoma.v1.TraceBaseline
+	66,  // 83: scotoma.v1.TraceResponse.cell:type_name -> scotoma.v1.TraceCell
+	67,  // 84: scotoma.v1.TraceResponse.finished:type_name -> scotoma.v1.TraceFinished
+	63,  // 85: scotoma.v1.TraceStarted.positions:type_name -> scotoma.v1.TracePosition
+	64,  // 86: scotoma.v1.TracePosition.patches:type_name -> scotoma.v1.TracePatch
+	33,  // 87: scotoma.v1.TraceCell.error:type_name -> scotoma.v1.SweepError
+	42,  // 88: scotoma.v1.TraceFinished.provenance:type_name -> scotoma.v1.Provenance
+	42,  // 89: scotoma.v1.VerifyRequest.provenance:type_name -> scotoma.v1.Provenance
+	9,   // 90: scotoma.v1.VerifyRequest.images:type_name -> scotoma.v1.Image
+	70,  // 91: scotoma.v1.VerifyResponse.differences:type_name -> scotoma.v1.Difference
+	42,  // 92: scotoma.v1.VerifyResponse.provenance:type_name -> scotoma.v1.Provenance
+	12,  // 93: scotoma.v1.AttributeRequest.prompt:type_name -> scotoma.v1.Prompt
+	75,  // 94: scotoma.v1.AttributeRequest.interventions:type_name -> scotoma.v1.Intervention
+	53,  // 95: scotoma.v1.AttributeRequest.metric:type_name -> scotoma.v1.Metric
+	7,   // 96: scotoma.v1.AttributeRequest.method:type_name -> scotoma.v1.AttributionMethod
+	52,  // 97: scotoma.v1.AttributeRequest.source:type_name -> scotoma.v1.TraceInput
+	16,  // 98: scotoma.v1.AttributeResponse.started:type_name -> scotoma.v1.Started
+	47,  // 99: scotoma.v1.AttributeResponse.scores:type_name -> scotoma.v1.Activation
+	73,  // 100: scotoma.v1.AttributeResponse.finished:type_name -> scotoma.v1.AttributeFinished
+	18,  // 101: scotoma.v1.AttributeFinished.tokens:type_name -> scotoma.v1.TokenLogprob
+	42,  // 102: scotoma.v1.AttributeFinished.provenance:type_name -> scotoma.v1.Provenance
+	14,  // 103: scotoma.v1.InferenceService.Generate:input_type -> scotoma.v1.GenerateRequest
+	21,  // 104: scotoma.v1.InferenceService.Score:input_type -> scotoma.v1.ScoreRequest
+	24,  // 105: scotoma.v1.InferenceService.Sweep:input_type -> scotoma.v1.SweepRequest
+	71,  // 106: scotoma.v1.InferenceService.Attribute:input_type -> scotoma.v1.AttributeRequest
+	51,  // 107: scotoma.v1.InferenceService.Trace:input_type -> scotoma.v1.TraceRequest
+	35,  // 108: scotoma.v1.InferenceService.UploadImage:input_type -> scotoma.v1.UploadImageRequest
+	45,  // 109: scotoma.v1.InferenceService.Capture:input_type -> scotoma.v1.CaptureRequest
+	37,  // 110: scotoma.v1.InferenceService.Preview:input_type -> scotoma.v1.PreviewRequest
+	68,  // 111: scotoma.v1.InferenceService.Verify:input_type -> scotoma.v1.VerifyRequest
+	15,  // 112: scotoma.v1.InferenceService.Generate:output_type -> scotoma.v1.GenerateResponse
+	22,  // 113: scotoma.v1.InferenceService.Score:output_type -> scotoma.v1.ScoreResponse
+	30,  // 114: scotoma.v1.InferenceService.Sweep:output_type -> scotoma.v1.SweepResponse
+	72,  // 115: scotoma.v1.InferenceService.Attribute:output_type -> scotoma.v1.AttributeResponse
+	61,  // 116: scotoma.v1.InferenceService.Trace:output_type -> scotoma.v1.TraceResponse
+	36,  // 117: scotoma.v1.InferenceService.UploadImage:output_type -> scotoma.v1.UploadImageResponse
+	46,  // 118: scotoma.v1.InferenceService.Capture:output_type -> scotoma.v1.CaptureResponse
+	38,  // 119: scotoma.v1.InferenceService.Preview:output_type -> scotoma.v1.PreviewResponse
+	69,  // 120: scotoma.v1.InferenceService.Verify:output_type -> scotoma.v1.VerifyResponse
+	112, // [112:121] is the sub-list for method output_type
+	103, // [103:112] is the sub-list for method input_type
+	103, // [103:103] is the sub-list for extension type_name
+	103, // [103:103] is the sub-list for extension extendee
+	0,   // [0:103] is the sub-list for field type_name
 }
 
 func init() { file_scotoma_v1_inference_service_proto_init() }
@@ -6507,13 +6955,19 @@ func file_scotoma_v1_inference_service_proto_init() {
 		(*TraceResponse_Finished)(nil),
 	}
 	file_scotoma_v1_inference_service_proto_msgTypes[57].OneofWrappers = []any{}
+	file_scotoma_v1_inference_service_proto_msgTypes[63].OneofWrappers = []any{
+		(*AttributeResponse_Started)(nil),
+		(*AttributeResponse_Scores)(nil),
+		(*AttributeResponse_Finished)(nil),
+	}
+	file_scotoma_v1_inference_service_proto_msgTypes[64].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_scotoma_v1_inference_service_proto_rawDesc), len(file_scotoma_v1_inference_service_proto_rawDesc)),
-			NumEnums:      8,
-			NumMessages:   63,
+			NumEnums:      9,
+			NumMessages:   66,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

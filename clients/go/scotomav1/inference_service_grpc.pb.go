@@ -24,6 +24,7 @@ const (
 	InferenceService_Generate_FullMethodName    = "/scotoma.v1.InferenceService/Generate"
 	InferenceService_Score_FullMethodName       = "/scotoma.v1.InferenceService/Score"
 	InferenceService_Sweep_FullMethodName       = "/scotoma.v1.InferenceService/Sweep"
+	InferenceService_Attribute_FullMethodName   = "/scotoma.v1.InferenceService/Attribute"
 	InferenceService_Trace_FullMethodName       = "/scotoma.v1.InferenceService/Trace"
 	InferenceService_UploadImage_FullMethodName = "/scotoma.v1.InferenceService/UploadImage"
 	InferenceService_Capture_FullMethodName     = "/scotoma.v1.InferenceService/Capture"
@@ -45,6 +46,9 @@ type InferenceServiceClient interface {
 	// One input under many variants; results in the order of completion. What variants have in common is computed once: each gets
 	// the bits of a request of its own, and can be verified as one.
 	Sweep(ctx context.Context, in *SweepRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SweepResponse], error)
+	// How much each row of a run matters for a metric, by its gradient: saliency, integrated gradients, attribution patching, class
+	// activation maps, relevance through attention. Scores after all passes, whose number is told before the first.
+	Attribute(ctx context.Context, in *AttributeRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[AttributeResponse], error)
 	// Activation patching as one request: a grid of hook points, layers, positions and heads. In each cell one input runs with
 	// activations of another one written over its own. What cells have in common is computed once: each gets the bits of the Score
 	// request with the same Patch.
@@ -115,9 +119,28 @@ func (c *inferenceServiceClient) Sweep(ctx context.Context, in *SweepRequest, op
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type InferenceService_SweepClient = grpc.ServerStreamingClient[SweepResponse]
 
+func (c *inferenceServiceClient) Attribute(ctx context.Context, in *AttributeRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[AttributeResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &InferenceService_ServiceDesc.Streams[2], InferenceService_Attribute_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[AttributeRequest, AttributeResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type InferenceService_AttributeClient = grpc.ServerStreamingClient[AttributeResponse]
+
 func (c *inferenceServiceClient) Trace(ctx context.Context, in *TraceRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[TraceResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &InferenceService_ServiceDesc.Streams[2], InferenceService_Trace_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &InferenceService_ServiceDesc.Streams[3], InferenceService_Trace_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +169,7 @@ func (c *inferenceServiceClient) UploadImage(ctx context.Context, in *UploadImag
 
 func (c *inferenceServiceClient) Capture(ctx context.Context, in *CaptureRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CaptureResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &InferenceService_ServiceDesc.Streams[3], InferenceService_Capture_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &InferenceService_ServiceDesc.Streams[4], InferenceService_Capture_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -197,6 +220,9 @@ type InferenceServiceServer interface {
 	// One input under many variants; results in the order of completion. What variants have in common is computed once: each gets
 	// the bits of a request of its own, and can be verified as one.
 	Sweep(*SweepRequest, grpc.ServerStreamingServer[SweepResponse]) error
+	// How much each row of a run matters for a metric, by its gradient: saliency, integrated gradients, attribution patching, class
+	// activation maps, relevance through attention. Scores after all passes, whose number is told before the first.
+	Attribute(*AttributeRequest, grpc.ServerStreamingServer[AttributeResponse]) error
 	// Activation patching as one request: a grid of hook points, layers, positions and heads. In each cell one input runs with
 	// activations of another one written over its own. What cells have in common is computed once: each gets the bits of the Score
 	// request with the same Patch.
@@ -227,6 +253,9 @@ func (UnimplementedInferenceServiceServer) Score(context.Context, *ScoreRequest)
 }
 func (UnimplementedInferenceServiceServer) Sweep(*SweepRequest, grpc.ServerStreamingServer[SweepResponse]) error {
 	return status.Error(codes.Unimplemented, "method Sweep not implemented")
+}
+func (UnimplementedInferenceServiceServer) Attribute(*AttributeRequest, grpc.ServerStreamingServer[AttributeResponse]) error {
+	return status.Error(codes.Unimplemented, "method Attribute not implemented")
 }
 func (UnimplementedInferenceServiceServer) Trace(*TraceRequest, grpc.ServerStreamingServer[TraceResponse]) error {
 	return status.Error(codes.Unimplemented, "method Trace not implemented")
@@ -303,6 +332,17 @@ func _InferenceService_Sweep_Handler(srv interface{}, stream grpc.ServerStream) 
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type InferenceService_SweepServer = grpc.ServerStreamingServer[SweepResponse]
+
+func _InferenceService_Attribute_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(AttributeRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(InferenceServiceServer).Attribute(m, &grpc.GenericServerStream[AttributeRequest, AttributeResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type InferenceService_AttributeServer = grpc.ServerStreamingServer[AttributeResponse]
 
 func _InferenceService_Trace_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(TraceRequest)
@@ -413,6 +453,11 @@ var InferenceService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Sweep",
 			Handler:       _InferenceService_Sweep_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Attribute",
+			Handler:       _InferenceService_Attribute_Handler,
 			ServerStreams: true,
 		},
 		{

@@ -22,7 +22,7 @@ from PIL import Image
 import scotoma
 import scotoma.v1.benchmark_service_pb2
 import scotoma.v1.intervention_pb2
-from scotoma import AsyncClient, Client, ScotomaError
+from scotoma import AsyncClient, Client, ScotomaError, blank_image, hooks
 from scotoma.v1.benchmark_service_pb2 import ANSWERING_GENERATE
 from scotoma.v1.inference_service_pb2 import CaptureTarget, Sampling
 from scotoma.v1.intervention_pb2 import DATA_TYPE_BF16, DATA_TYPE_F16
@@ -374,3 +374,20 @@ async def test_asyncio_evaluates(server: str, png: bytes) -> None:
         run = await client.evaluate("custom/letter", one)
         assert [result.id async for result in run] == ["1"]
     assert run.finished.results == 1
+
+
+def test_attributions(client: Client, png: bytes) -> None:
+    """Scores are arrays, a point at a time; what is wrong is said before anything is sent."""
+    found = client.attribute(QUESTION, " yes", png, points=hooks.blocks[2:4].hook_resid_pre)
+    scores = list(found)
+    assert [own.point.split(".")[2] for own in scores] == ["2", "3"]
+    assert all(own.array.shape == (found.started.prompt_tokens,) for own in scores)
+    assert abs(found.finish().value - client.score(QUESTION, [" yes"], png).scores[0].logprob) < 1e-4
+    pixels = client.attribute(
+        QUESTION, " yes", png, other=" no", method="integrated_gradients", source=blank_image(), steps=2
+    )
+    (heat,) = pixels
+    assert heat.point == "pixels" and heat.array.ndim == 2 and pixels.finish().HasField("baseline")
+    for wrong in ({"method": "gradients"}, {"other": " no", "probability": True}, {"step": 3}):
+        with pytest.raises((TypeError, ValueError)):
+            client.attribute(QUESTION, " yes", png, **wrong)

@@ -10,10 +10,11 @@ use crate::Error;
 use crate::v1::image::Source;
 use crate::v1::sweep_request::Input;
 use crate::v1::{
-    CaptureRequest, CheckParityRequest, DescribeRequest, GenerateRequest, GetModelRequest, Image,
-    Intervention, ListHookPointsRequest, ListModelsRequest, LoadModelRequest, LoadProjectorRequest,
-    PreviewRequest, Prompt, Sample, ScoreRequest, SweepRequest, TraceRequest, UnloadModelRequest,
-    UploadImageRequest, VerifyRequest, chat_part, intervention, patch,
+    AttributeRequest, CaptureRequest, CheckParityRequest, DescribeRequest, GenerateRequest,
+    GetModelRequest, Image, Intervention, ListHookPointsRequest, ListModelsRequest,
+    LoadModelRequest, LoadProjectorRequest, PreviewRequest, Prompt, Sample, ScoreRequest,
+    SweepRequest, TraceRequest, UnloadModelRequest, UploadImageRequest, VerifyRequest, chat_part,
+    intervention, patch,
 };
 
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -107,6 +108,18 @@ impl Asks for TraceRequest {
         let inputs = [&self.clean, &self.corrupted].into_iter().flatten();
         inputs
             .flat_map(|input| patched(&input.interventions))
+            .collect()
+    }
+}
+
+impl Asks for AttributeRequest {
+    const IS_UNARY: bool = false;
+
+    fn images(&self) -> Vec<&Image> {
+        let source = self.source.as_ref().and_then(|own| own.prompt.as_ref());
+        [self.prompt.as_ref(), source]
+            .into_iter()
+            .flat_map(of_prompt)
             .collect()
     }
 }

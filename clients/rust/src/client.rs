@@ -14,12 +14,12 @@ use crate::results::Place;
 use crate::servers::{OnWait, Server, Servers};
 use crate::v1::image::Source;
 use crate::v1::{
-    CaptureRequest, CheckParityRequest, CheckParityResponse, DescribeRequest, EvaluateHeader,
-    GenerateRequest, GetModelRequest, HookPoint, Image, ListHookPointsRequest, ListModelsRequest,
-    LoadModelRequest, LoadModelResponse, LoadProjectorRequest, ModelInfo, PreviewRequest,
-    PreviewResponse, Prompt, RuleInfo, ScoreRequest, ScoreResponse, SweepRequest, SweepResponse,
-    TraceRequest, TraceResponse, UnloadModelRequest, UploadImageRequest, VerifyRequest,
-    VerifyResponse,
+    AttributeRequest, AttributeResponse, CaptureRequest, CheckParityRequest, CheckParityResponse,
+    DescribeRequest, EvaluateHeader, GenerateRequest, GetModelRequest, HookPoint, Image,
+    ListHookPointsRequest, ListModelsRequest, LoadModelRequest, LoadModelResponse,
+    LoadProjectorRequest, ModelInfo, PreviewRequest, PreviewResponse, Prompt, RuleInfo,
+    ScoreRequest, ScoreResponse, SweepRequest, SweepResponse, TraceRequest, TraceResponse,
+    UnloadModelRequest, UploadImageRequest, VerifyRequest, VerifyResponse,
 };
 use crate::{Answer, Capture, Error, Evaluation, Question};
 
@@ -115,6 +115,19 @@ impl Client {
         self.sent(request.into_request(), |at, r| {
             let mut service = self.servers.all[at].inference.clone();
             async move { Ok(service.trace(r).await?.into_inner()) }
+        })
+        .await
+    }
+
+    /// How much each row of a run matters for a metric, by its gradient: started, scores, finished.
+    /// Dropping it cancels.
+    pub async fn attribute(
+        &mut self,
+        request: impl IntoRequest<AttributeRequest>,
+    ) -> Result<Streaming<AttributeResponse>, Error> {
+        self.sent(request.into_request(), |at, r| {
+            let mut service = self.servers.all[at].inference.clone();
+            async move { Ok(service.attribute(r).await?.into_inner()) }
         })
         .await
     }

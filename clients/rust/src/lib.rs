@@ -55,9 +55,10 @@ pub use rows::{Rows, rows};
 pub use selectors::{At, at};
 pub use stream::{Answer, Capture, Evaluation, Question};
 pub use v1::{
-    CaptureRequest, CaptureTarget, Finished, GenerateRequest, Intervention, ModelInfo,
-    PreviewRequest, PreviewResponse, Sampling, ScoreRequest, ScoreResponse, Started, SweepRequest,
-    SweepResponse, Token, TraceRequest, TraceResponse, VerifyRequest, VerifyResponse,
+    AttributeRequest, AttributeResponse, CaptureRequest, CaptureTarget, Finished, GenerateRequest,
+    Intervention, ModelInfo, PreviewRequest, PreviewResponse, Sampling, ScoreRequest,
+    ScoreResponse, Started, SweepRequest, SweepResponse, Token, TraceRequest, TraceResponse,
+    VerifyRequest, VerifyResponse,
 };
 
 /// Sets of tokens by what they are: `tokens::visual() | tokens::last()`, `!tokens::block(2, [3])`.

@@ -1,6 +1,7 @@
 //! Conversion of messages to the server's own types: every enum number and every absent oneof is
 //! checked, and every open seed drawn.
 
+mod attribute;
 mod capture;
 pub(super) mod evaluation;
 mod from_wire;
@@ -12,6 +13,7 @@ mod target;
 mod trace;
 mod values;
 
+pub(super) use attribute::{attribute, attribute_finished};
 pub(super) use interventions::request_interventions;
 pub use interventions::{drawn_interventions, interventions_from_json};
 pub(super) use model::{

@@ -29,7 +29,7 @@ fn token_logprobs(tokens: Vec<TokenLogprob>) -> Vec<v1::TokenLogprob> {
     tokens.into_iter().map(token_logprob).collect()
 }
 
-fn token_logprob(token: TokenLogprob) -> v1::TokenLogprob {
+pub(super) fn token_logprob(token: TokenLogprob) -> v1::TokenLogprob {
     v1::TokenLogprob {
         id: token.id,
         text: token.text,

@@ -1,6 +1,7 @@
 //! InferenceService: a file for each method turns its messages into a request of the pipeline, and
 //! what the pipeline says into messages.
 
+mod attribute;
 mod capture;
 mod generate;
 mod preview;
@@ -100,6 +101,22 @@ impl InferenceService for Inference {
         // Few parts wait at a time: for a slow reader little memory is held.
         Ok(state.respond_with_stream(context, 4, |sender| {
             capture::stream(state.clone(), id, capture, sender)
+        }))
+    }
+
+    type AttributeStream = ResponseStream<v1::AttributeResponse>;
+
+    async fn attribute(
+        &self,
+        request: Request<v1::AttributeRequest>,
+    ) -> Result<Response<Self::AttributeStream>, Status> {
+        let (state, context) = (&self.0, rpc::context(&request));
+        let begun = attribute::begin(state, &context, request.into_inner()).await;
+        let attribution = begun.map_err(|e| state.status(&context, &e))?;
+        let id = context.id.clone();
+        // As of captures: few parts wait for a slow reader.
+        Ok(state.respond_with_stream(context, 4, |sender| {
+            attribute::stream(state.clone(), id, attribution, sender)
         }))
     }
 

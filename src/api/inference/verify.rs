@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{capture, generate, score, trace};
+use super::{attribute, capture, generate, score, trace};
 use crate::api::{Error, State, convert, v1};
 use crate::field_path::shown;
 use crate::pipeline::{self, Recorded, Replay, RequestContext, VerifyRequest};
@@ -72,9 +72,18 @@ fn replay(
             }
             trace::request(state, context, message).map(|trace| Replay::Trace(Box::new(trace)))
         }
+        "Attribute" => {
+            let mut message: v1::AttributeRequest = serde_json::from_value(request).map_err(bad)?;
+            put_back(&mut message.prompt, &pictures);
+            if let Some(source) = &mut message.source {
+                put_back(&mut source.prompt, &pictures);
+            }
+            let request = attribute::request(state, context, message);
+            request.map(|request| Replay::Attribute(Box::new(request)))
+        }
         other => {
             return Err(pipeline::Error::Record(format!(
-                "request: method {}; Generate, Score, Capture or Trace is needed",
+                "request: method {}; Generate, Score, Capture, Trace or Attribute is needed",
                 shown(other)
             )));
         }

@@ -36,12 +36,13 @@ const KEY: &str = "idempotency-key";
 const MAX_KEY: usize = 128;
 /// Methods whose calls can be replayed: one message asks. An Evaluate goes on by what it knows, and
 /// the others may be asked again without harm.
-const METHODS: [&str; 6] = [
+const METHODS: [&str; 7] = [
     "Generate",
     "Score",
     "Sweep",
     "Capture",
     "Trace",
+    "Attribute",
     "UploadImage",
 ];
 /// Keeps what has ended well for so long.

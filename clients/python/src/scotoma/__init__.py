@@ -8,9 +8,9 @@ with Client("127.0.0.1:7878") as client:
 """
 
 from scotoma._async.client import AsyncClient
-from scotoma._async.stream import AsyncAnswer, AsyncCapture, AsyncEvaluation, AsyncSweep
+from scotoma._async.stream import AsyncAnswer, AsyncAttribution, AsyncCapture, AsyncEvaluation, AsyncSweep
 from scotoma._sync.client import Client
-from scotoma._sync.stream import Answer, Capture, Evaluation, Sweep
+from scotoma._sync.stream import Answer, Attribution, Capture, Evaluation, Sweep
 from scotoma.errors import FieldViolation, ScotomaError
 from scotoma.interventions import (
     ablate,
@@ -50,10 +50,12 @@ __all__ = [
     "Activation",
     "Answer",
     "AsyncAnswer",
+    "AsyncAttribution",
     "AsyncCapture",
     "AsyncClient",
     "AsyncEvaluation",
     "AsyncSweep",
+    "Attribution",
     "Capture",
     "Client",
     "Evaluation",

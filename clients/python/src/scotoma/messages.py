@@ -300,6 +300,32 @@ class CaptureOptions(ScoreOptions, total=False):
     """Most bytes of all activations together; 0: what the server allows."""
 
 
+class AttributeOptions(ScoreOptions, total=False):
+    """What `attribute` takes."""
+
+    method: Literal[
+        "gradient",
+        "gradient_values",
+        "gradient_times_input",
+        "integrated_gradients",
+        "patching",
+        "grad_cam",
+        "attention_relevance",
+    ]
+    """What is made of gradients; "gradient_times_input" by default."""
+    points: str | Hook | Iterable[str | Hook]
+    """Hooks (`hooks.blocks[:].hook_resid_pre`), names of points, "pixels"; by default what the method looks at."""
+    other: str
+    """Another answer, which may differ in its last token; its log-probability is taken away."""
+    probability: bool
+    """The probability of the answer, in place of its logarithm."""
+    source: Image | Intervention | Iterable[Intervention]
+    """The baseline of integrated gradients, or what patching puts in: another picture under the same question, or
+    interventions."""
+    steps: int
+    """Gradients that are averaged on the way, 1 to 512; of integrated gradients and patching."""
+
+
 # Names of transformers, vLLM and OpenAI for what has another one here.
 _ELSEWHERE = {
     "max_new_tokens": "max_tokens",
@@ -350,6 +376,41 @@ def request(message: Any, fields: dict[str, Any], options: Mapping[str, object])
         fields["prompt"] = prompt(fields.pop("text"), fields.pop("images"), bool(raw), multi_image)
     made = message(**fields, **rest)
     return made, Call.of(named, made)
+
+
+def attribution(
+    text: Asked, answer: str, images: Image | Iterable[Image], options: AttributeOptions
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The fields of an AttributeRequest, and the options that are left."""
+    own: dict[str, Any] = dict(options)
+    other, probability = own.pop("other", None), own.pop("probability", False)
+    if other is not None and probability:
+        raise ValueError("probability: that of one answer; with other the difference of log-probabilities is taken")
+    if other is not None:
+        metric = pb.Metric(logprob_difference=pb.Contrast(answer=answer, other=other))
+    else:
+        metric = pb.Metric(probability=answer) if probability else pb.Metric(logprob=answer)
+    fields: dict[str, Any] = {"text": text, "images": images, "metric": metric}
+    known = {"method": own.pop("method", "gradient_times_input"), "points": (), "layers": ()}
+    points = own.pop("points", ())
+    hooks = [points] if isinstance(points, (str, Hook)) else list(points)
+    layers = {hook.layers for hook in hooks if isinstance(hook, Hook) and hook.layers}
+    if len(layers) > 1:
+        raise ValueError("points: hooks of different layers; name each by itself, or ask for all layers of each")
+    known["points"] = [hook.name if isinstance(hook, Hook) else hook for hook in hooks]
+    known["layers"] = list(next(iter(layers), ()))
+    made = build(pb.AttributeRequest, known, "")
+    fields |= {"method": made.method, "points": made.points, "layers": made.layers}
+    source = own.pop("source", None)
+    if source is not None:
+        changes = [source] if isinstance(source, Intervention) else source
+        if isinstance(changes, (list, tuple)) and all(isinstance(each, Intervention) for each in changes):
+            fields["source"] = pb.TraceInput(interventions=changes)
+        else:
+            fields["source"] = pb.TraceInput(
+                prompt=prompt(text, source, bool(own.get("raw")), own.get("multi_image", 0))
+            )
+    return fields, own
 
 
 class SweepOptions(GenerateOptions, total=False):

@@ -472,6 +472,11 @@ class Hook:
             raise ValueError(f"{self!r} is not a hook point yet; {', '.join(dir(self)) or 'a layer'} may follow")
         return self._path
 
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """The layers that it is of; none: all that run, or a point outside the layers."""
+        return self._layers
+
     def at(self, tokens: TokensLike | None = None, **where: Any) -> pb.Target:  # noqa: ANN401 (as in Where)
         """Returns the target: these tokens, and `heads`, `dimensions`, `steps` as Where says."""
         return target(self, **({} if tokens is None else {"tokens": tokens}), **where)

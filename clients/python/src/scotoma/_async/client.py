@@ -13,12 +13,13 @@ from typing_extensions import Self, Unpack
 from scotoma._async.run import AsyncRun
 from scotoma._async.runtime import iterate, ordered
 from scotoma._async.servers import AsyncServers
-from scotoma._async.stream import AsyncAnswer, AsyncCapture, AsyncEvaluation, AsyncSweep
+from scotoma._async.stream import AsyncAnswer, AsyncAttribution, AsyncCapture, AsyncEvaluation, AsyncSweep
 from scotoma._async.sweeps import AsyncSweeps
 from scotoma.calls import Call
 from scotoma.channel import Pem, Settings
 from scotoma.messages import (
     Asked,
+    AttributeOptions,
     CallOptions,
     CallSettings,
     CaptureOptions,
@@ -32,6 +33,7 @@ from scotoma.messages import (
     SweepOptions,
     Swept,
     Variants,
+    attribution,
     capture_targets,
     header,
     image_message,
@@ -126,6 +128,20 @@ class AsyncClient:
         asked, call = request(pb.CaptureRequest, fields, own)
         begun = await self._servers.begin("inference.Capture", asked, call)
         return AsyncCapture(begun, asked.dtype, self._servers.uploaded)
+
+    async def attribute(
+        self,
+        text: Asked,
+        answer: str,
+        images: Image | Iterable[Image] = (),
+        **options: Unpack[AttributeOptions],
+    ) -> AsyncAttribution:
+        """How much each row of a run matters for an answer, by its gradient: an array for each point, rows first.
+
+        What gradients are taken of is the log-probability of `answer`; less that of `other`, where that is said.
+        """
+        asked, call = request(pb.AttributeRequest, *attribution(text, answer, images, options))
+        return AsyncAttribution(await self._servers.begin("inference.Attribute", asked, call))
 
     async def sweep(
         self, text: Asked, images: Image | Iterable[Image] = (), **options: Unpack[SweepOptions]

@@ -14,12 +14,13 @@ from typing_extensions import Self, Unpack
 from scotoma._sync.run import Run
 from scotoma._sync.runtime import iterate, ordered
 from scotoma._sync.servers import Servers
-from scotoma._sync.stream import Answer, Capture, Evaluation, Sweep
+from scotoma._sync.stream import Answer, Attribution, Capture, Evaluation, Sweep
 from scotoma._sync.sweeps import Sweeps
 from scotoma.calls import Call
 from scotoma.channel import Pem, Settings
 from scotoma.messages import (
     Asked,
+    AttributeOptions,
     CallOptions,
     CallSettings,
     CaptureOptions,
@@ -33,6 +34,7 @@ from scotoma.messages import (
     SweepOptions,
     Swept,
     Variants,
+    attribution,
     capture_targets,
     header,
     image_message,
@@ -127,6 +129,20 @@ class Client:
         asked, call = request(pb.CaptureRequest, fields, own)
         begun = self._servers.begin("inference.Capture", asked, call)
         return Capture(begun, asked.dtype, self._servers.uploaded)
+
+    def attribute(
+        self,
+        text: Asked,
+        answer: str,
+        images: Image | Iterable[Image] = (),
+        **options: Unpack[AttributeOptions],
+    ) -> Attribution:
+        """How much each row of a run matters for an answer, by its gradient: an array for each point, rows first.
+
+        What gradients are taken of is the log-probability of `answer`; less that of `other`, where that is said.
+        """
+        asked, call = request(pb.AttributeRequest, *attribution(text, answer, images, options))
+        return Attribution(self._servers.begin("inference.Attribute", asked, call))
 
     def sweep(
         self, text: Asked, images: Image | Iterable[Image] = (), **options: Unpack[SweepOptions]

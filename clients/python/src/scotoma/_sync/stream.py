@@ -15,6 +15,7 @@ from scotoma.paint import table
 from scotoma.results import ResultsFile
 from scotoma.v1 import benchmark_service_pb2 as bench
 from scotoma.v1 import inference_service_pb2 as pb
+from scotoma.v1 import intervention_pb2 as iv
 from scotoma.views import (
     Activation,
     Whole,
@@ -241,6 +242,23 @@ class Capture(Stream[Activation, pb.CaptureFinished]):
         for kept in value.kept if kind == "finished" else ():
             self._keep(self._begun.server, kept.handle)
         return self._whole.take(value) if kind == "activation" else None
+
+
+class Attribution(Stream[Activation, pb.AttributeFinished]):
+    """Scores of rows, an array for each point; `finished` has the metric, and at a baseline, too."""
+
+    def __init__(self, begun: Begun) -> None:
+        """Numbers come in f32."""
+        super().__init__(begun)
+        self._whole = Whole(iv.DATA_TYPE_F32)
+
+    @property
+    def started(self) -> pb.Started:
+        """The first event: what all passes will take is known."""
+        return self._begun.first.started  # type: ignore[no-any-return]
+
+    def _take(self, kind: str, value: Any) -> Activation | None:  # noqa: ANN401
+        return self._whole.take(value) if kind == "scores" else None
 
 
 class Evaluation(Stream[bench.SampleResult, bench.EvaluateFinished]):

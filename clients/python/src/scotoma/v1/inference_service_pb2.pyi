@@ -58,6 +58,17 @@ class TraceVia(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TRACE_VIA_UNSPECIFIED: _ClassVar[TraceVia]
     TRACE_VIA_RESIDUAL: _ClassVar[TraceVia]
     TRACE_VIA_MLPS: _ClassVar[TraceVia]
+
+class AttributionMethod(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ATTRIBUTION_METHOD_UNSPECIFIED: _ClassVar[AttributionMethod]
+    ATTRIBUTION_METHOD_GRADIENT: _ClassVar[AttributionMethod]
+    ATTRIBUTION_METHOD_GRADIENT_VALUES: _ClassVar[AttributionMethod]
+    ATTRIBUTION_METHOD_GRADIENT_TIMES_INPUT: _ClassVar[AttributionMethod]
+    ATTRIBUTION_METHOD_INTEGRATED_GRADIENTS: _ClassVar[AttributionMethod]
+    ATTRIBUTION_METHOD_PATCHING: _ClassVar[AttributionMethod]
+    ATTRIBUTION_METHOD_GRAD_CAM: _ClassVar[AttributionMethod]
+    ATTRIBUTION_METHOD_ATTENTION_RELEVANCE: _ClassVar[AttributionMethod]
 ROLE_UNSPECIFIED: Role
 ROLE_SYSTEM: Role
 ROLE_USER: Role
@@ -88,6 +99,14 @@ TRACE_DIRECTION_NOISE: TraceDirection
 TRACE_VIA_UNSPECIFIED: TraceVia
 TRACE_VIA_RESIDUAL: TraceVia
 TRACE_VIA_MLPS: TraceVia
+ATTRIBUTION_METHOD_UNSPECIFIED: AttributionMethod
+ATTRIBUTION_METHOD_GRADIENT: AttributionMethod
+ATTRIBUTION_METHOD_GRADIENT_VALUES: AttributionMethod
+ATTRIBUTION_METHOD_GRADIENT_TIMES_INPUT: AttributionMethod
+ATTRIBUTION_METHOD_INTEGRATED_GRADIENTS: AttributionMethod
+ATTRIBUTION_METHOD_PATCHING: AttributionMethod
+ATTRIBUTION_METHOD_GRAD_CAM: AttributionMethod
+ATTRIBUTION_METHOD_ATTENTION_RELEVANCE: AttributionMethod
 
 class Image(_message.Message):
     __slots__ = ("data", "handle")
@@ -911,3 +930,51 @@ class Difference(_message.Message):
     recorded: str
     found: str
     def __init__(self, stage: _Optional[str] = ..., recorded: _Optional[str] = ..., found: _Optional[str] = ...) -> None: ...
+
+class AttributeRequest(_message.Message):
+    __slots__ = ("model", "prompt", "interventions", "metric", "method", "points", "layers", "steps", "source", "sample_key")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_FIELD_NUMBER: _ClassVar[int]
+    INTERVENTIONS_FIELD_NUMBER: _ClassVar[int]
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    POINTS_FIELD_NUMBER: _ClassVar[int]
+    LAYERS_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_KEY_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    prompt: Prompt
+    interventions: _containers.RepeatedCompositeFieldContainer[_intervention_pb2.Intervention]
+    metric: Metric
+    method: AttributionMethod
+    points: _containers.RepeatedScalarFieldContainer[str]
+    layers: _containers.RepeatedScalarFieldContainer[int]
+    steps: int
+    source: TraceInput
+    sample_key: str
+    def __init__(self, model: _Optional[str] = ..., prompt: _Optional[_Union[Prompt, _Mapping]] = ..., interventions: _Optional[_Iterable[_Union[_intervention_pb2.Intervention, _Mapping]]] = ..., metric: _Optional[_Union[Metric, _Mapping]] = ..., method: _Optional[_Union[AttributionMethod, str]] = ..., points: _Optional[_Iterable[str]] = ..., layers: _Optional[_Iterable[int]] = ..., steps: _Optional[int] = ..., source: _Optional[_Union[TraceInput, _Mapping]] = ..., sample_key: _Optional[str] = ...) -> None: ...
+
+class AttributeResponse(_message.Message):
+    __slots__ = ("started", "scores", "finished")
+    STARTED_FIELD_NUMBER: _ClassVar[int]
+    SCORES_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_FIELD_NUMBER: _ClassVar[int]
+    started: Started
+    scores: Activation
+    finished: AttributeFinished
+    def __init__(self, started: _Optional[_Union[Started, _Mapping]] = ..., scores: _Optional[_Union[Activation, _Mapping]] = ..., finished: _Optional[_Union[AttributeFinished, _Mapping]] = ...) -> None: ...
+
+class AttributeFinished(_message.Message):
+    __slots__ = ("value", "baseline", "tokens", "rows_computed", "provenance")
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    BASELINE_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_COMPUTED_FIELD_NUMBER: _ClassVar[int]
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    value: float
+    baseline: float
+    tokens: _containers.RepeatedCompositeFieldContainer[TokenLogprob]
+    rows_computed: int
+    provenance: Provenance
+    def __init__(self, value: _Optional[float] = ..., baseline: _Optional[float] = ..., tokens: _Optional[_Iterable[_Union[TokenLogprob, _Mapping]]] = ..., rows_computed: _Optional[int] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ...) -> None: ...

@@ -50,6 +50,11 @@ class InferenceServiceStub:
                 request_serializer=scotoma_dot_v1_dot_inference__service__pb2.SweepRequest.SerializeToString,
                 response_deserializer=scotoma_dot_v1_dot_inference__service__pb2.SweepResponse.FromString,
                 _registered_method=True)
+        self.Attribute = channel.unary_stream(
+                '/scotoma.v1.InferenceService/Attribute',
+                request_serializer=scotoma_dot_v1_dot_inference__service__pb2.AttributeRequest.SerializeToString,
+                response_deserializer=scotoma_dot_v1_dot_inference__service__pb2.AttributeResponse.FromString,
+                _registered_method=True)
         self.Trace = channel.unary_stream(
                 '/scotoma.v1.InferenceService/Trace',
                 request_serializer=scotoma_dot_v1_dot_inference__service__pb2.TraceRequest.SerializeToString,
@@ -99,6 +104,14 @@ class InferenceServiceServicer:
     def Sweep(self, request, context):
         """One input under many variants; results in the order of completion. What variants have in common is computed once: each gets
         the bits of a request of its own, and can be verified as one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Attribute(self, request, context):
+        """How much each row of a run matters for a metric, by its gradient: saliency, integrated gradients, attribution patching, class
+        activation maps, relevance through attention. Scores after all passes, whose number is told before the first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -158,6 +171,11 @@ def add_InferenceServiceServicer_to_server(servicer, server):
                     servicer.Sweep,
                     request_deserializer=scotoma_dot_v1_dot_inference__service__pb2.SweepRequest.FromString,
                     response_serializer=scotoma_dot_v1_dot_inference__service__pb2.SweepResponse.SerializeToString,
+            ),
+            'Attribute': grpc.unary_stream_rpc_method_handler(
+                    servicer.Attribute,
+                    request_deserializer=scotoma_dot_v1_dot_inference__service__pb2.AttributeRequest.FromString,
+                    response_serializer=scotoma_dot_v1_dot_inference__service__pb2.AttributeResponse.SerializeToString,
             ),
             'Trace': grpc.unary_stream_rpc_method_handler(
                     servicer.Trace,
@@ -267,6 +285,33 @@ class InferenceService:
             '/scotoma.v1.InferenceService/Sweep',
             scotoma_dot_v1_dot_inference__service__pb2.SweepRequest.SerializeToString,
             scotoma_dot_v1_dot_inference__service__pb2.SweepResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Attribute(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/scotoma.v1.InferenceService/Attribute',
+            scotoma_dot_v1_dot_inference__service__pb2.AttributeRequest.SerializeToString,
+            scotoma_dot_v1_dot_inference__service__pb2.AttributeResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,103 @@
+//! What methods make of gradients, on the host.
+
+use candle_core::{D, Result as TensorResult, Tensor};
+
+use crate::model::TapGradient;
+use crate::nn::HostTensor;
+
+/// The class activation map (Selvaraju et al. 2017) of a view: `max(0, sum_d w_d x_d)` for each row,
+/// where `w` is the mean gradient over the patches: `(N)` of `x (R, D)`, whose first `lead` rows are
+/// no patches.
+pub(super) fn grad_cam(tap: &TapGradient, lead: usize) -> TensorResult<HostTensor> {
+    let patches = |t: &HostTensor| t.narrow(0, lead, t.dim(0)? - lead);
+    let gradient = patches(&tap.gradient)?; // (N, D)
+    let value = match &tap.value {
+        Some(value) => patches(value)?,
+        None => gradient.zeros_like()?,
+    };
+    let weights = gradient.mean_keepdim(0)?; // (1, D)
+    HostTensor::download(&value.broadcast_mul(&weights)?.sum(D::Minus1)?.relu()?)
+}
+
+/// Relevance through attention (Chefer et al. 2021): `R <- R + A R` from the first layer to the last
+/// one, `A (T, T)` the positive part of attention times gradient, mean over heads. Returns row `row`
+/// of it, `(T)`; `layers` go from the last layer to the first, as gradients do.
+pub(super) fn relevance(layers: &[&TapGradient], row: usize) -> TensorResult<Option<HostTensor>> {
+    let Some(first) = layers.first() else {
+        return Ok(None);
+    };
+    let count = first.gradient.dim(0)?;
+    let mut unit = vec![0f32; count];
+    unit[row] = 1.0;
+    // One row of the product, from the left: no (T, T) product is made.
+    let mut relevance = Tensor::from_vec(unit, (1, count), first.gradient.device())?;
+    for layer in layers {
+        let through = relevance.matmul(&layer.gradient)?;
+        relevance = (relevance + through)?;
+    }
+    HostTensor::download(&relevance.squeeze(0)?).map(Some)
+}
+
+/// Sums pixels' attributions over the colours: `(V, 3, H, W) -> (V, H, W)`; a norm where there is no
+/// way to multiply by.
+pub(super) fn of_pixels(gradient: &HostTensor, along: Option<&Tensor>) -> TensorResult<HostTensor> {
+    let reduced = match along {
+        Some(along) => (&**gradient * along)?.sum(1)?,
+        None => gradient.sqr()?.sum(1)?.sqrt()?,
+    };
+    HostTensor::download(&reduced)
+}
+
+/// Adds `more` times `share` to a sum.
+pub(super) fn add(sum: Option<HostTensor>, more: &Tensor, share: f64) -> TensorResult<HostTensor> {
+    let more = (more * share)?;
+    let total = match sum {
+        Some(sum) => (&*sum + more)?,
+        None => more,
+    };
+    HostTensor::download(&total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::{Point, Site, Span, Stack};
+
+    fn tap(value: &[f32], gradient: &[f32], shape: (usize, usize)) -> TapGradient {
+        let tensor = |numbers: &[f32]| HostTensor::from_vec(numbers.to_vec(), shape).unwrap();
+        TapGradient {
+            point: Point::at(Stack::VisionTower, 0, Site::ResidPost),
+            span: Span::default(),
+            value: Some(tensor(value)),
+            gradient: tensor(gradient),
+        }
+    }
+
+    #[test]
+    fn a_map_weighs_channels_by_their_mean_gradient() {
+        // The class token in front counts for neither.
+        let tap = tap(
+            &[9.0, 9.0, 1.0, 2.0, 3.0, -1.0],
+            &[7.0, 7.0, 1.0, 0.0, 3.0, 2.0],
+            (3, 2),
+        );
+        let map: Vec<f32> = grad_cam(&tap, 1).unwrap().to_vec1().unwrap();
+        assert_eq!(map, [2.0 + 2.0, 6.0 - 1.0]);
+    }
+
+    #[test]
+    fn relevance_is_a_row_of_the_product() {
+        let first = tap(&[], &[], (0, 0));
+        let of = |a: [f32; 4]| TapGradient {
+            gradient: HostTensor::from_vec(a.to_vec(), (2, 2)).unwrap(),
+            value: None,
+            ..first.clone()
+        };
+        let (lower, upper) = (of([1.0, 0.0, 0.5, 0.5]), of([1.0, 0.0, 0.25, 0.75]));
+        // (I + upper) (I + lower), row 1.
+        let row = relevance(&[&upper, &lower], 1).unwrap().unwrap();
+        let row: Vec<f32> = row.to_vec1().unwrap();
+        assert_eq!(row, [0.25 * 2.0 + 1.75 * 0.5, 1.75 * 1.5]);
+        assert!(relevance(&[], 0).unwrap().is_none());
+    }
+}

@@ -1,0 +1,661 @@
+//! Runs an attribution: compiled as any request is, then as many passes as its method takes.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use candle_core::{DType, Tensor};
+
+use super::maps;
+use super::points::Places;
+use super::request::{AttributeRequest, AttributionInput, AttributionMethod};
+use crate::engine::Prefilled;
+use crate::intervention::{Effect, Intervention};
+use crate::model::{
+    self, Blend, GradientInput, GradientPass, GradientReduction, Gradients, ImageTokens, Objective,
+    Tap, TapGradient,
+};
+use crate::nn::{HostTensor, Point, Site, Span, Stack};
+use crate::pipeline::budget::Reservation;
+use crate::pipeline::compile::CompiledRequest;
+use crate::pipeline::error::Error;
+use crate::pipeline::generate::with_text;
+use crate::pipeline::interventions::Interventions;
+use crate::pipeline::metric::Metric;
+use crate::pipeline::output::{CapturedActivation, Started, TokenLogprob};
+use crate::pipeline::provenance::RecordedRequest;
+use crate::pipeline::record::Provenance;
+use crate::pipeline::runtime::Runtime;
+use crate::pipeline::tensor_bytes::tensor_bytes;
+
+/// An attribution that is checked, compiled and paid for.
+#[derive(Debug)]
+pub struct Attribution {
+    request: AttributeRequest,
+    compiled: CompiledRequest,
+    /// Tokens of the answer, and the other answer's last one.
+    answer: (Vec<u32>, Option<u32>),
+    places: Places,
+    /// The other input, compiled.
+    source: Option<CompiledRequest>,
+    started: Started,
+    /// Counts what nobody has read.
+    _unread: Reservation,
+    waiting: VecDeque<CapturedActivation>,
+    finished: Option<AttributionFinished>,
+}
+
+/// The end of an attribution.
+#[derive(Debug, Clone)]
+pub struct AttributionFinished {
+    /// The metric.
+    pub value: f64,
+    /// The metric at the baseline, where there is one.
+    pub baseline: Option<f64>,
+    /// The tokens of the answer.
+    pub tokens: Vec<TokenLogprob>,
+    /// (row, layer) pairs that were computed, as they were priced.
+    pub rows: u64,
+    /// The record that it can be repeated from.
+    pub provenance: Provenance,
+}
+
+/// Reports what happens to an attribution.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one at a time")]
+pub enum AttributionEvent {
+    /// Scores of rows, or the gradients themselves.
+    Scores(CapturedActivation),
+    /// All are told; the last event.
+    Finished(AttributionFinished),
+}
+
+impl Runtime {
+    /// Checks, compiles and prices a request; nothing is computed yet.
+    pub async fn attribute(&self, request: AttributeRequest) -> Result<Attribution, Error> {
+        request.check()?;
+        let context = request.context.clone();
+        let input = self
+            .prepare(&context, &request.model, &request.prompt)
+            .await?;
+        let (own, key) = (request.interventions.clone(), &request.sample_key);
+        let compiled = self.compile(&input, own, Vec::new(), key).await?;
+        check_plan(&compiled, "interventions")?;
+        let (compiled, answers) = self.answers(compiled, &request.metric).await?;
+        let answer = answer_of(&request.metric, answers)?;
+        let places = request.places((&compiled.tower_path(), &compiled.decoder_path()))?;
+        if places.pixels && compiled.pixels().is_empty() {
+            let message = "pixels, but the prompt has no picture";
+            return Err(Error::invalid("points", message));
+        }
+        let source = match &request.source {
+            Some(source) => Some(self.compile_source(&request, &compiled, source).await?),
+            None => None,
+        };
+        let needed = bytes_of(&request, &compiled, &places);
+        let limit = self.limits.capture_bytes;
+        if needed > limit {
+            return Err(Error::CaptureBudget {
+                field: "points".into(),
+                needed,
+                limit,
+            });
+        }
+        let unread = self.unread.reserve(&context.client, needed)?;
+        let price = passes(&request, &places) * price_of(&compiled, &answer.0);
+        if let Some(account) = &context.account {
+            account.charge_rows(price)?;
+        }
+        compiled.count();
+        let started = Started {
+            cost: price,
+            ..compiled.started()
+        };
+        Ok(Attribution {
+            started,
+            request,
+            compiled,
+            answer,
+            places,
+            source,
+            _unread: unread,
+            waiting: VecDeque::new(),
+            finished: None,
+        })
+    }
+
+    /// Compiles the other input, which must have as many rows and views of the same sizes.
+    async fn compile_source(
+        &self,
+        request: &AttributeRequest,
+        own: &CompiledRequest,
+        source: &AttributionInput,
+    ) -> Result<CompiledRequest, Error> {
+        let prompt = source.prompt.as_ref().unwrap_or(&request.prompt);
+        let input = self.prepare(&request.context, &request.model, prompt).await;
+        let input = input.map_err(|e| e.within("source"))?;
+        let (changes, key) = (source.interventions.clone(), &request.sample_key);
+        let compiled = self.compile(&input, changes, Vec::new(), key).await;
+        let compiled = compiled.map_err(|e| e.within("source"))?;
+        check_plan(&compiled, "source.interventions")?;
+        let rows = |c: &CompiledRequest| c.prompt.ids.len();
+        let sizes = |c: &CompiledRequest| -> Vec<Vec<usize>> {
+            c.pixels().iter().map(|p| p.views.dims().to_vec()).collect()
+        };
+        if rows(&compiled) != rows(own) || sizes(&compiled) != sizes(own) {
+            let message = format!(
+                "{} tokens, views of {:?}; the request has {}, of {:?}: row by row they are compared",
+                rows(&compiled),
+                sizes(&compiled),
+                rows(own),
+                sizes(own)
+            );
+            return Err(Error::invalid("source", message));
+        }
+        Ok(compiled)
+    }
+}
+
+/// Fails where a plan changes what gradients are not taken through.
+fn check_plan(compiled: &CompiledRequest, field: &str) -> Result<(), Error> {
+    let plan = &compiled.plan;
+    if plan.edits.is_empty() && plan.prunes.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<_> = compiled
+        .interventions
+        .list()
+        .iter()
+        .map(Intervention::name)
+        .collect();
+    let message = format!(
+        "{} among them; gradients are taken of runs whose pictures (blank_image, shuffle_patches, \
+         occlude_patches), projector (swap_projector) or layers (drop_layers, repeat_layers, \
+         exit_early) are changed",
+        names.join(", ")
+    );
+    Err(Error::invalid(field, message))
+}
+
+/// Returns the tokens whose probability counts for, and the last one that counts against.
+fn answer_of(
+    metric: &Metric,
+    mut answers: Vec<Vec<u32>>,
+) -> Result<(Vec<u32>, Option<u32>), Error> {
+    let other = match metric {
+        Metric::LogprobDifference { .. } => answers.pop(),
+        _ => None,
+    };
+    let answer = answers.pop().unwrap_or_default();
+    let Some(mut other) = other else {
+        return Ok((answer, None));
+    };
+    let last = other.pop();
+    if other.len() + 1 == answer.len() && answer.starts_with(&other) {
+        return Ok((answer, last));
+    }
+    let message = "the answers differ before their last token; gradients are taken in one run, so \
+                   all tokens but the last must be the same";
+    Err(Error::invalid("metric.logprob_difference.other", message))
+}
+
+/// Returns the (row, layer) pairs of one pass, there and back.
+fn price_of(compiled: &CompiledRequest, answer: &[u32]) -> u64 {
+    let tower: usize = compiled
+        .images()
+        .iter()
+        .map(|i| i.views * i.view.rows)
+        .sum();
+    let rows = compiled.prompt.ids.len() + answer.len() - 1;
+    let cells = tower * compiled.tower_path().len() + rows * compiled.decoder_path().len();
+    4 * cells as u64
+}
+
+/// Counts the passes that a method takes; one forward alone counts as one, too.
+fn passes(request: &AttributeRequest, places: &Places) -> u64 {
+    let baseline = u64::from(request.method == AttributionMethod::IntegratedGradients);
+    let source = u64::from(request.source.is_some() && !places.points.is_empty());
+    let steps = u64::from(request.steps());
+    // The run itself says what the metric is; where no way is walked its gradients are the answer.
+    let own = u64::from(steps > 1 || baseline == 1);
+    steps + own + baseline + source
+}
+
+/// Returns the bytes that the attributions come to.
+fn bytes_of(request: &AttributeRequest, compiled: &CompiledRequest, places: &Places) -> u64 {
+    let model = &compiled.input.model;
+    let (tower, decoder) = (model.tower.info(), model.decoder.config());
+    let views: usize = compiled
+        .images()
+        .iter()
+        .map(|i| i.views * i.view.rows)
+        .sum();
+    let rows = compiled.prompt.ids.len();
+    let whole = matches!(
+        request.method,
+        AttributionMethod::GradientValues | AttributionMethod::GradCam
+    );
+    let of_point = |point: &Point| {
+        let (rows, width, heads) = match point.stack {
+            Stack::VisionTower => (views, tower.width.max(tower.inner), tower.heads),
+            Stack::Projector => (views, decoder.hidden_size.max(tower.feature_width), 1),
+            Stack::LanguageModel => (
+                rows,
+                decoder.hidden_size.max(decoder.intermediate_size),
+                decoder.num_attention_heads,
+            ),
+        };
+        match (point.site, whole) {
+            (Site::Pattern, _) => rows * rows * heads,
+            (Site::Logits, true) => decoder.vocab_size,
+            (_, true) => rows * width,
+            (_, false) => rows * heads,
+        }
+    };
+    let points: usize = places.points.iter().map(of_point).sum();
+    let pixels = compiled.pixels().iter().map(|p| p.views.elem_count());
+    let pixels = pixels.sum::<usize>() * usize::from(places.pixels);
+    ((points + pixels) * size_of::<f32>()) as u64
+}
+
+impl Attribution {
+    /// Returns what is known before anything is computed.
+    pub fn started(&self) -> Started {
+        self.started
+    }
+
+    /// Waits for what happens next.
+    pub async fn next(&mut self, runtime: &Runtime) -> Result<AttributionEvent, Error> {
+        if self.finished.is_none() {
+            let finished = Box::pin(self.run(runtime)).await?;
+            self.finished = Some(finished);
+        }
+        if let Some(scores) = self.waiting.pop_front() {
+            return Ok(AttributionEvent::Scores(scores));
+        }
+        let finished = self.finished.clone();
+        finished
+            .map(AttributionEvent::Finished)
+            .ok_or(Error::EngineStopped)
+    }
+
+    /// Runs to the end and keeps the record alone.
+    pub async fn finish(mut self, runtime: &Runtime) -> Result<AttributionFinished, Error> {
+        loop {
+            if let AttributionEvent::Finished(finished) = self.next(runtime).await? {
+                return Ok(finished);
+            }
+        }
+    }
+
+    async fn run(&mut self, runtime: &Runtime) -> Result<AttributionFinished, Error> {
+        let others = self.source_values(runtime).await?;
+        let (found, baseline) = if self.request.steps() > 1
+            || self.request.method == AttributionMethod::IntegratedGradients
+        {
+            self.walk(runtime, &others).await?
+        } else {
+            let input = self.input(self.taps(&others), self.reduction());
+            (self.pass(runtime, input).await?, None)
+        };
+        let mut scores = self.scores(&found)?;
+        let mut output = blake3::Hasher::new();
+        for one in &scores {
+            output.update(&one.data);
+        }
+        self.waiting.extend(scores.drain(..));
+        let ids = self.answer.0.iter().copied();
+        let tokens = ids.zip(found.logprobs.iter().copied()).collect();
+        self.request
+            .context
+            .metrics
+            .count_rows(self.started.cost, 0);
+        let recorded = RecordedRequest {
+            canonical: self.canonical(),
+            sample_key: self.request.sample_key.clone(),
+            sampling: None,
+        };
+        let effects = vec![Effect::default(); self.compiled.plan.resolved.len()];
+        Ok(AttributionFinished {
+            value: found.value,
+            baseline,
+            tokens: with_text(&self.compiled.input.model.text, tokens)?,
+            rows: self.started.cost,
+            provenance: recorded.close(
+                &self.compiled,
+                &Prefilled::default(),
+                &effects,
+                output.finalize(),
+            ),
+        })
+    }
+
+    fn canonical(&self) -> String {
+        let parts = |compiled: &'_ CompiledRequest| -> (Interventions, Vec<String>) {
+            let handles = compiled.input.image_digests.clone();
+            (compiled.interventions.clone(), handles)
+        };
+        let own = parts(&self.compiled);
+        let source = self.source.as_ref().map(parts);
+        let source = source
+            .as_ref()
+            .map(|(list, handles)| (list, handles.as_slice()));
+        self.request.canonical((&own.0, &own.1), source)
+    }
+
+    /// Returns the values of the other input at the points, by point.
+    async fn source_values(&self, runtime: &Runtime) -> Result<BTreeMap<Point, HostTensor>, Error> {
+        let Some(source) = self
+            .source
+            .as_ref()
+            .filter(|_| !self.places.points.is_empty())
+        else {
+            return Ok(BTreeMap::new());
+        };
+        let taps = self.taps(&BTreeMap::new());
+        let mut input = self.input_of(source, taps, GradientReduction::Values);
+        // It is never asked for more than its prompt.
+        input.pixels_wanted = false;
+        let found = self.pass(runtime, input).await?;
+        let mut all: BTreeMap<Point, Vec<Tensor>> = BTreeMap::new();
+        for tap in found.taps {
+            all.entry(tap.point)
+                .or_default()
+                .push((*tap.gradient).clone());
+        }
+        // The spans of a call stand end to end, as the point has them.
+        let joined = all.into_iter().map(|(point, parts)| {
+            let whole = Tensor::cat(&parts, 0).and_then(|t| HostTensor::download(&t));
+            Ok((point, whole.map_err(model::Error::from)?))
+        });
+        joined.collect()
+    }
+
+    /// Averages gradients over the middles of equal steps from the baseline to the run.
+    async fn walk(
+        &self,
+        runtime: &Runtime,
+        others: &BTreeMap<Point, HostTensor>,
+    ) -> Result<(Gradients, Option<f64>), Error> {
+        let steps = self.request.steps();
+        let share = 1.0 / f64::from(steps);
+        let mut own = self.at_share(runtime, others, 1.0, false).await?;
+        let baseline = match self.request.method {
+            AttributionMethod::IntegratedGradients => {
+                Some(self.at_share(runtime, others, 0.0, false).await?.value)
+            }
+            _ => None,
+        };
+        // Patching goes from the run to the other input, against the way that is integrated.
+        let sign = if self.request.method == AttributionMethod::Patching {
+            -share
+        } else {
+            share
+        };
+        let (mut taps, mut pixels): (Vec<TapGradient>, Vec<HostTensor>) = (Vec::new(), Vec::new());
+        for step in 0..steps {
+            let middle = (f64::from(step) + 0.5) * share;
+            let found = self.at_share(runtime, others, middle, true).await?;
+            accumulate(&mut taps, found.taps, sign)?;
+            for (i, gradient) in found.pixels.into_iter().enumerate() {
+                let sum = pixels.get(i).cloned();
+                let sum = maps::add(sum, &gradient, sign).map_err(model::Error::from)?;
+                if i < pixels.len() {
+                    pixels[i] = sum;
+                } else {
+                    pixels.push(sum);
+                }
+            }
+        }
+        (own.taps, own.pixels) = (taps, pixels);
+        Ok((own, baseline))
+    }
+
+    /// Runs with the point, or the pixels, part of the way from the baseline.
+    async fn at_share(
+        &self,
+        runtime: &Runtime,
+        others: &BTreeMap<Point, HostTensor>,
+        share: f64,
+        with_gradients: bool,
+    ) -> Result<Gradients, Error> {
+        let taps = if with_gradients {
+            self.taps(&BTreeMap::new())
+        } else {
+            Vec::new()
+        };
+        let mut input = self.input(taps, GradientReduction::Product);
+        input.pixels_wanted = self.places.pixels && with_gradients;
+        if let Some(&point) = self.places.points.first() {
+            input.blend = Some(Blend {
+                point,
+                from: others.get(&point).cloned(),
+                share,
+            });
+        } else {
+            let ways = self.pixel_ways()?.into_iter().zip(&mut input.pixels);
+            for (way, pixels) in ways {
+                // x - (1 - share) (x - baseline).
+                let moved = (&**pixels - (way * (1.0 - share)).map_err(model::Error::from)?)
+                    .and_then(|moved| HostTensor::download(&moved));
+                *pixels = moved.map_err(model::Error::from)?;
+            }
+        }
+        self.pass(runtime, input).await
+    }
+
+    /// Returns the ways from the baseline's pixels to those of the run; the baseline without a
+    /// source is 0, the mean colour of what the tower was trained on.
+    fn pixel_ways(&self) -> Result<Vec<Tensor>, Error> {
+        let own = self.compiled.pixels().iter();
+        let ways = own.enumerate().map(|(i, pixels)| {
+            let x = pixels.views.to_dtype(DType::F32)?;
+            let other = self
+                .source
+                .as_ref()
+                .and_then(|source| source.pixels().get(i));
+            match other {
+                Some(other) => &*x - &*other.views.to_dtype(DType::F32)?,
+                None => Ok((*x).clone()),
+            }
+        });
+        let ways: Result<_, candle_core::Error> = ways.collect();
+        Ok(ways.map_err(model::Error::from)?)
+    }
+
+    fn taps(&self, others: &BTreeMap<Point, HostTensor>) -> Vec<Tap> {
+        let tap = |&point: &Point| Tap {
+            point,
+            other: others.get(&point).cloned(),
+        };
+        self.places.points.iter().map(tap).collect()
+    }
+
+    fn reduction(&self) -> GradientReduction {
+        match self.request.method {
+            AttributionMethod::Gradient => GradientReduction::Norm,
+            AttributionMethod::GradientValues | AttributionMethod::GradCam => {
+                GradientReduction::Whole
+            }
+            AttributionMethod::GradientTimesInput
+            | AttributionMethod::IntegratedGradients
+            | AttributionMethod::Patching => GradientReduction::Product,
+            AttributionMethod::AttentionRelevance => GradientReduction::Relevance,
+        }
+    }
+
+    fn input(&self, taps: Vec<Tap>, reduction: GradientReduction) -> GradientInput {
+        self.input_of(&self.compiled, taps, reduction)
+    }
+
+    fn input_of(
+        &self,
+        compiled: &CompiledRequest,
+        taps: Vec<Tap>,
+        reduction: GradientReduction,
+    ) -> GradientInput {
+        let (model, plan) = (&compiled.input.model, &compiled.plan);
+        let projector = plan.projector.as_ref().unwrap_or(model.own_projector());
+        let pixels = compiled.pixels().iter();
+        GradientInput {
+            prompt: compiled.prompt.clone(),
+            pixels: pixels.map(|p| p.views.clone()).collect(),
+            images: compiled.images().to_vec(),
+            projector: projector.clone(),
+            tower_path: compiled.tower_path(),
+            decoder_path: compiled.decoder_path(),
+            answer: self.answer.0.clone(),
+            objective: match (&self.request.metric, self.answer.1) {
+                (_, Some(other)) => Objective::Contrast(other),
+                (Metric::Probability(_), None) => Objective::Probability,
+                (_, None) => Objective::LogProb,
+            },
+            taps,
+            reduction,
+            pixels_wanted: self.places.pixels,
+            blend: None,
+        }
+    }
+
+    async fn pass(&self, runtime: &Runtime, input: GradientInput) -> Result<Gradients, Error> {
+        let (context, model) = (&self.request.context, &self.compiled.input.model);
+        let engine = runtime.engine(model);
+        let engine = engine.on_behalf_of(&context.client, context.deadline);
+        let pass = GradientPass::new(Arc::clone(model), input);
+        let found = engine.gradients(pass).await?;
+        context.leave_queue();
+        Ok(found)
+    }
+}
+
+/// Adds `share` times the gradients of one step to those of the steps before it.
+fn accumulate(
+    sum: &mut Vec<TapGradient>,
+    found: Vec<TapGradient>,
+    share: f64,
+) -> Result<(), Error> {
+    for (i, mut tap) in found.into_iter().enumerate() {
+        let before = sum.get(i).map(|tap| tap.gradient.clone());
+        let total = maps::add(before, &tap.gradient, share);
+        tap.gradient = total.map_err(model::Error::from)?;
+        if i < sum.len() {
+            sum[i] = tap;
+        } else {
+            sum.push(tap);
+        }
+    }
+    Ok(())
+}
+
+/// What is sent of what was found.
+impl Attribution {
+    fn scores(&self, found: &Gradients) -> Result<Vec<CapturedActivation>, Error> {
+        let mut all = Vec::new();
+        if self.request.method == AttributionMethod::AttentionRelevance {
+            let taps: Vec<&TapGradient> = found.taps.iter().collect();
+            let row = self.compiled.prompt.ids.len() - 1;
+            let relevance = maps::relevance(&taps, row).map_err(model::Error::from)?;
+            if let (Some(relevance), Some(tap)) = (relevance, taps.first()) {
+                all.push(self.activation(tap, &relevance, "attention_relevance", 0)?);
+            }
+            return Ok(all);
+        }
+        // From the pixels up, as the values of a run come.
+        for tap in found.taps.iter().rev() {
+            let lead = usize::from(self.compiled.input.model.tower.info().has_class);
+            if self.request.method == AttributionMethod::GradCam {
+                let map = maps::grad_cam(tap, lead).map_err(model::Error::from)?;
+                all.push(self.activation(tap, &map, &tap.point.to_string(), lead)?);
+            } else {
+                all.push(self.activation(tap, &tap.gradient, &tap.point.to_string(), 0)?);
+            }
+        }
+        if self.places.pixels {
+            all.extend(self.pixel_scores(found)?);
+        }
+        Ok(all)
+    }
+
+    fn activation(
+        &self,
+        tap: &TapGradient,
+        values: &HostTensor,
+        point: &str,
+        lead: usize,
+    ) -> Result<CapturedActivation, Error> {
+        let target = self.places.points.iter().position(|p| *p == tap.point);
+        let Span {
+            image,
+            view,
+            tokens,
+            ..
+        } = &tap.span;
+        Ok(CapturedActivation {
+            target: target.unwrap_or_default(),
+            point: point.to_owned(),
+            image: *image,
+            view: *view,
+            tokens: tokens[lead..].to_vec(),
+            shape: values.dims().iter().map(|&d| d as u32).collect(),
+            data: tensor_bytes(values, DType::F32)?,
+            ..CapturedActivation::default()
+        })
+    }
+
+    /// Returns `(H, W)` of each view, or `(3, H, W)` where gradients themselves are asked for.
+    fn pixel_scores(&self, found: &Gradients) -> Result<Vec<CapturedActivation>, Error> {
+        let ways = match self.request.method {
+            AttributionMethod::GradientTimesInput => {
+                let own = self.compiled.pixels().iter();
+                let own = own.map(|p| p.views.to_dtype(DType::F32).map(|t| (*t).clone()));
+                let own: Result<Vec<_>, _> = own.collect();
+                Some(own.map_err(model::Error::from)?)
+            }
+            AttributionMethod::IntegratedGradients => Some(self.pixel_ways()?),
+            _ => None,
+        };
+        let mut all = Vec::new();
+        for (image, gradient) in found.pixels.iter().enumerate() {
+            let whole = self.request.method == AttributionMethod::GradientValues;
+            let way = ways.as_ref().and_then(|ways| ways.get(image));
+            let scores = if whole {
+                Ok(gradient.clone())
+            } else {
+                maps::of_pixels(gradient, way)
+            };
+            let scores = scores.map_err(model::Error::from)?;
+            for view in 0..scores.dims()[0] {
+                let own = scores.rows(&[view as u32]).map_err(model::Error::from)?;
+                all.push(CapturedActivation {
+                    target: self.places.points.len(),
+                    point: "pixels".into(),
+                    image,
+                    view,
+                    shape: own.dims()[1..].iter().map(|&d| d as u32).collect(),
+                    data: tensor_bytes(&own, DType::F32)?,
+                    ..CapturedActivation::default()
+                });
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// The parts of a compiled request that gradients are taken of.
+impl CompiledRequest {
+    /// Returns the layers of the tower that run, in order.
+    fn tower_path(&self) -> Vec<usize> {
+        let layers = self.input.model.tower.info().layers_run();
+        self.plan.path(Stack::VisionTower, layers)
+    }
+
+    /// Returns the layers of the language model that run, in order.
+    fn decoder_path(&self) -> Vec<usize> {
+        let layers = self.input.model.decoder.config().num_hidden_layers;
+        self.plan.path(Stack::LanguageModel, layers)
+    }
+
+    /// Returns the visual tokens of each picture.
+    fn images(&self) -> &[ImageTokens] {
+        &self.plan.images
+    }
+}

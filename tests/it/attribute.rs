@@ -1,0 +1,283 @@
+//! Attribute: its laws, its records, and what it refuses. That its gradients are those of PyTorch is
+//! tested in gradients.rs.
+
+use crate::common::{Running, picture};
+use scotoma::server::ServerConfig;
+use scotoma_client::v1::{self, AttributionMethod, attribute_response::Event};
+use scotoma_client::{Client, Error, ScoreRequest, VerifyRequest};
+use serde_json::json;
+use tonic::Code;
+
+const QUESTION: &str = "Is there a red circle?";
+
+/// Everything that an attribution has said.
+struct Attributed {
+    started: v1::Started,
+    scores: Vec<v1::Activation>,
+    finished: v1::AttributeFinished,
+}
+
+impl Attributed {
+    fn numbers(&self) -> Vec<f32> {
+        let bytes = self.scores.iter().flat_map(|s| s.data.as_chunks::<4>().0);
+        bytes.map(|four| f32::from_le_bytes(*four)).collect()
+    }
+
+    fn sum(&self) -> f64 {
+        self.numbers().into_iter().map(f64::from).sum()
+    }
+}
+
+async fn attribute(
+    client: &mut Client,
+    request: v1::AttributeRequest,
+) -> Result<Attributed, Error> {
+    let mut stream = client.attribute(request).await?;
+    let (mut started, mut scores, mut finished) = (None, Vec::new(), None);
+    while let Some(response) = stream.message().await? {
+        match response.event.unwrap() {
+            Event::Started(event) => started = Some(event),
+            Event::Scores(event) => scores.push(event),
+            Event::Finished(event) => finished = Some(event),
+        }
+    }
+    Ok(Attributed {
+        started: started.unwrap(),
+        scores,
+        finished: finished.unwrap(),
+    })
+}
+
+fn request(method: AttributionMethod) -> v1::AttributeRequest {
+    v1::AttributeRequest {
+        prompt: Some(scotoma_client::prompt(QUESTION, [picture()])),
+        metric: Some(v1::Metric {
+            kind: Some(v1::metric::Kind::Logprob(" yes".into())),
+        }),
+        method: method.into(),
+        ..Default::default()
+    }
+}
+
+/// The same question about a blank picture.
+fn blank() -> v1::TraceInput {
+    v1::TraceInput {
+        prompt: None,
+        interventions: serde_json::from_value(json!([{"blankImage": {}}])).unwrap(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn integrated_gradients_add_up() {
+    let server = Running::start(ServerConfig::shapes()).await;
+    let mut client = server.client().await;
+    for (points, source) in [
+        (vec!["pixels".to_owned()], None),
+        (vec!["pixels".to_owned()], Some(blank())),
+        (vec!["projector.hook_tokens".to_owned()], None),
+        (
+            vec!["language_model.blocks.2.hook_resid_pre".to_owned()],
+            Some(blank()),
+        ),
+    ] {
+        let asked = v1::AttributeRequest {
+            points: points.clone(),
+            source,
+            steps: 64,
+            ..request(AttributionMethod::IntegratedGradients)
+        };
+        let found = attribute(&mut client, asked).await.unwrap();
+        let expected = found.finished.value - found.finished.baseline.unwrap();
+        let off = (found.sum() - expected).abs();
+        assert!(
+            off < 0.05 * expected.abs().max(0.2),
+            "{points:?}: {} {expected}",
+            found.sum()
+        );
+    }
+    server.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_are_those_of_score_and_records_repeat() {
+    let server = Running::start(ServerConfig::shapes()).await;
+    let mut client = server.client().await;
+    let asked = request(AttributionMethod::GradientTimesInput);
+    let scored = client.score(ScoreRequest {
+        prompt: asked.prompt.clone(),
+        continuations: vec![" yes".into()],
+        ..Default::default()
+    });
+    let expected = scored.await.unwrap().scores[0].logprob;
+    let (first, second) = (
+        attribute(&mut client, asked.clone()).await.unwrap(),
+        attribute(&mut client, asked.clone()).await.unwrap(),
+    );
+    assert!((first.finished.value - expected).abs() < 1e-5 * expected.abs().max(1.0));
+    assert_eq!(first.numbers(), second.numbers());
+    assert_eq!(first.finished.provenance, second.finished.provenance);
+    assert_eq!(first.started.cost, first.finished.rows_computed);
+    let layers = first.scores.iter().map(|s| s.point.clone());
+    let expected: Vec<String> = (0..8)
+        .map(|layer| format!("language_model.blocks.{layer}.hook_resid_pre"))
+        .collect();
+    assert_eq!(layers.collect::<Vec<_>>(), expected);
+    assert!(
+        first
+            .scores
+            .iter()
+            .all(|s| s.shape == [first.started.prompt_tokens])
+    );
+    let verified = client.verify(VerifyRequest {
+        provenance: first.finished.provenance,
+        images: asked.prompt.unwrap().images,
+    });
+    let verified = verified.await.unwrap();
+    assert!(verified.agrees, "{:?}", verified.differences);
+    server.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn patching_is_zero_where_nothing_differs_and_first_order_elsewhere() {
+    let server = Running::start(ServerConfig::shapes()).await;
+    let mut client = server.client().await;
+    let same = v1::AttributeRequest {
+        source: Some(v1::TraceInput::default()),
+        ..request(AttributionMethod::Patching)
+    };
+    let found = attribute(&mut client, same).await.unwrap();
+    assert!(found.numbers().iter().all(|&score| score == 0.0));
+    // Along the whole way all rows together change what the other input changes.
+    let walked = v1::AttributeRequest {
+        source: Some(blank()),
+        steps: 64,
+        points: vec!["projector.hook_tokens".into()],
+        ..request(AttributionMethod::Patching)
+    };
+    let found = attribute(&mut client, walked).await.unwrap();
+    let scored = client.score(ScoreRequest {
+        prompt: request(AttributionMethod::Patching).prompt,
+        interventions: blank().interventions,
+        continuations: vec![" yes".into()],
+        ..Default::default()
+    });
+    let change = scored.await.unwrap().scores[0].logprob - found.finished.value;
+    assert!(
+        (found.sum() - change).abs() < 0.05 * change.abs().max(0.2),
+        "{} {change}",
+        found.sum()
+    );
+    server.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn maps_have_a_number_for_each_patch_or_token() {
+    let server = Running::start(ServerConfig::shapes()).await;
+    let mut client = server.client().await;
+    let map = attribute(&mut client, request(AttributionMethod::GradCam))
+        .await
+        .unwrap();
+    assert_eq!(map.scores.len(), 1);
+    assert!(map.numbers().iter().all(|&n| n >= 0.0) && map.numbers().iter().any(|&n| n > 0.0));
+    assert_eq!(map.scores[0].tokens.len(), map.numbers().len());
+    let relevance = request(AttributionMethod::AttentionRelevance);
+    let relevance = attribute(&mut client, relevance).await.unwrap();
+    let numbers = relevance.numbers();
+    assert_eq!(numbers.len(), relevance.started.prompt_tokens as usize);
+    // The row that answers is relevant to itself.
+    assert!(numbers.iter().all(|&n| n >= 0.0) && *numbers.last().unwrap() >= 1.0);
+    let values = v1::AttributeRequest {
+        points: vec!["pixels".into()],
+        ..request(AttributionMethod::GradientValues)
+    };
+    let values = attribute(&mut client, values).await.unwrap();
+    assert_eq!(values.scores[0].shape[0], 3);
+    server.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_done_is_refused_by_name() {
+    let server = Running::start(ServerConfig::shapes()).await;
+    let mut client = server.client().await;
+    let plain = || request(AttributionMethod::Gradient);
+    let points = |name: &str| v1::AttributeRequest {
+        points: vec![name.into()],
+        ..plain()
+    };
+    let permuted = json!([{"permuteTokens": {"seed": "1"}}]);
+    let contrast = v1::metric::Kind::LogprobDifference(v1::Contrast {
+        answer: " yes yes".into(),
+        other: " no no".into(),
+    });
+    let divergence = v1::metric::Kind::Divergence(v1::Divergence::default());
+    let metric = |kind| v1::AttributeRequest {
+        metric: Some(v1::Metric { kind: Some(kind) }),
+        ..plain()
+    };
+    for (asked, said) in [
+        (
+            v1::AttributeRequest {
+                method: 0,
+                ..plain()
+            },
+            "method",
+        ),
+        (
+            v1::AttributeRequest {
+                steps: 4,
+                ..plain()
+            },
+            "steps",
+        ),
+        (
+            v1::AttributeRequest {
+                layers: vec![1],
+                points: vec!["pixels".into()],
+                ..plain()
+            },
+            "layers",
+        ),
+        (
+            v1::AttributeRequest {
+                source: Some(blank()),
+                ..plain()
+            },
+            "source",
+        ),
+        (request(AttributionMethod::Patching), "source"),
+        (points("language_model.hook_nothing"), "points[0]"),
+        (
+            points("language_model.blocks.9.hook_resid_pre"),
+            "points[0]",
+        ),
+        (
+            points("language_model.blocks.0.attn.hook_attn_scores"),
+            "points[0]",
+        ),
+        (
+            points("language_model.blocks.0.attn.hook_pattern"),
+            "points",
+        ),
+        (
+            v1::AttributeRequest {
+                interventions: serde_json::from_value(permuted).unwrap(),
+                ..plain()
+            },
+            "permute_tokens",
+        ),
+        (metric(contrast), "metric.logprob_difference.other"),
+        (metric(divergence), "metric.divergence"),
+        (
+            v1::AttributeRequest {
+                prompt: Some(scotoma_client::prompt("Hello", [] as [Vec<u8>; 0])),
+                ..points("pixels")
+            },
+            "points",
+        ),
+    ] {
+        let error = attribute(&mut client, asked).await.err().unwrap();
+        assert_eq!(error.code(), Some(Code::InvalidArgument), "{error}");
+        assert!(error.to_string().contains(said), "{said}: {error}");
+    }
+    server.end().await;
+}
