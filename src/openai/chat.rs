@@ -49,7 +49,8 @@ async fn answer(
     let (model, interventions) =
         door.model_and_interventions(context, &asked.model, asked.interventions)?;
     // Held until the pictures are prepared.
-    let (images, _room) = images::collect(door, context, asked.pictures).await?;
+    let images = images::collect(&door.state.runtime, &door.fetches, context, asked.pictures);
+    let (images, _room) = images.await?;
     let request = GenerateRequest {
         context: context.clone(),
         model: model.clone(),

@@ -8,16 +8,16 @@ use std::time::{Duration, Instant};
 
 use data_url::DataUrl;
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 use ureq::Agent;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
 use super::body::invalid;
-use super::door::Door;
 use crate::api::Error;
 use crate::field_path::{FieldPath, shown};
-use crate::pipeline::{self, Image, RequestContext, Reservation};
+use crate::pipeline::{self, Image, RequestContext, Reservation, Runtime};
 
 /// Bounds the fetches of a request, from the first name's resolution to the last byte.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(20);
@@ -134,13 +134,13 @@ fn remote(field: &FieldPath, url: &str, hosts: &ImageHosts) -> Result<Uri, Error
 
 /// Fetches what is still elsewhere, one after the other, and returns all pictures with the room
 /// that the fetched ones take in the budget of messages. Together they may have as many bytes as a
-/// message and take [`FETCH_TIMEOUT`].
+/// message and take [`FETCH_TIMEOUT`]; `fetches` bounds those of all requests.
 pub(super) async fn collect(
-    door: &Door,
+    runtime: &Runtime,
+    fetches: &Arc<Semaphore>,
     context: &RequestContext,
     pictures: Vec<Picture>,
 ) -> Result<(Vec<Image>, Reservation), Error> {
-    let runtime = &door.state.runtime;
     let held = runtime.messages.reserve(&context.client, 0);
     let held = held.map_err(pipeline::Error::from)?;
     let is_remote = |picture: &&Picture| matches!(picture, Picture::Remote { .. });
@@ -163,7 +163,7 @@ pub(super) async fn collect(
     if remote == 0 {
         return work();
     }
-    let permit = door.fetches.clone().acquire_owned().await;
+    let permit = fetches.clone().acquire_owned().await;
     let permit = permit.map_err(Error::fault)?;
     // No turn is taken: it waits for others, and would keep those that compute waiting.
     let fetched = tokio::task::spawn_blocking(move || {
