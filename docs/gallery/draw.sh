@@ -1,6 +1,6 @@
 #!/bin/sh
 # Draws the pictures of docs/gallery.md with the embedded model: draw.sh SCOTOMA. Needs nothing else; pages are
-# photographed where there is a chromium. Takes a few minutes.
+# photographed where there is a chromium. Takes a minute or two.
 set -eu
 scotoma=$(realpath "$1")
 gallery=$(cd "$(dirname "$0")" && pwd)
@@ -10,9 +10,9 @@ trap 'rm -rf "$work"' EXIT
 cd "$work"
 
 for experiment in permutation pruning depth information-loss; do
-    "$scotoma" experiment "$experiment" shapes --report "$experiment"
+    "$scotoma" experiment "$experiment" shapes --limit 120 --report "$experiment"
 done
-"$scotoma" alignment --limit 360 --report alignment
+"$scotoma" alignment --limit 120 --report alignment
 # The picture of a question with several things in it.
 awk -F '\t' 'NR == 100 { for (i = 1; i <= NF; i++) if (length($i) > 300) print $i }' "$shapes/benchmark.tsv" | base64 -d > picture.png
 "$scotoma" preview picture.png --out seen.png
