@@ -4,7 +4,7 @@
 
 Each program asks the same questions of the embedded benchmark under no intervention and under a preset, through its own command line
 or its own library; the shares of right answers have to be those of `scotoma eval`. With --record what each of them sends is kept in
-fixtures/, which `cargo test` replays (tests/it/door_fixtures.rs).
+fixtures/, which clients/python/tests/test_doors.py replays.
 """
 
 from __future__ import annotations
