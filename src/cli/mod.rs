@@ -106,7 +106,7 @@ enum Command {
     /// What variants have in common is computed once, and each gets the bits of a request of its
     /// own. Rows come as variants are done, in no fixed order.
     Sweep(Box<sweep::Sweep>),
-    /// Patch activations of one input into the run of another, over layers and positions
+    /// Patch activations of one input into the run of another
     ///
     /// Which activations carry the answer: a cell of the grid writes those of the clean run over
     /// those of the corrupted run, and the answer is measured. What cells have in common is computed
