@@ -26,7 +26,7 @@ after(async () => {
 
 /** Runs a test on a fresh page, on which no error may be said. */
 function onPage(name, body, options = {}) {
-  test(name, { timeout: 120_000 }, async () => {
+  test(name, { timeout: 300_000 }, async () => {
     const page = await open(browser, `${server.url}/${options.hash ?? ""}`, options.context);
     try {
       await sayLive(page);
@@ -435,7 +435,7 @@ describe("whole", () => {
 });
 
 describe("servers", () => {
-  test("a server goes away and comes back", { timeout: 120_000 }, async () => {
+  test("a server goes away and comes back", { timeout: 300_000 }, async () => {
     let own = await Server.start();
     const page = await open(browser, own.url);
     await sayLive(page);
@@ -451,7 +451,7 @@ describe("servers", () => {
     await own.stop();
   });
 
-  test("a server with keys", { timeout: 120_000 }, async () => {
+  test("a server with keys", { timeout: 300_000 }, async () => {
     const folder = await mkdtemp(join(tmpdir(), "scotoma-page-"));
     const { stdout } = await run(binary, ["key", "alice"]);
     const [key] = /^[0-9a-f]{64}$/m.exec(stdout);
