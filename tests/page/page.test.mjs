@@ -365,6 +365,8 @@ describe("whole", () => {
   });
 
   onPage("the keyboard reaches every control of the first screen, and skips to the content", async (page) => {
+    // Anew, so that the focus is nowhere.
+    await page.reload();
     await waitForAnswers(page, "499", "99");
     await page.keyboard.press("Tab");
     assert.match(await page.evaluate(() => document.activeElement.textContent), /Skip to the content/);
