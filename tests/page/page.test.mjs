@@ -407,7 +407,7 @@ describe("whole", () => {
     });
     const buffer = Buffer.from(picture, "base64");
     assert.ok(buffer.length > 4e6, String(buffer.length));
-    await page.setInputFiles("input[type=file][accept]", { name: "large.png", mimeType: "image/png", buffer });
+    await page.setInputFiles("input[type=file][accept]", { name: "large.png", mimeType: "image/png", buffer }, { timeout: 120_000 });
     await page.getByAltText("large.png, as the model sees it").waitFor();
     assert.equal((await answers(page)).length, 2);
   });
