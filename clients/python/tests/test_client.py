@@ -387,7 +387,8 @@ def test_attributions(client: Client, png: bytes) -> None:
         QUESTION, " yes", png, other=" no", method="integrated_gradients", source=blank_image(), steps=2
     )
     (heat,) = pixels
-    assert heat.point == "pixels" and heat.array.ndim == 2 and pixels.finish().HasField("baseline")
+    assert (heat.point, heat.array.ndim) == ("pixels", 2)
+    assert pixels.finish().HasField("baseline")
     for wrong in ({"method": "gradients"}, {"other": " no", "probability": True}, {"step": 3}):
         with pytest.raises((TypeError, ValueError)):
             client.attribute(QUESTION, " yes", png, **wrong)

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import fakes
 import matplotlib as mpl
 import numpy as np
 import pytest
@@ -141,20 +142,63 @@ def test_a_patching_grid_is_patched_requests(client: Client, png: bytes, blue: I
     (kept,) = client.capture(QUESTION, hooks.blocks[3].resid_pre.at(tokens.last), png)
     change = scotoma.patch(hooks.blocks[3].resid_pre, kept, tokens=tokens.last, steps=0)
     scores = client.score(QUESTION, WORDS, blue, interventions=[change]).scores
-    assert grid.values[3, 2] == scores[0].logprob - scores[1].logprob
+    assert grid.values[3, 2] == pytest.approx(scores[0].logprob - scores[1].logprob, abs=1e-5)
     each = client.patching_grid(
         (QUESTION, png), scotoma.blank_image(), " yes", positions=tokens[[0, 6]], hook=hooks.blocks[1:3].resid_pre
     )
-    assert each.positions == ["0", "6"]
+    assert each.values.shape == (2, 2)
     assert each.metric == "log P(' yes')"
     assert grid.to_pandas().shape == (8, 3)
     assert "data:image/png" in grid._repr_html_()
     assert "layer" in grid.plot().get_ylabel()
     assert "at layer" in repr(grid)
-    with pytest.raises(ValueError, match="name groups"):
+    words = client.patching_grid(png, blue, *WORDS, text=QUESTION, positions="words", direction="noise")
+    assert "circle?" in "".join(words.positions)
+    heads = client.patching_grid(
+        png, blue, " yes", text=QUESTION, hook=hooks.blocks[5].attn.z, positions=groups, each_head=True,
+        metric="probability", progress=True,
+    )  # fmt: skip
+    assert heads.layers == [f"5.{head}" for head in range(4)]
+    assert heads.metric == "P(' yes')"
+    with pytest.raises(ScotomaError, match="tokens"):
         client.patching_grid(png, ("Is there a small red circle?", blue), " yes", text=QUESTION)
+    for options, says in (
+        ({"metric": "logprob_difference"}, "only a difference"),
+        ({"metric": "prob"}, "did you mean logprob"),
+        ({"hook": hooks.blocks[5].attn.z.at("last")}, "said by positions"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            client.patching_grid(png, blue, " yes", text=QUESTION, **options)
     with pytest.raises(ValueError, match="needs a question"):
         client.patching_grid(png, blue, " yes")
+
+
+def test_cells_of_a_trace_find_their_places(png: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[pb.TraceRequest] = []
+
+    def trace(_: Any, request: pb.TraceRequest, context: Any) -> Any:  # noqa: ANN401
+        asked.append(request)
+        axes = [pb.TracePosition(label="picture"), pb.TracePosition(tokens=[7, 8])]
+        yield pb.TraceResponse(started=pb.TraceStarted(cells=4, points=["p"], layers=[1, 3], positions=axes))
+        yield pb.TraceResponse(baseline=pb.TraceBaseline(clean=2, corrupted=-2))
+        yield pb.TraceResponse(cell=pb.TraceCell(layer=1, position=1, value=2))
+        yield pb.TraceResponse(cell=pb.TraceCell(layer=0, position=0, value=0))
+        yield pb.TraceResponse(cell=pb.TraceCell(layer=0, position=1, error=pb.SweepError(message="no")))
+        yield pb.TraceResponse(finished=pb.TraceFinished(cells=3))
+
+    monkeypatch.setattr(fakes.Fake, "Trace", trace)
+    with fakes.fake() as server, Client(server.address) as client:
+        change = scotoma.blank_image()
+        groups = {"picture": tokens.visual, "last": tokens.last}
+        found = client.patching_grid((QUESTION, png), change, " yes", positions=groups, model="m", sample_key="k")
+    assert (found.layers, found.positions) == ([1, 3], ["picture", "7, 8"])
+    assert np.array_equal(found.effect, [[0.5, np.nan], [np.nan, 1]], equal_nan=True)
+    (request,) = asked
+    assert (request.model, request.sample_key, request.metric.logprob) == ("m", "k", " yes")
+    assert request.clean.prompt == request.corrupted.prompt
+    assert list(request.corrupted.interventions) == [change]
+    assert [p.group.label for p in request.grid.positions] == ["picture", "last"]
+    assert list(request.grid.points) == ["language_model.blocks.{l}.hook_resid_pre"]
 
 
 def test_a_mean_is_that_of_captures(client: Client, png: bytes, blue: Image.Image) -> None:

@@ -23,7 +23,9 @@ except ImportError:  # (optional: a caller that traces has it)
 _FIRST_WAIT = 0.1
 _LONGEST_WAIT = 5.0
 # Where pictures stand in requests.
-_ON_THE_WAY = frozenset(("generate", "score", "prompt", "images", "image", "messages", "parts", "sample", "row"))
+_ON_THE_WAY = frozenset(
+    ("generate", "score", "clean", "corrupted", "prompt", "images", "image", "messages", "parts", "sample", "row")
+)
 
 
 def drawn() -> str:
@@ -96,7 +98,7 @@ def images_of(message: Any) -> Iterator[pb.Image]:  # noqa: ANN401
 def _activations(message: Any) -> Iterator[str]:  # noqa: ANN401
     """Yields the handles of kept activations that the interventions of a request name."""
     for own, value in message.ListFields():
-        if own.name in ("generate", "score", "grid"):
+        if own.name in ("generate", "score", "clean", "corrupted", "grid"):
             yield from _activations(value)
         elif own.name == "variants":
             for each in value:

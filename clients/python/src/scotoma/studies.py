@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from scotoma.interventions import patch
+from scotoma.build import build
 from scotoma.messages import Asked, Image
+from scotoma.names import nearest
 from scotoma.selectors import TargetLike, TokensLike, selector, target, tokens
 from scotoma.v1 import benchmark_service_pb2 as bench
 from scotoma.v1 import inference_service_pb2 as pb
-from scotoma.v1.intervention_pb2 import Intervention, Target
+from scotoma.v1.intervention_pb2 import Intervention
 from scotoma.views import Activation, Patching
 
 # An input: a picture (the question is said once, beside), a question with its pictures, or a sample of a benchmark.
 Item = Image | tuple[Asked, Image | Iterable[Image]] | bench.Sample
+
+
+# Positions of a grid: each of these tokens, "words", "rows" or "columns" of patches, groups by name, or a message.
+Positions = Mapping[str, TokensLike] | TokensLike | pb.TracePositions | None
 
 
 def asked_of(item: Item, text: Asked | None) -> tuple[Asked, Any]:
@@ -67,64 +73,102 @@ class Mean:
         return np.stack(means).astype(np.float32) if len(means) > 1 else means[0].astype(np.float32)
 
 
-class Grid:
-    """The cells of a patching grid: points by layer, and positions."""
+Direction = Literal["denoise", "noise"]
+Measure = Literal["logprob", "logprob_difference", "probability", "divergence"]
 
-    # Targets of one Capture.
-    MOST = 64
 
-    def __init__(self, hook: TargetLike, positions: Mapping[str, TokensLike] | TokensLike | None) -> None:
-        """Patches the points of `hook`; `positions` are groups by name, or tokens of which each is one."""
-        self.target = target(hook, steps=0)
-        if self.target.HasField("tokens"):
-            raise ValueError("hook: its tokens are said by positions")
-        self.groups: dict[str, Any] | None = None
-        self.each: Any = tokens.all if positions is None else positions
-        if isinstance(positions, Mapping):
-            self.groups = {name: selector(own, f"positions[{name!r}]") for name, own in positions.items()}
-            self.each = tokens.all
+def metric(answer: str, other: str | None, measure: Measure | None) -> tuple[pb.Metric, str]:
+    """Returns what is measured of each run, and how it is called."""
+    if measure is None:
+        measure = "logprob" if other is None else "logprob_difference"
+    if (measure == "logprob_difference") != (other is not None):
+        raise ValueError(
+            f"metric: {measure!r} with{'' if other is None else 'out'} the other answer; only a difference takes one"
+        )
+    if measure == "logprob_difference":
+        difference = pb.Contrast(answer=answer, other=other)
+        return pb.Metric(logprob_difference=difference), f"log P({answer!r}) - log P({other!r})"
+    if measure == "divergence":
+        return pb.Metric(divergence=pb.Divergence(answer=answer)), "divergence from the clean run"
+    if measure not in ("logprob", "probability"):
+        raise ValueError(f"metric: {nearest(measure, ['logprob', 'logprob_difference', 'probability', 'divergence'])}")
+    name = f"log P({answer!r})" if measure == "logprob" else f"P({answer!r})"
+    return build(pb.Metric, {measure: answer}, "metric"), name
 
-    def whole(self) -> Target:
-        """Returns what says which tokens there are."""
-        return target(self.target, tokens=self.each)
 
-    def place(self, numbers: Sequence[int], others: Sequence[int]) -> None:
-        """Takes the tokens of the clean and of the corrupted input."""
-        if self.groups is None:
-            if list(numbers) != list(others):
-                raise ValueError(
-                    f"positions: {len(numbers)} tokens in the clean input, {len(others)} in the corrupted one; where "
-                    "they differ, name groups: positions={'visual': tokens.visual, 'question': tokens.question}"
-                )
-            self.groups = {str(number): selector(number) for number in numbers}
+def positions_of(positions: Positions) -> list[pb.TracePositions]:
+    """Returns positions: each of some tokens, words, or groups by name; none: each token."""
+    if positions is None:
+        return []
+    if isinstance(positions, pb.TracePositions):
+        return [positions]
+    if isinstance(positions, Mapping):
+        groups = {
+            name: pb.TraceGroup(label=name, tokens=selector(own, f"positions[{name!r}]"))
+            for name, own in positions.items()
+        }
+        return [pb.TracePositions(group=group) for group in groups.values()]
+    if positions == "words":
+        return [pb.TracePositions(words=tokens.all.message())]
+    if positions in ("rows", "columns"):
+        by = pb.TracePatches.BY_ROW if positions == "rows" else pb.TracePatches.BY_COLUMN
+        return [pb.TracePositions(patches=pb.TracePatches(by=by))]
+    return [pb.TracePositions(each=selector(positions, "positions"))]
 
-    def captures(self) -> list[list[pb.CaptureTarget]]:
-        """Returns what is kept of the clean run, a list for each request."""
-        assert self.groups is not None
-        every = [pb.CaptureTarget(target=target(self.target, tokens=own), keep=True) for own in self.groups.values()]
-        return [every[at : at + self.MOST] for at in range(0, len(every), self.MOST)]
 
-    def variants(self, kept: Mapping[str, Sequence[pb.KeptActivation]]) -> list[list[Intervention]]:
-        """Returns the unpatched run, and one for each cell: by point, then by position."""
-        assert self.groups is not None
-        cells: list[list[Intervention]] = [[]]
-        for point, own in kept.items():
-            for where, each in zip(self.groups.values(), own, strict=True):
-                cells.append([patch(point, each, tokens=where, steps=0)])
-        return cells
+def trace_grid(hook: TargetLike, positions: Positions, each_head: bool) -> pb.TraceGrid:
+    """Returns the cells: the points of a hook by layer, at positions, and by head where each is a cell."""
+    where = target(hook)
+    for name in ("tokens", "steps"):
+        if where.HasField(name):
+            raise ValueError(f"hook: {name}: a grid's tokens are said by positions, and all are of the prompt")
+    if where.dimensions:
+        raise ValueError("hook: dimensions: all of them are patched together")
+    made = pb.TraceGrid(layers=where.layers, heads=where.heads, each_head=each_head, positions=positions_of(positions))
+    made.points.append(where.point)
+    return made
 
-    def result(self, measured: Mapping[int, float], clean: float, points: Iterable[str], metric: str) -> Patching:
+
+def bar(progress: bool, total: int) -> Any:  # noqa: ANN401 (tqdm's)
+    """Returns a bar of cells, shown where `progress` is set."""
+    from tqdm.auto import tqdm
+
+    return tqdm(total=total, desc="patching", unit=" cells", disable=not progress)
+
+
+class Cells:
+    """Puts the cells of a trace together."""
+
+    def __init__(self, started: pb.TraceStarted, name: str) -> None:
+        """Knows the axes; `name` is that of the metric."""
+        self._started, self._name = started, name
+        layers = [str(layer) for layer in started.layers] or ["-"]
+        heads = [f".{head}" for head in started.heads] or [""]
+        many = len(started.points) > 1
+        self._rows: list[Any] = [
+            f"{point} {layer}{head}" if many else (int(layer) if layer.isdecimal() and not head else f"{layer}{head}")
+            for point in started.points for layer in layers for head in heads
+        ]  # fmt: skip
+        self._shape = (len(started.points), len(layers), len(heads), len(started.positions))
+        self._values = np.full(self._shape, np.nan)
+        self._baseline = pb.TraceBaseline(clean=math.nan, corrupted=math.nan)
+
+    def take(self, event: pb.TraceResponse) -> bool:
+        """Takes an event; True where it is a cell."""
+        if event.HasField("baseline"):
+            self._baseline = event.baseline
+        if not event.HasField("cell"):
+            return False
+        cell = event.cell
+        if not cell.HasField("error"):
+            self._values[cell.point, cell.layer, cell.head, cell.position] = cell.value
+        return True
+
+    def result(self) -> Patching:
         """Returns the grid; cells that could not run are NaN."""
-        assert self.groups is not None
-        layers = [next((int(part) for part in point.split(".") if part.isdecimal()), point) for point in points]
-        values = np.full((len(layers), len(self.groups)), np.nan)
-        for number, value in measured.items():
-            if number:
-                values.reshape(-1)[number - 1] = value
-        return Patching(values, clean, measured.get(0, np.nan), layers, list(self.groups), metric)
-
-
-def measure(scored: pb.ScoreResponse) -> float:
-    """Returns the log-probability of the first continuation, less that of the second where there is one."""
-    first, *rest = (score.logprob for score in scored.scores)
-    return first - rest[0] if rest else first
+        numbers = [", ".join(map(str, position.tokens)) for position in self._started.positions]
+        said = [position.label or own for position, own in zip(self._started.positions, numbers, strict=True)]
+        # Equal words stand at more than one place.
+        labels = [f"{own} @{at}" if said.count(own) > 1 else own for own, at in zip(said, numbers, strict=True)]
+        values = self._values.reshape(-1, self._shape[-1])
+        return Patching(values, self._baseline.clean, self._baseline.corrupted, self._rows, labels, self._name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 from os import PathLike
 from typing import Any
 
@@ -37,12 +37,25 @@ from scotoma.messages import (
     capture_targets,
     header,
     image_message,
+    prompt,
     request,
 )
 from scotoma.results import ResultsFile
 from scotoma.rows import rows
-from scotoma.selectors import TargetLike, TokensLike, hooks
-from scotoma.studies import Grid, Item, Mean, asked_of, corruption, measure
+from scotoma.selectors import TargetLike, hooks
+from scotoma.studies import (
+    Cells,
+    Direction,
+    Item,
+    Mean,
+    Measure,
+    Positions,
+    asked_of,
+    bar,
+    corruption,
+    trace_grid,
+)
+from scotoma.studies import metric as metric_of
 from scotoma.v1 import benchmark_service_pb2 as bench
 from scotoma.v1 import inference_service_pb2 as pb
 from scotoma.v1 import model_service_pb2 as models
@@ -199,42 +212,42 @@ class AsyncClient:
         *,
         text: Asked | None = None,
         hook: TargetLike = hooks.blocks[:].hook_resid_pre,
-        positions: Mapping[str, TokensLike] | TokensLike | None = None,
+        positions: Positions = None,
+        metric: Measure | None = None,
+        direction: Direction = "denoise",
+        each_head: bool = False,
+        progress: bool = False,
         **options: Unpack[ScoreOptions],
     ) -> Patching:
         """Patches activations of the clean run into the corrupted one, for every layer and position in turn, and
         measures how far each restores the answer: the difference of the log-probabilities of `answer` and `other`, or
-        the log-probability of `answer` alone.
+        the log-probability of `answer` alone; `metric` may also be "probability" or "divergence".
 
         `clean` and `corrupted` are pictures, both asked `text`, or pairs of a question and its pictures; `corrupted`
-        may be interventions on the clean input. `positions` are each of these tokens (by default all), or groups by
-        name: {"picture": tokens.visual, "last": tokens.last}.
+        may be interventions on the clean input. `positions` are each of these tokens (by default all), groups by name,
+        {"picture": tokens.visual, "last": tokens.last}, or "words", "rows" or "columns" (of patches). With the
+        direction "noise" corrupted activations go into the clean run. `each_head` makes every head a row.
+
+        The server plans it as one trace: what cells have in common is computed once.
         """
-        grid = Grid(hook, positions)
-        changes = corruption(corrupted)
-        both = [asked_of(clean, text), asked_of(clean if changes else corrupted, text)]  # type: ignore[arg-type]
         own: dict[str, Any] = dict(options)
-        before = [*own.pop("interventions", ())]
-        if grid.groups is None:
-            found = []
-            for asked, images in both:
-                capture = await self.capture(asked, grid.whole(), images, reduction="norm", **own)
-                numbers = [each.tokens async for each in capture]
-                found.append(numbers[0])
-            grid.place(*found)
-        kept: dict[str, list[pb.KeptActivation]] = {}
-        for targets in grid.captures():
-            capture = await self.capture(both[0][0], targets, both[0][1], interventions=before, **own)
-            for each in sorted((await capture.finish()).kept, key=lambda each: each.target):
-                kept.setdefault(each.point, []).append(each)
-        said = [answer] if other is None else [answer, other]
-        scored = await self.score(both[0][0], said, both[0][1], interventions=before, **own)
-        sweep = await self.sweep(
-            *both[1], continuations=said, interventions=[*before, *changes], variants=grid.variants(kept), **own
-        )
-        measured = {cell.variant: measure(cell.scored) async for cell in sweep if cell.HasField("scored")}
-        metric = f"log P({answer!r})" + ("" if other is None else f" - log P({other!r})")
-        return grid.result(measured, measure(scored), kept, metric)
+        before, changes = [*own.pop("interventions", ())], corruption(corrupted)
+        raw, multi_image = own.pop("raw", False), own.pop("multi_image", 0)
+        given = [asked_of(clean, text), asked_of(clean if changes else corrupted, text)]  # type: ignore[arg-type]
+        prompts = [prompt(asked, images, raw, multi_image) for asked, images in given]
+        measured, name = metric_of(answer, other, metric)
+        inputs = {
+            "clean": pb.TraceInput(prompt=prompts[0], interventions=before),
+            "corrupted": pb.TraceInput(prompt=prompts[1], interventions=[*before, *changes]),
+        }
+        fields = {**inputs, "metric": measured, "grid": trace_grid(hook, positions, each_head)}
+        asked, call = request(pb.TraceRequest, {**fields, "direction": f"TRACE_DIRECTION_{direction.upper()}"}, own)
+        begun = await self._servers.begin("inference.Trace", asked, call)
+        cells = Cells(begun.first.started, name)
+        with bar(progress, begun.first.started.cells) as done:
+            async for event in begun.all():
+                done.update(cells.take(event))
+        return cells.result()
 
     async def evaluate(
         self,
