@@ -263,6 +263,8 @@ describe("reports", () => {
     await page.getByText("Against the first variant, on the same items").waitFor();
     await accessible(page);
     assert.equal(await page.evaluate(() => globalThis.hacked), undefined);
+    // Chromium says of handlers in a document that is only read what its policy would have done with them.
+    page.errors = page.errors.filter((error) => !error.startsWith("Executing inline event handler violates the following Content Security Policy"));
   });
 });
 

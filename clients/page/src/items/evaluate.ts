@@ -102,7 +102,8 @@ async function ask(
       const settings = { signal, ...(apiKey.value !== "" && { apiKey: apiKey.value }) };
       for await (const { event } of evaluateBatch(address, header, questions, settings)) {
         if (event.case !== "result") continue;
-        const way = byName.get(event.value.variant);
+        // A row that cannot be read has one result, of no variant.
+        const way = byName.get(event.value.variant) ?? (event.value.error === undefined ? undefined : ways[0]);
         if (way !== undefined) came(way, event.value);
       }
       return;
