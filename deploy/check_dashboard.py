@@ -41,7 +41,7 @@ def expressions() -> Iterator[tuple[str, str]]:
     board = json.loads((DEPLOY / "grafana/scotoma.json").read_text())
     for panel in board["panels"]:
         for target in panel.get("targets", []):
-            text = target["expr"].replace("$instance", ".*").replace("$__rate_interval", "15s")
+            text = target["expr"].replace("$instance", ".*").replace("$__rate_interval", "1m")
             yield panel["title"], text.replace("[1h]", "[1m]")
     for name in re.findall(r"- record: (\S+)", (DEPLOY / "prometheus/rules.yml").read_text()):
         yield "recordings", name

@@ -149,7 +149,7 @@ def test_activations_that_nobody_reads() -> None:
             assert refused
             assert held < 4 * 48 * MIB, "what waits, parts of it as they are sent, keys and values of the prompt"
             # Those that nobody reads are ended, and make room.
-            eventually("room again", lambda: not _is_refused(stub.Capture(request, timeout=60)), 20)
+            eventually("room again", lambda: not _is_refused(stub.Capture(request, timeout=60)), 60)
             for call in calls:
                 call.cancel()
         given_back(server, before + 128 * MIB)
