@@ -11,7 +11,7 @@ use crate::intervention::Effect;
 /// Natural logarithms of the probabilities of all tokens, one list a row.
 pub type Distributions = Arc<[Vec<f64>]>;
 
-/// What to read of a run.
+/// Says what to read of a run.
 #[derive(Debug, Clone, Default)]
 pub struct Measure {
     /// Answers whose likelihoods are read, each of at least one token.
@@ -34,7 +34,7 @@ pub(super) struct MeasurePass {
     pub(super) keeps: bool,
 }
 
-/// What one pass has read.
+/// Holds what one pass has read.
 #[derive(Debug, Clone)]
 pub(super) struct PassRead {
     answers: Vec<(usize, Vec<f64>)>,

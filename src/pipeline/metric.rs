@@ -11,7 +11,7 @@ use crate::field_path::FieldPath;
 pub enum Metric {
     /// The logarithm of the probability of an answer.
     Logprob(String),
-    /// That of one answer less that of another one.
+    /// The logarithm of one answer less that of another one.
     LogprobDifference {
         /// The answer that counts for.
         answer: String,

@@ -274,8 +274,19 @@ async fn rows_are_those_of_the_arithmetic() {
         .unwrap();
     // A score reads the answer's token, too.
     let whole = one.rows_computed - LAYERS;
-    assert_eq!(traced.started.rows, 2 * whole + cells);
-    assert_eq!(traced.finished.rows_computed, traced.started.rows);
+    // The unpatched run once for 256 cells; after the first time without the tower, and what stands
+    // before the first patched token is remembered.
+    let live = traced.started.cells - traced.started.cells_unchanged;
+    let again = u64::from(live.div_ceil(256)) - 1;
+    assert_eq!(
+        traced.started.rows,
+        2 * whole + again * prompt * LAYERS + cells
+    );
+    let remembered = again * first_visual * LAYERS;
+    assert_eq!(
+        traced.finished.rows_computed + remembered,
+        traced.started.rows
+    );
     // Said as if each run were read in one piece; a step that is full cuts some.
     let (said, done) = (traced.started.flops, traced.finished.flops);
     assert!(done <= said && done > said / 10 * 9, "{done} of {said}");
@@ -417,7 +428,12 @@ async fn a_path_is_two_runs_by_hand() {
         let traced = trace(&mut client, request).await.unwrap();
         // Behind the receiver nothing is sent.
         assert_eq!(traced.cell([0, 1, 0, 0]).value, traced.baseline.corrupted);
-        assert_eq!(traced.finished.rows_computed, traced.started.rows);
+        // The second time the server remembers the picture.
+        let (said, done) = (traced.started.rows, traced.finished.rows_computed);
+        assert!(
+            done == said || (via == 2 && done < said),
+            "{done} of {said}"
+        );
         let tokens = &traced.started.positions[0].tokens;
         let from = tokens[0];
         let after: Vec<u32> = (from..count(&mut client, QUESTION).await).collect();
@@ -703,8 +719,11 @@ async fn compare(
     };
     let expected = &golden[format!("{of}.{key}")];
     let mut worst: f64 = 0.0;
+    // In f32 the last digit of a difference is that of what it is a difference of.
+    let size = |of: &str| golden[of].as_f64().unwrap().abs();
+    let size = 1.0 + size("clean") + size("corrupted");
     let mut see = |found: f64, expected: &Value, at: &str| {
-        let apart = (found - expected.as_f64().unwrap()).abs();
+        let apart = (found - expected.as_f64().unwrap()).abs() / size;
         assert!(apart <= 1e-5, "{name} {of} {site} {at}: {found} {expected}");
         worst = worst.max(apart);
     };
@@ -781,6 +800,6 @@ fn the_commands_of_the_page_run() {
     };
     let own = effect(0, "patch (1, 4)");
     assert!(own > 0.9, "{own}");
-    assert!(effect(0, "patch (5, 0)").abs() < 0.1 && effect(7, "patch (1, 4)").abs() < 0.1);
+    assert!(effect(0, "patch (5, 0)").abs() < 0.1 && effect(7, "patch (1, 4)").abs() < 0.5);
     assert!(said[2].contains("total effect"), "{}", said[2]);
 }

@@ -60,9 +60,9 @@ pub enum Positions {
     Patches(Patches),
     /// These tokens together.
     Group {
-        /// Which.
+        /// The tokens.
         tokens: TokenSelector,
-        /// What the position is called; empty: the text of its tokens.
+        /// Names the position; empty: the text of its tokens.
         label: String,
     },
 }
@@ -103,7 +103,7 @@ pub type Receiver = (Vec<Point>, Arc<Rows>, Option<Arc<[u32]>>);
 /// A point of a grid.
 #[derive(Debug, Clone)]
 pub struct GridPoint {
-    /// As the hook table names it.
+    /// The name in the hook table.
     pub name: String,
     /// The place; without a layer.
     pub point: Point,
@@ -116,11 +116,11 @@ pub struct GridPoint {
 pub struct GridPosition {
     /// The entry that it is of; 0 where none were listed.
     pub entry: usize,
-    /// As asked; empty: the text of its tokens.
+    /// The label as asked; empty: the text of its tokens.
     pub label: String,
-    /// Its tokens, ascending.
+    /// The tokens, ascending.
     pub tokens: Vec<GridToken>,
-    /// A part of a word.
+    /// Set for a part of a word.
     pub in_word: bool,
 }
 
@@ -129,7 +129,7 @@ pub struct GridPosition {
 pub struct GridToken {
     /// The picture and the view; (0, 0) in the language model.
     pub view: (usize, usize),
-    /// Its number.
+    /// The number of the token.
     pub token: u32,
     /// The patch that it shows.
     pub patch: Option<PatchPlace>,
@@ -140,7 +140,7 @@ pub struct GridToken {
 pub struct PatchPlace {
     /// The picture.
     pub image: usize,
-    /// It is of the canvas that tiles make up, not of the base view.
+    /// Set for a patch of the canvas that tiles make up, not of the base view.
     pub on_canvas: bool,
     /// Rows above it.
     pub row: usize,
@@ -499,7 +499,7 @@ impl Positions {
     }
 }
 
-/// What positions are resolved against: rows at one kind of point.
+/// Holds what positions are resolved against: rows at one kind of point.
 struct Rowed<'a> {
     site: Point,
     maps: &'a Maps,

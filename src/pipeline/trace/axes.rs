@@ -28,11 +28,11 @@ pub struct Axes {
 /// One position in both inputs.
 #[derive(Debug)]
 pub struct TracePosition {
-    /// What it is called.
+    /// Names it.
     pub label: String,
-    /// Its tokens in the run that is patched, ascending.
+    /// The tokens in the run that is patched, ascending.
     pub tokens: Vec<GridToken>,
-    /// Its tokens in the run whose activations are written, in the same order.
+    /// The tokens in the run whose activations are written, in the same order.
     pub source_tokens: Vec<GridToken>,
     /// The rows that are written over.
     pub(super) rows: Arc<Rows>,

@@ -42,7 +42,7 @@ pub(super) struct Cells {
     nonce: u64,
 }
 
-/// What stands in the way of writing the residual stream one point later.
+/// Knows what stands in the way of writing the residual stream one point later.
 #[derive(Debug)]
 struct Moves {
     layers: usize,

@@ -6,7 +6,7 @@ use crate::pipeline::record::Provenance;
 /// Says what a trace will take, before anything runs.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TraceStarted {
-    /// How many cells will come.
+    /// Counts the cells that will come.
     pub cells: usize,
     /// Cells for which nothing is computed.
     pub unchanged: usize,
@@ -34,7 +34,7 @@ pub struct TraceCell {
     pub places: [usize; 4],
     /// The metric; an error ends this cell alone.
     pub value: Result<f64, Error>,
-    /// How much of the way from the corrupted to the clean run it goes; `None` where these are equal.
+    /// The share of the way from the corrupted to the clean run; `None` where these are equal.
     pub effect: Option<f64>,
     /// (row, layer) pairs that were computed for it.
     pub rows: u64,

@@ -70,7 +70,7 @@ struct Side {
     grid: Grid,
 }
 
-/// What planning makes of two sides.
+/// Holds what planning makes of two sides.
 struct Planned {
     base: CompiledRequest,
     source: CompiledRequest,

@@ -22,11 +22,11 @@ pub struct TraceRequest {
     pub clean: TraceInput,
     /// The input under which it does not; without a prompt that of the clean one is taken.
     pub corrupted: TraceInput,
-    /// What is measured.
+    /// Says what is measured.
     pub metric: Metric,
     /// The cells.
     pub grid: GridSpec,
-    /// Which run is patched.
+    /// Says which run is patched.
     pub direction: Direction,
     /// Lets effects reach the receiver of the grid by one way alone; `None`: by all.
     pub path: Option<TracePath>,
@@ -57,11 +57,11 @@ pub enum Direction {
 /// Says how the effect of a sender may reach the receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TracePath {
-    /// What carries it.
+    /// Says what carries it.
     pub via: Via,
 }
 
-/// What carries an effect.
+/// Says what carries an effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Via {
     /// The residual stream alone.

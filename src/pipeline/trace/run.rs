@@ -54,7 +54,7 @@ impl Trace {
     }
 }
 
-/// What an unpatched run has told.
+/// Holds what an unpatched run has told.
 #[derive(Debug, Default)]
 struct Told {
     prefilled: Prefilled,
