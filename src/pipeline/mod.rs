@@ -31,6 +31,7 @@ mod preview;
 mod prompt;
 mod provenance;
 mod record;
+mod replay;
 mod request;
 mod request_context;
 mod runtime;
@@ -76,10 +77,10 @@ pub use prompt::MAX_TEXT_BYTES;
 pub use record::{
     Provenance, Recorded, ResolvedChoice, ResolvedIntervention, SpanKind, Stage, TokenSpan,
 };
+pub use replay::{Replay, VerifyRequest};
 pub use request::{
     CaptureRequest, CaptureSpec, GenerateRequest, Image, ImageSource, MultiImage, PreviewRequest,
-    PromptInput, PromptText, Replay, ScoreRequest, SweepInput, SweepRequest, VariantSource,
-    Variants, VerifyRequest,
+    PromptInput, PromptText, ScoreRequest, SweepInput, SweepRequest, VariantSource, Variants,
 };
 pub use request_context::{RequestContext, RequestMetrics};
 pub use runtime::{RequestLimits, Runtime};

@@ -5,15 +5,12 @@ use std::sync::Arc;
 use candle_core::DType;
 use serde_json::Value;
 
-use super::attribute::AttributeRequest;
 use super::error::Error;
 use super::grid::SweepGrid;
 use super::interventions::Interventions;
-use super::record::Recorded;
 use super::request_context::RequestContext;
 use super::sampling::SamplingParams;
 use super::stores::Bytes;
-use super::trace::TraceRequest;
 use crate::field_path::FieldPath;
 use crate::intervention;
 use crate::model::{Message, Model};
@@ -254,30 +251,4 @@ impl SweepInput {
             Self::Score(_) => "score",
         }
     }
-}
-
-/// A request that a record holds.
-#[derive(Debug)]
-pub enum Replay {
-    /// Repeats an answer.
-    Generate(GenerateRequest),
-    /// Repeats likelihoods.
-    Score(ScoreRequest),
-    /// Repeats activations.
-    Capture(CaptureRequest),
-    /// Repeats a grid of patched runs.
-    Trace(Box<TraceRequest>),
-    /// Repeats attributions.
-    Attribute(Box<AttributeRequest>),
-}
-
-/// Asks whether a record can be repeated.
-#[derive(Debug)]
-pub struct VerifyRequest {
-    /// The model that the record names.
-    pub model: Arc<Model>,
-    /// The record.
-    pub record: Recorded,
-    /// The request that it holds, its pictures put back; not looked at where the model is another.
-    pub replay: Result<Replay, Error>,
 }

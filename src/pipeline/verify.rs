@@ -3,7 +3,7 @@
 use super::error::Error;
 use super::output::{Difference, Verified};
 use super::record::{Provenance, Recorded, canonical};
-use super::request::{Replay, VerifyRequest};
+use super::replay::{Replay, VerifyRequest};
 use super::runtime::Runtime;
 use crate::model::Model;
 use crate::telemetry;
