@@ -605,7 +605,9 @@ fn trace() {
     let base = format!("{plain} --layers 0 --corrupted-question What?");
     served(&mut table, &base, Some("\"bf16\""));
     interventions(&mut table, &base, false);
-    says(&mut table, &base, "--system Briefly.", "Briefly.");
+    // It makes a conversation, which interventions corrupt.
+    let talk = format!("{plain} --layers 0 --occlude cell:7");
+    says(&mut table, &talk, "--system Briefly.", "Briefly.");
     says(&mut table, &base, "--sample-key one-of-many", "one-of-many");
     says(&mut table, &base, "--other No", "logprobDifference");
     says(&mut table, &base, "--metric divergence", "divergence");
