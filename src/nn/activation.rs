@@ -6,7 +6,6 @@ use serde::Deserialize;
 use super::backend::Backend;
 use super::cpu::activation::Function;
 use super::cuda;
-use super::differentiable;
 use super::storage::{as_floats, floats};
 
 /// The value of `hidden_act` and its like in config.json.
@@ -30,8 +29,9 @@ pub enum Activation {
 impl Activation {
     /// Applies the function to each value.
     pub fn forward(self, x: &Tensor, backend: Backend) -> Result<Tensor> {
+        // Where gradients flow, in f32 by candle's operations, which have a backward.
         if x.track_op() {
-            return differentiable::activate(x, self);
+            return self.by_candle(&as_floats(x)?);
         }
         if backend == Backend::Cpu {
             return as_floats(x)?.apply_op1_no_bwd(&self)?.to_dtype(x.dtype());
@@ -40,6 +40,10 @@ impl Activation {
         if cuda::serves(x) && x.dims2().is_ok_and(|(_, width)| width.is_multiple_of(8)) {
             return cuda::activate(x, self.function(), false);
         }
+        self.by_candle(x)
+    }
+
+    fn by_candle(self, x: &Tensor) -> Result<Tensor> {
         match self {
             Self::Gelu => x.gelu_erf(),
             // candle's `gelu` is the tanh approximation.

@@ -8,7 +8,6 @@ use super::backend::Backend;
 use super::cpu::gemm::{self, PANEL, PackedWeight};
 use super::cpu::simd::Numbers;
 use super::cuda;
-use super::differentiable;
 use super::storage::{as_floats, floats, numbers};
 
 /// `y = x W^T + b`.
@@ -125,7 +124,7 @@ impl Linear {
     /// Maps `x (R, in)` to `(R, out)`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         if x.track_op() {
-            return differentiable::linear(x, self);
+            return self.forward_tracked(x);
         }
         match &self.weight {
             Weight::Packed(..) => as_floats(x)?
@@ -141,6 +140,21 @@ impl Linear {
                     None => Ok(y),
                 }
             }
+        }
+    }
+
+    /// Maps a tracked `x (R, in)` to `(R, out)`, in f32: the kernels have no backward of their own.
+    fn forward_tracked(&self, x: &Tensor) -> Result<Tensor> {
+        let x = as_floats(x)?;
+        if self.backend() == Backend::Cpu {
+            return x.apply_op1(FrozenProduct(self.clone()));
+        }
+        // candle makes the gradient of the weight, too, which nobody reads: twice the work, and
+        // memory for one layer's weights at a time.
+        let y = x.matmul(&as_floats(&self.weight()?)?.t()?)?;
+        match &self.bias {
+            Some(bias) => y.broadcast_add(&as_floats(bias)?),
+            None => Ok(y),
         }
     }
 
@@ -221,5 +235,24 @@ impl CustomOp1 for Product<'_> {
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         self.0.product(storage, layout)
+    }
+}
+
+/// A linear layer of the CPU's kernels, whose weight is a constant: the forward has their bits.
+struct FrozenProduct(Linear);
+
+impl CustomOp1 for FrozenProduct {
+    fn name(&self) -> &'static str {
+        "frozen product"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        self.0.product(storage, layout)
+    }
+
+    fn bwd(&self, _: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        // dL/dx = dL/dy W.
+        let weight = self.0.weight()?.to_dtype(DType::F32)?; // (out, in)
+        gradient.contiguous()?.matmul(&weight).map(Some)
     }
 }

@@ -6,6 +6,10 @@
 //! activations see rows and nothing else; attention runs per sequence over its own keys. So
 //! sequences under different interventions share every GEMM.
 //!
+//! Neither the kernels of this crate nor candle's fused ones have a backward. Where an input is
+//! tracked, that is where it depends on a `Var`, each layer takes operations that candle's autograd
+//! goes back through, in f32; [`GradientPass`](crate::model::GradientPass) alone makes variables.
+//!
 //! This folder knows tensors and hook points; it must never see an intervention, a prompt or a
 //! request.
 
@@ -24,7 +28,6 @@ mod cpu;
 mod cpu_attention;
 mod cuda;
 mod device;
-mod differentiable;
 pub mod digest;
 mod hook;
 #[cfg(test)]

@@ -1,11 +1,10 @@
 //! Normalisation over the last dimension.
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor, bail};
 
 use super::backend::Backend;
 use super::cpu::norm::RowNorm;
 use super::cuda;
-use super::differentiable;
 use super::storage::{as_floats, floats};
 
 /// Layer norm (Ba et al. 2016), RMS norm (Zhang and Sennrich 2019) or a layer scale, which stands
@@ -79,7 +78,7 @@ impl Norm {
     /// Maps `x (R, D)` to `(R, D)`.
     pub fn forward(&self, x: &Tensor, backend: Backend) -> Result<Tensor> {
         if x.track_op() {
-            return differentiable::norm(x, self);
+            return self.forward_tracked(x);
         }
         match backend {
             Backend::Cpu => self.forward_cpu(x),
@@ -117,6 +116,27 @@ impl Norm {
             && has_dtype(weight)
             && bias.is_none_or(|b| b.dtype() == weight.dtype());
         serves.then_some(cuda::NormWeights { weight, bias, eps })
+    }
+
+    /// Norms a tracked `x`, in f32, by operations that have a backward.
+    fn forward_tracked(&self, x: &Tensor) -> Result<Tensor> {
+        let x = as_floats(x)?;
+        let mean_of = |t: &Tensor| t.mean_keepdim(D::Minus1);
+        match self {
+            Self::Layer { weight, bias, eps } => {
+                let centred = x.broadcast_sub(&mean_of(&x)?)?;
+                let deviation = (mean_of(&centred.sqr()?)? + *eps)?.sqrt()?;
+                centred
+                    .broadcast_div(&deviation)?
+                    .broadcast_mul(&as_floats(weight)?)?
+                    .broadcast_add(&as_floats(bias)?)
+            }
+            Self::Rms { weight, eps } => {
+                let size = (mean_of(&x.sqr()?)? + *eps)?.sqrt()?;
+                x.broadcast_div(&size)?.broadcast_mul(&as_floats(weight)?)
+            }
+            Self::Scale { weight } => x.broadcast_mul(&as_floats(weight)?),
+        }
     }
 
     fn forward_cpu(&self, x: &Tensor) -> Result<Tensor> {

@@ -3,7 +3,7 @@
 
 use candle_core::{D, DType, Device, Result, Tensor};
 
-use super::differentiable;
+use super::storage::as_floats;
 
 /// The parameters of the angles of a [`Rope`].
 #[derive(Debug, Clone, PartialEq)]
@@ -188,8 +188,25 @@ fn scaled(t: Tensor, factor: f64) -> Result<Tensor> {
 /// Rotates all dimensions of each head of `x (R, H, Dr)`.
 fn rotate_all(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
     if x.track_op() {
-        return differentiable::rotate(x, cos, sin);
+        return rotate_tracked(x, cos, sin);
     }
     // `thd`: rows first, as packed rows are; the other forms want heads first.
     candle_nn::rotary_emb::rope_thd(&x.unsqueeze(0)?.contiguous()?, cos, sin)?.squeeze(0)
+}
+
+/// The same of a tracked `x`, in f32, by operations that have a backward; `cos` and `sin` are `(R, Dr/2)`.
+fn rotate_tracked(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
+    let x = as_floats(x)?;
+    let half = cos.dim(D::Minus1)?;
+    let (cos, sin) = (as_floats(cos)?.unsqueeze(1)?, as_floats(sin)?.unsqueeze(1)?); // (R, 1, Dr/2)
+    let left = x.narrow(D::Minus1, 0, half)?;
+    let right = x.narrow(D::Minus1, half, half)?;
+    let turned = |by: &Tensor, t: &Tensor| t.broadcast_mul(by);
+    Tensor::cat(
+        &[
+            (turned(&cos, &left)? - turned(&sin, &right)?)?,
+            (turned(&cos, &right)? + turned(&sin, &left)?)?,
+        ],
+        D::Minus1,
+    )
 }

@@ -71,18 +71,16 @@ fn blank() -> v1::TraceInput {
 async fn integrated_gradients_add_up() {
     let server = Running::start(ServerConfig::shapes()).await;
     let mut client = server.client().await;
-    for (points, source) in [
-        (vec!["pixels".to_owned()], None),
-        (vec!["pixels".to_owned()], Some(blank())),
-        (vec!["projector.hook_tokens".to_owned()], None),
-        (
-            vec!["language_model.blocks.2.hook_resid_pre".to_owned()],
-            Some(blank()),
-        ),
+    for point in [
+        "pixels",
+        "vision_tower.blocks.2.hook_resid_pre",
+        "projector.hook_tokens",
+        "language_model.blocks.2.hook_resid_pre",
     ] {
         let asked = v1::AttributeRequest {
-            points: points.clone(),
-            source,
+            points: vec![point.into()],
+            // Not zeros: near them norms blow up, and no number of steps is enough.
+            source: Some(blank()),
             steps: 64,
             ..request(AttributionMethod::IntegratedGradients)
         };
@@ -90,8 +88,8 @@ async fn integrated_gradients_add_up() {
         let expected = found.finished.value - found.finished.baseline.unwrap();
         let off = (found.sum() - expected).abs();
         assert!(
-            off < 0.05 * expected.abs().max(0.2),
-            "{points:?}: {} {expected}",
+            off < 0.02 * expected.abs(),
+            "{point}: {} {expected}",
             found.sum()
         );
     }

@@ -445,7 +445,8 @@ const (
 	// The sum of g x over each row (and head).
 	AttributionMethod_ATTRIBUTION_METHOD_GRADIENT_TIMES_INPUT AttributionMethod = 3
 	// The sum of g (x - b) over each row, g averaged over `steps` middles of the way from the baseline b to x (Sundararajan et al. 2017):
-	// b is what `source` has there, or zeros, which at the pixels are the mean colour. All of them add up to value - baseline.
+	// b is what `source` has there, or zeros, which at the pixels are the mean colour. All of them add up to value - baseline; near zeros,
+	// where norms blow up, that takes far more steps than from a picture.
 	AttributionMethod_ATTRIBUTION_METHOD_INTEGRATED_GRADIENTS AttributionMethod = 4
 	// The sum of g (y - x) over each row, y what `source` has there: what Patch would change by y in place of x, to first order
 	// (attribution patching, Nanda 2023). With `steps` above 1 g is averaged over the way from x to y.
@@ -5850,7 +5851,7 @@ type AttributeRequest struct {
 	Points []string `protobuf:"bytes,6,rep,name=points,proto3" json:"points,omitempty"`
 	// Layers that `{l}` stands for. Empty: all that run.
 	Layers []uint32 `protobuf:"varint,7,rep,packed,name=layers,proto3" json:"layers,omitempty"`
-	// Gradients that are averaged on the way from a baseline or to a source, 1 to 512, at one point. 0: 16 for integrated gradients, 1 for
+	// Gradients that are averaged on the way from a baseline or to a source, 1 to 512, at one point. 0: 64 for integrated gradients, 1 for
 	// patching.
 	Steps uint32 `protobuf:"varint,8,opt,name=steps,proto3" json:"steps,omitempty"`
 	// Another input, with as many tokens and views of the same sizes: the baseline of integrated gradients, or what patching puts in. Its

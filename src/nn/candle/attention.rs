@@ -9,7 +9,6 @@ use candle_core::{D, DType, Device, Result, Tensor};
 
 use crate::nn::attention_inputs::AttentionInputs;
 use crate::nn::cpu::attention::Scoring;
-use crate::nn::differentiable;
 
 /// Bytes of the f32 scores of one block of queries.
 const BLOCK_BYTES: usize = 512 << 20;
@@ -113,8 +112,12 @@ pub(in crate::nn) fn scores(
 
 /// Takes the softmax over the last dimension, f32.
 pub(in crate::nn) fn softmax(scores: &Tensor) -> Result<Tensor> {
+    // candle's own kernel has no backward.
     if scores.track_op() {
-        return differentiable::softmax(scores);
+        // The highest score cancels out: as a constant it costs no backward of a maximum.
+        let highest = scores.detach().max_keepdim(D::Minus1)?;
+        let powers = scores.broadcast_sub(&highest)?.exp()?;
+        return powers.broadcast_div(&powers.sum_keepdim(D::Minus1)?);
     }
     // In f32 as Hugging Face does, whatever the dtype.
     candle_nn::ops::softmax_last_dim(&scores.to_dtype(DType::F32)?.contiguous()?)

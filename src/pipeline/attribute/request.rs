@@ -12,7 +12,7 @@ use crate::pipeline::request::PromptInput;
 use crate::pipeline::request_context::RequestContext;
 
 /// Steps of a path integral, unless a request says how many.
-const DEFAULT_STEPS: u32 = 16;
+const DEFAULT_STEPS: u32 = 64;
 const MAX_STEPS: u32 = 512;
 
 /// Says what is made of gradients.

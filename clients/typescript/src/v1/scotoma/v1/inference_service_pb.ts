@@ -3074,7 +3074,7 @@ export type AttributeRequest = Message<"scotoma.v1.AttributeRequest"> & {
   layers: number[];
 
   /**
-   * Gradients that are averaged on the way from a baseline or to a source, 1 to 512, at one point. 0: 16 for integrated gradients, 1 for
+   * Gradients that are averaged on the way from a baseline or to a source, 1 to 512, at one point. 0: 64 for integrated gradients, 1 for
    * patching.
    *
    * @generated from field: uint32 steps = 8;
@@ -3538,7 +3538,8 @@ export enum AttributionMethod {
 
   /**
    * The sum of g (x - b) over each row, g averaged over `steps` middles of the way from the baseline b to x (Sundararajan et al. 2017):
-   * b is what `source` has there, or zeros, which at the pixels are the mean colour. All of them add up to value - baseline.
+   * b is what `source` has there, or zeros, which at the pixels are the mean colour. All of them add up to value - baseline; near zeros,
+   * where norms blow up, that takes far more steps than from a picture.
    *
    * @generated from enum value: ATTRIBUTION_METHOD_INTEGRATED_GRADIENTS = 4;
    */
