@@ -1,13 +1,13 @@
 //! The events that the engine reports of a request.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
 use super::cost::Cost;
 use super::error::Error;
-use super::measure::Distributions;
 use crate::intervention::{Captured, Effect};
 
 /// The events of a request, in order for each of its variants.
@@ -45,7 +45,10 @@ pub enum Event {
     Measured(Measured),
 }
 
-/// What was read of a run's distributions.
+/// Natural logarithms of the probabilities of all tokens, one list a row.
+pub type Distributions = Arc<[Vec<f64>]>;
+
+/// Holds what was read of a run's distributions.
 #[derive(Debug, Clone, Default)]
 pub struct Measured {
     /// Natural logarithms of probabilities: one list per answer, one entry per token.

@@ -3,13 +3,8 @@
 //! Answers that differ in their last token alone are predicted by the same rows, so that one pass
 //! serves all of them; no row is computed whose distribution nobody reads.
 
-use std::sync::Arc;
-
-use super::event::{Measured, Timing};
+use super::event::{Distributions, Measured, Timing};
 use crate::intervention::Effect;
-
-/// Natural logarithms of the probabilities of all tokens, one list a row.
-pub type Distributions = Arc<[Vec<f64>]>;
 
 /// Says what to read of a run.
 #[derive(Debug, Clone, Default)]

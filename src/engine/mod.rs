@@ -42,10 +42,12 @@ pub use admission::QueueLength;
 pub use cache::bytes::ByteCache;
 pub use cost::Cost;
 pub use error::Error;
-pub use event::{Event, Events, Finish, Measured, Prefilled, Timing, Token, VariantEvent};
+pub use event::{
+    Distributions, Event, Events, Finish, Measured, Prefilled, Timing, Token, VariantEvent,
+};
 pub use fault::{DeviceState, StepCheck};
 pub use handle::{Engine, PlannedRequest};
 pub use limits::Limits;
-pub use measure::{Distributions, Measure};
+pub use measure::Measure;
 pub use request::{ClientId, Request, Task, Variant};
 pub use sampler::Sampling;
