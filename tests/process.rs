@@ -256,6 +256,8 @@ async fn the_scrape_agrees_with_the_table() {
         "scotoma_device_memory_bytes",
         "scotoma_device_utilization_ratio",
         "process_virtual_memory_max_bytes",
+        // Behind TLS.
+        "scotoma_certificate_end_timestamp_seconds",
     ];
     for row in METRICS.iter().filter(|m| !elsewhere.contains(&m.name)) {
         assert!(

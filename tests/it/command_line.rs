@@ -1487,6 +1487,7 @@ fn every_command_is_walked() {
         "serve",
         "sweep",
         "table1",
+        "trace",
     ];
     assert_eq!(there, walked.into());
 }
