@@ -226,7 +226,8 @@ def cleaned(value: Any) -> Any:
     """Without what may differ, and without what is there only for one way of writing defaults."""
     if isinstance(value, dict):
         kept = {k: cleaned(v) for k, v in value.items() if k not in VOLATILE and not k.endswith(("Seconds", "seconds"))}
-        return {k: v for k, v in kept.items() if v not in ("", [], {}, None) or k in ("text", "answer")}
+        # `identity` is a choice, though there is nothing in it.
+        return {k: v for k, v in kept.items() if v not in ("", [], {}, None) or k in ("text", "answer", "identity")}
     if isinstance(value, list):
         return [cleaned(v) for v in value]
     return value
