@@ -62,7 +62,8 @@ describe("ask", () => {
 
   onPage("samples, own files, drops and pastes", async (page) => {
     await page.locator(".samples button").nth(0).click();
-    await waitForAnswers(page, "no", await answers(page).then(([, second]) => second));
+    // The sample's own hidden patch may leave the answer as it is.
+    await waitForAnswers(page, "no", "no");
     const sample = await page.getAttribute(".samples button:nth-child(1) img", "src");
     const png = Buffer.from(sample.split(",")[1], "base64");
     await page.setInputFiles("input[type=file][accept]", { name: "mine.png", mimeType: "image/png", buffer: png });
