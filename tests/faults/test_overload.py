@@ -217,7 +217,7 @@ def test_ten_times_the_load_for_a_minute(load: Path) -> None:
     with serving("--queue", "8", "--max-running", "4") as server:
         before = warm(server)
         offered = [str(load), "-times", "10", "-seconds", seconds, server.address]
-        told = json.loads(subprocess.run(offered, check=True, capture_output=True, text=True).stdout)
+        told = json.loads(subprocess.run(offered, check=True, stdout=subprocess.PIPE, text=True).stdout)
         held = server.peak() - before
         print(f"{held / MIB:.0f} MiB more at most; {json.dumps(told)}")
         assert not told["errors"], told
