@@ -136,6 +136,37 @@ async fn values_are_those_of_score_and_records_repeat() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn changes_act_and_stand_in_the_record() {
+    let server = Running::start(ServerConfig::shapes()).await;
+    let mut client = server.client().await;
+    let changes =
+        json!([{"occludePatches": {"indices": {"indices": [3]}}}, {"dropLayers": {"layers": [7]}}]);
+    let asked = v1::AttributeRequest {
+        interventions: serde_json::from_value(changes).unwrap(),
+        ..request(AttributionMethod::Gradient)
+    };
+    let scored = client.score(ScoreRequest {
+        prompt: asked.prompt.clone(),
+        interventions: asked.interventions.clone(),
+        continuations: vec![" yes".into()],
+        ..Default::default()
+    });
+    let scored = scored.await.unwrap();
+    let found = attribute(&mut client, asked).await.unwrap();
+    let expected = scored.scores[0].logprob;
+    assert!((found.finished.value - expected).abs() < 1e-5 * expected.abs().max(1.0));
+    // Layer 7 has no rows, so no scores.
+    assert_eq!(found.scores.len(), 7);
+    let (own, plain) = (
+        found.finished.provenance.unwrap(),
+        scored.provenance.unwrap(),
+    );
+    assert_eq!(own.plan, plain.plan);
+    assert!(own.plan.iter().all(|one| one.fired == 1));
+    server.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn patching_is_zero_where_nothing_differs_and_first_order_elsewhere() {
     let server = Running::start(ServerConfig::shapes()).await;
     let mut client = server.client().await;

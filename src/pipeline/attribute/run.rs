@@ -9,7 +9,7 @@ use super::maps;
 use super::points::Places;
 use super::request::{AttributeRequest, AttributionInput, AttributionMethod};
 use crate::engine::Prefilled;
-use crate::intervention::{Effect, Intervention};
+use crate::intervention::Intervention;
 use crate::model::{
     self, Blend, GradientInput, GradientPass, GradientReduction, Gradients, ImageTokens, Objective,
     Tap, TapGradient,
@@ -220,7 +220,7 @@ fn passes(request: &AttributeRequest, places: &Places) -> u64 {
     steps + own + baseline + source
 }
 
-/// Returns the bytes that the attributions come to.
+/// Returns the bytes that the attributions come to, and what is held for them until then.
 fn bytes_of(request: &AttributeRequest, compiled: &CompiledRequest, places: &Places) -> u64 {
     let model = &compiled.input.model;
     let (tower, decoder) = (model.tower.info(), model.decoder.config());
@@ -230,10 +230,12 @@ fn bytes_of(request: &AttributeRequest, compiled: &CompiledRequest, places: &Pla
         .map(|i| i.views * i.view.rows)
         .sum();
     let rows = compiled.prompt.ids.len();
-    let whole = matches!(
-        request.method,
-        AttributionMethod::GradientValues | AttributionMethod::GradCam
-    );
+    // Values beside gradients, or beside those of the other input.
+    let whole = request.source.is_some()
+        || matches!(
+            request.method,
+            AttributionMethod::GradientValues | AttributionMethod::GradCam
+        );
     let of_point = |point: &Point| {
         let (rows, width, heads) = match point.stack {
             Stack::VisionTower => (views, tower.width.max(tower.inner), tower.heads),
@@ -246,8 +248,8 @@ fn bytes_of(request: &AttributeRequest, compiled: &CompiledRequest, places: &Pla
         };
         match (point.site, whole) {
             (Site::Pattern, _) => rows * rows * heads,
-            (Site::Logits, true) => decoder.vocab_size,
-            (_, true) => rows * width,
+            (Site::Logits, true) => 2 * rows * decoder.vocab_size,
+            (_, true) => 2 * rows * width,
             (_, false) => rows * heads,
         }
     };
@@ -297,12 +299,12 @@ impl Attribution {
             let input = self.input(self.taps(&others), self.reduction());
             (self.pass(runtime, input).await?, None)
         };
-        let mut scores = self.scores(&found)?;
+        let scores = self.scores(&found)?;
         let mut output = blake3::Hasher::new();
         for one in &scores {
             output.update(&one.data);
         }
-        self.waiting.extend(scores.drain(..));
+        self.waiting.extend(scores);
         let ids = self.answer.0.iter().copied();
         let tokens = ids.zip(found.logprobs.iter().copied()).collect();
         self.request
@@ -314,7 +316,9 @@ impl Attribution {
             sample_key: self.request.sample_key.clone(),
             sampling: None,
         };
-        let effects = vec![Effect::default(); self.compiled.plan.resolved.len()];
+        // All that is taken has acted before anything ran.
+        let count = self.compiled.interventions.list().len();
+        let effects = self.compiled.observed.effects(count);
         Ok(AttributionFinished {
             value: found.value,
             baseline,
@@ -330,16 +334,8 @@ impl Attribution {
     }
 
     fn canonical(&self) -> String {
-        let parts = |compiled: &'_ CompiledRequest| -> (Interventions, Vec<String>) {
-            let handles = compiled.input.image_digests.clone();
-            (compiled.interventions.clone(), handles)
-        };
-        let own = parts(&self.compiled);
-        let source = self.source.as_ref().map(parts);
-        let source = source
-            .as_ref()
-            .map(|(list, handles)| (list, handles.as_slice()));
-        self.request.canonical((&own.0, &own.1), source)
+        let source = self.source.as_ref().map(CompiledRequest::spelling);
+        self.request.canonical(self.compiled.spelling(), source)
     }
 
     /// Returns the values of the other input at the points, by point.
@@ -353,7 +349,7 @@ impl Attribution {
         };
         let taps = self.taps(&BTreeMap::new());
         let mut input = self.input_of(source, taps, GradientReduction::Values);
-        // It is never asked for more than its prompt.
+        // Its pixels are at hand without a pass.
         input.pixels_wanted = false;
         let found = self.pass(runtime, input).await?;
         let mut all: BTreeMap<Point, Vec<Tensor>> = BTreeMap::new();
@@ -521,9 +517,9 @@ impl Attribution {
         let engine = runtime.engine(model);
         let engine = engine.on_behalf_of(&context.client, context.deadline);
         let pass = GradientPass::new(Arc::clone(model), input);
-        let found = engine.gradients(pass).await?;
+        // From here on the engine counts it.
         context.leave_queue();
-        Ok(found)
+        Ok(engine.gradients(pass).await?)
     }
 }
 
@@ -642,6 +638,11 @@ impl Attribution {
 
 /// The parts of a compiled request that gradients are taken of.
 impl CompiledRequest {
+    /// Returns what a record spells of it: its interventions, and its pictures' handles.
+    fn spelling(&self) -> (&Interventions, &[String]) {
+        (&self.interventions, &self.input.image_digests)
+    }
+
     /// Returns the layers of the tower that run, in order.
     fn tower_path(&self) -> Vec<usize> {
         let layers = self.input.model.tower.info().layers_run();
