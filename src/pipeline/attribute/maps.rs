@@ -1,4 +1,4 @@
-//! What methods make of gradients, on the host.
+//! Makes of gradients what methods call an attribution, on the host.
 
 use candle_core::{D, Result as TensorResult, Tensor};
 

@@ -1,12 +1,15 @@
 //! Attribute: how much each row of a run matters for a metric, by its gradient.
 //!
-//! [`points`] says where, [`run`] goes through the passes that a method takes, [`maps`] makes of
-//! gradients what methods call an attribution.
+//! [`points`] says where, [`cost`] what it takes, [`run`] goes through the passes of a method,
+//! [`maps`] and [`scores`] make of gradients what methods call an attribution.
 
+mod compiled;
+mod cost;
 mod maps;
 mod points;
 mod request;
 mod run;
+mod scores;
 
 pub use request::{AttributeRequest, AttributionInput, AttributionMethod};
 pub use run::{Attribution, AttributionEvent, AttributionFinished};

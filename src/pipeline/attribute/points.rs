@@ -9,12 +9,12 @@ const MAX_POINTS: usize = 1024;
 /// The name that stands for the pixels, which are no hook point.
 const PIXELS: &str = "pixels";
 
-/// Where attributions are asked for.
+/// Holds where attributions are asked for.
 #[derive(Debug, Default)]
 pub(super) struct Places {
     /// Hook points.
     pub(super) points: Vec<Point>,
-    /// Whether the pixels are among them.
+    /// Tells whether the pixels are among them.
     pub(super) pixels: bool,
 }
 

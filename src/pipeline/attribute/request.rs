@@ -26,7 +26,7 @@ pub enum AttributionMethod {
     GradientTimesInput,
     /// The same, the gradient averaged over the way from a baseline.
     IntegratedGradients,
-    /// What putting another input's activations there would change, to first order.
+    /// The change that another input's activations would make there, to first order.
     Patching,
     /// The class activation map of a layer of the tower.
     GradCam,
@@ -63,7 +63,7 @@ pub struct AttributeRequest {
     pub interventions: Interventions,
     /// The number whose gradient is taken.
     pub metric: Metric,
-    /// What is made of gradients.
+    /// Says what is made of gradients.
     pub method: AttributionMethod,
     /// Names of hook points, `{l}` for the layer; `pixels`.
     pub points: Vec<String>,

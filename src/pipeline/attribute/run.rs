@@ -5,36 +5,35 @@ use std::sync::Arc;
 
 use candle_core::{DType, Tensor};
 
+use super::cost::{bytes_of, passes, price_of};
 use super::maps;
 use super::points::Places;
 use super::request::{AttributeRequest, AttributionInput, AttributionMethod};
 use crate::engine::Prefilled;
 use crate::intervention::Intervention;
 use crate::model::{
-    self, Blend, GradientInput, GradientPass, GradientReduction, Gradients, ImageTokens, Objective,
-    Tap, TapGradient,
+    self, Blend, GradientInput, GradientPass, GradientReduction, Gradients, Objective, Tap,
+    TapGradient,
 };
-use crate::nn::{HostTensor, Point, Site, Span, Stack};
+use crate::nn::{HostTensor, Point};
 use crate::pipeline::budget::Reservation;
 use crate::pipeline::compile::CompiledRequest;
 use crate::pipeline::error::Error;
 use crate::pipeline::generate::with_text;
-use crate::pipeline::interventions::Interventions;
 use crate::pipeline::metric::Metric;
 use crate::pipeline::output::{CapturedActivation, Started, TokenLogprob};
 use crate::pipeline::provenance::RecordedRequest;
 use crate::pipeline::record::Provenance;
 use crate::pipeline::runtime::Runtime;
-use crate::pipeline::tensor_bytes::tensor_bytes;
 
 /// An attribution that is checked, compiled and paid for.
 #[derive(Debug)]
 pub struct Attribution {
-    request: AttributeRequest,
-    compiled: CompiledRequest,
+    pub(super) request: AttributeRequest,
+    pub(super) compiled: CompiledRequest,
     /// Tokens of the answer, and the other answer's last one.
     answer: (Vec<u32>, Option<u32>),
-    places: Places,
+    pub(super) places: Places,
     /// The other input, compiled.
     source: Option<CompiledRequest>,
     started: Started,
@@ -196,67 +195,6 @@ fn answer_of(
     let message = "the answers differ before their last token; gradients are taken in one run, so \
                    all tokens but the last must be the same";
     Err(Error::invalid("metric.logprob_difference.other", message))
-}
-
-/// Returns the (row, layer) pairs of one pass, there and back.
-fn price_of(compiled: &CompiledRequest, answer: &[u32]) -> u64 {
-    let tower: usize = compiled
-        .images()
-        .iter()
-        .map(|i| i.views * i.view.rows)
-        .sum();
-    let rows = compiled.prompt.ids.len() + answer.len() - 1;
-    let cells = tower * compiled.tower_path().len() + rows * compiled.decoder_path().len();
-    4 * cells as u64
-}
-
-/// Counts the passes that a method takes; one forward alone counts as one, too.
-fn passes(request: &AttributeRequest, places: &Places) -> u64 {
-    let baseline = u64::from(request.method == AttributionMethod::IntegratedGradients);
-    let source = u64::from(request.source.is_some() && !places.points.is_empty());
-    let steps = u64::from(request.steps());
-    // The run itself says what the metric is; where no way is walked its gradients are the answer.
-    let own = u64::from(steps > 1 || baseline == 1);
-    steps + own + baseline + source
-}
-
-/// Returns the bytes that the attributions come to, and what is held for them until then.
-fn bytes_of(request: &AttributeRequest, compiled: &CompiledRequest, places: &Places) -> u64 {
-    let model = &compiled.input.model;
-    let (tower, decoder) = (model.tower.info(), model.decoder.config());
-    let views: usize = compiled
-        .images()
-        .iter()
-        .map(|i| i.views * i.view.rows)
-        .sum();
-    let rows = compiled.prompt.ids.len();
-    // Values beside gradients, or beside those of the other input.
-    let whole = request.source.is_some()
-        || matches!(
-            request.method,
-            AttributionMethod::GradientValues | AttributionMethod::GradCam
-        );
-    let of_point = |point: &Point| {
-        let (rows, width, heads) = match point.stack {
-            Stack::VisionTower => (views, tower.width.max(tower.inner), tower.heads),
-            Stack::Projector => (views, decoder.hidden_size.max(tower.feature_width), 1),
-            Stack::LanguageModel => (
-                rows,
-                decoder.hidden_size.max(decoder.intermediate_size),
-                decoder.num_attention_heads,
-            ),
-        };
-        match (point.site, whole) {
-            (Site::Pattern, _) => rows * rows * heads,
-            (Site::Logits, true) => 2 * rows * decoder.vocab_size,
-            (_, true) => 2 * rows * width,
-            (_, false) => rows * heads,
-        }
-    };
-    let points: usize = places.points.iter().map(of_point).sum();
-    let pixels = compiled.pixels().iter().map(|p| p.views.elem_count());
-    let pixels = pixels.sum::<usize>() * usize::from(places.pixels);
-    ((points + pixels) * size_of::<f32>()) as u64
 }
 
 impl Attribution {
@@ -441,7 +379,7 @@ impl Attribution {
 
     /// Returns the ways from the baseline's pixels to those of the run; the baseline without a
     /// source is 0, the mean colour of what the tower was trained on.
-    fn pixel_ways(&self) -> Result<Vec<Tensor>, Error> {
+    pub(super) fn pixel_ways(&self) -> Result<Vec<Tensor>, Error> {
         let own = self.compiled.pixels().iter();
         let ways = own.enumerate().map(|(i, pixels)| {
             let x = pixels.views.to_dtype(DType::F32)?;
@@ -540,123 +478,4 @@ fn accumulate(
         }
     }
     Ok(())
-}
-
-/// What is sent of what was found.
-impl Attribution {
-    fn scores(&self, found: &Gradients) -> Result<Vec<CapturedActivation>, Error> {
-        let mut all = Vec::new();
-        if self.request.method == AttributionMethod::AttentionRelevance {
-            let taps: Vec<&TapGradient> = found.taps.iter().collect();
-            let row = self.compiled.prompt.ids.len() - 1;
-            let relevance = maps::relevance(&taps, row).map_err(model::Error::from)?;
-            if let (Some(relevance), Some(tap)) = (relevance, taps.first()) {
-                all.push(self.activation(tap, &relevance, "attention_relevance", 0)?);
-            }
-            return Ok(all);
-        }
-        // From the pixels up, as the values of a run come.
-        for tap in found.taps.iter().rev() {
-            let lead = usize::from(self.compiled.input.model.tower.info().has_class);
-            if self.request.method == AttributionMethod::GradCam {
-                let map = maps::grad_cam(tap, lead).map_err(model::Error::from)?;
-                all.push(self.activation(tap, &map, &tap.point.to_string(), lead)?);
-            } else {
-                all.push(self.activation(tap, &tap.gradient, &tap.point.to_string(), 0)?);
-            }
-        }
-        if self.places.pixels {
-            all.extend(self.pixel_scores(found)?);
-        }
-        Ok(all)
-    }
-
-    fn activation(
-        &self,
-        tap: &TapGradient,
-        values: &HostTensor,
-        point: &str,
-        lead: usize,
-    ) -> Result<CapturedActivation, Error> {
-        let target = self.places.points.iter().position(|p| *p == tap.point);
-        let Span {
-            image,
-            view,
-            tokens,
-            ..
-        } = &tap.span;
-        Ok(CapturedActivation {
-            target: target.unwrap_or_default(),
-            point: point.to_owned(),
-            image: *image,
-            view: *view,
-            tokens: tokens[lead..].to_vec(),
-            shape: values.dims().iter().map(|&d| d as u32).collect(),
-            data: tensor_bytes(values, DType::F32)?,
-            ..CapturedActivation::default()
-        })
-    }
-
-    /// Returns `(H, W)` of each view, or `(3, H, W)` where gradients themselves are asked for.
-    fn pixel_scores(&self, found: &Gradients) -> Result<Vec<CapturedActivation>, Error> {
-        let ways = match self.request.method {
-            AttributionMethod::GradientTimesInput => {
-                let own = self.compiled.pixels().iter();
-                let own = own.map(|p| p.views.to_dtype(DType::F32).map(|t| (*t).clone()));
-                let own: Result<Vec<_>, _> = own.collect();
-                Some(own.map_err(model::Error::from)?)
-            }
-            AttributionMethod::IntegratedGradients => Some(self.pixel_ways()?),
-            _ => None,
-        };
-        let mut all = Vec::new();
-        for (image, gradient) in found.pixels.iter().enumerate() {
-            let whole = self.request.method == AttributionMethod::GradientValues;
-            let way = ways.as_ref().and_then(|ways| ways.get(image));
-            let scores = if whole {
-                Ok(gradient.clone())
-            } else {
-                maps::of_pixels(gradient, way)
-            };
-            let scores = scores.map_err(model::Error::from)?;
-            for view in 0..scores.dims()[0] {
-                let own = scores.rows(&[view as u32]).map_err(model::Error::from)?;
-                all.push(CapturedActivation {
-                    target: self.places.points.len(),
-                    point: "pixels".into(),
-                    image,
-                    view,
-                    shape: own.dims()[1..].iter().map(|&d| d as u32).collect(),
-                    data: tensor_bytes(&own, DType::F32)?,
-                    ..CapturedActivation::default()
-                });
-            }
-        }
-        Ok(all)
-    }
-}
-
-/// The parts of a compiled request that gradients are taken of.
-impl CompiledRequest {
-    /// Returns what a record spells of it: its interventions, and its pictures' handles.
-    fn spelling(&self) -> (&Interventions, &[String]) {
-        (&self.interventions, &self.input.image_digests)
-    }
-
-    /// Returns the layers of the tower that run, in order.
-    fn tower_path(&self) -> Vec<usize> {
-        let layers = self.input.model.tower.info().layers_run();
-        self.plan.path(Stack::VisionTower, layers)
-    }
-
-    /// Returns the layers of the language model that run, in order.
-    fn decoder_path(&self) -> Vec<usize> {
-        let layers = self.input.model.decoder.config().num_hidden_layers;
-        self.plan.path(Stack::LanguageModel, layers)
-    }
-
-    /// Returns the visual tokens of each picture.
-    fn images(&self) -> &[ImageTokens] {
-        &self.plan.images
-    }
 }

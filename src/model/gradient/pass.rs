@@ -1,138 +1,23 @@
-//! Gradients of what a model says, at hook points and at the pixels: reverse mode over the blocks.
-//!
-//! The pass forward keeps the residual stream before each layer and nothing else; on the way back
-//! each layer runs once more from there, tracked by candle's autograd (checkpointing by layer: Chen
-//! et al. 2016). So the memory is that of the graph of one layer beside (layers + 1) states
-//! `(R, D)`, and the work that of about four passes forward: one plain, one tracked, and a product
-//! for each product on the way back.
-//!
-//! A pass goes in steps, one for each layer, so that other requests run in between; what it keeps
-//! between them is in the memory of the process.
+//! The way forward, and the way back part by part.
 
-use std::ops::Range;
 use std::sync::Arc;
 
-use candle_core::backprop::GradStore;
 use candle_core::{D, DType, Device, Result as TensorResult, Tensor, Var};
 
-use super::error::Error;
-use super::image_tokens::ImageTokens;
-use super::llava::{Model, Prompt};
-use super::resident::ResidentProjector;
-use super::vision_tower::ViewBatch;
-use crate::nn::{Hooks, HostTensor, Layout, Point, Site, Span, Stack};
+use super::input::{GradientInput, GradientReduction, Gradients, Objective, TapGradient};
+use super::taps::Taps;
+use crate::model::error::Error;
+use crate::model::llava::Model;
+use crate::model::vision_tower::ViewBatch;
+use crate::nn::{Hooks, HostTensor, Layout, Point, Site, Stack};
 
-/// The number whose gradient is taken: of the tokens of an answer behind the prompt, together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Objective {
-    /// The sum of their log-probabilities.
-    LogProb,
-    /// The product of their probabilities.
-    Probability,
-    /// The log-probability of the last token less that of this one in its place.
-    Contrast(u32),
-}
-
-/// Says what is kept of the values `x` and the gradients `g` at a point, for each row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GradientReduction {
-    /// The values alone; nothing goes back.
-    Values,
-    /// Both, as they are.
-    Whole,
-    /// `sqrt(sum g^2)` over the last dimension: how much a row matters (Simonyan et al. 2013).
-    Norm,
-    /// `sum g x` over the last dimension; with another value `o` of the point,
-    /// `sum g (o - x)`: what putting it there would change, to first order (Nanda 2023). At a point
-    /// that is moved, `sum g (x - from)` of the unmoved `x` (Sundararajan et al. 2017).
-    Product,
-    /// `mean over heads of max(g x, 0)`, of attention patterns `(H, T, S)`: `(T, S)` (Chefer et al.
-    /// 2021).
-    Relevance,
-}
-
-/// Moves a point part of the way from another value.
-#[derive(Debug, Clone)]
-pub struct Blend {
-    /// The point.
-    pub point: Point,
-    /// Where the way begins, of the shape that the point has; `None`: zeros.
-    pub from: Option<HostTensor>,
-    /// `from + share (x - from)`.
-    pub share: f64,
-}
-
-/// A point at which gradients are kept.
-#[derive(Debug, Clone)]
-pub struct Tap {
-    /// The point.
-    pub point: Point,
-    /// Takes the place of `x` in the product, see [`GradientReduction::Product`].
-    pub other: Option<HostTensor>,
-}
-
-/// What the gradients of a pass are taken of.
-#[derive(Debug)]
-pub struct GradientInput {
-    /// The prompt as the language model reads it.
-    pub prompt: Prompt,
-    /// The views of the pictures, `(V, 3, H, W)` each.
-    pub pixels: Vec<HostTensor>,
-    /// The visual tokens of each.
-    pub images: Vec<ImageTokens>,
-    /// The projector.
-    pub projector: Arc<ResidentProjector>,
-    /// The layers of the tower that run, in order.
-    pub tower_path: Vec<usize>,
-    /// The layers of the language model that run, in order.
-    pub decoder_path: Vec<usize>,
-    /// The tokens behind the prompt; at least one.
-    pub answer: Vec<u32>,
-    /// The number whose gradient is taken.
-    pub objective: Objective,
-    /// Where.
-    pub taps: Vec<Tap>,
-    /// What is kept.
-    pub reduction: GradientReduction,
-    /// Whether the gradient of the pixels is wanted as well.
-    pub pixels_wanted: bool,
-    /// Changes one point on the way.
-    pub blend: Option<Blend>,
-}
-
-/// What was kept at one point, of one picture's view in the tower and the projector.
-#[derive(Debug, Clone)]
-pub struct TapGradient {
-    /// The point.
-    pub point: Point,
-    /// The rows; at patterns with their keys.
-    pub span: Span,
-    /// The value there, where it is kept whole.
-    pub value: Option<HostTensor>,
-    /// The gradient, or what it was reduced to; the value, where nothing goes back.
-    pub gradient: HostTensor,
-}
-
-/// The end of a pass.
-#[derive(Debug, Default)]
-pub struct Gradients {
-    /// The number itself.
-    pub value: f64,
-    /// Log-probability of each token of the answer.
-    pub logprobs: Vec<f64>,
-    /// From the head down to the pixels, and within a layer from its input up.
-    pub taps: Vec<TapGradient>,
-    /// Of each picture, as its views are.
-    pub pixels: Vec<HostTensor>,
-}
-
-/// Where a pass stands on its way back.
+/// Tells where a pass stands on its way back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Forward,
     Head,
     Decoder(usize),
-    /// From the features of the tower to the input of the language model.
+    /// Leads from the features of the tower to the input of the language model.
     Splice,
     Tower(usize),
     Pixels,
@@ -147,9 +32,9 @@ pub struct GradientPass {
     /// The stream before each layer that runs, and behind the last one.
     tower_states: Vec<HostTensor>,
     decoder_states: Vec<HostTensor>,
-    /// Of the output of the next part.
+    /// The gradient of the output of the next part.
     gradient: Option<HostTensor>,
-    /// Of the features, `(R, n D)`.
+    /// That of the features, `(R, n D)`.
     features: Option<HostTensor>,
     found: Gradients,
 }
@@ -584,148 +469,10 @@ fn download(states: &[Tensor]) -> TensorResult<Vec<HostTensor>> {
     states.iter().map(HostTensor::download).collect()
 }
 
-/// What the way back through one part gives.
+/// Holds what the way back through one part gives.
 struct PulledBack {
     value: f64,
-    /// Of the input of the part.
+    /// That of the input of the part.
     gradient: Tensor,
     taps: Vec<TapGradient>,
-}
-
-/// Keeps values at hook points, and adds a variable of zeros to each: its gradient is that of the
-/// value.
-struct Taps<'a> {
-    input: &'a GradientInput,
-    is_tracked: bool,
-    kept: Vec<Kept>,
-}
-
-struct Kept {
-    point: Point,
-    spans: Vec<Span>,
-    value: Tensor,
-    /// From where a point is moved to where it would be; `None` where it is not moved.
-    direction: Option<Tensor>,
-    change: Option<Var>,
-}
-
-impl<'a> Taps<'a> {
-    fn new(input: &'a GradientInput, is_tracked: bool) -> Self {
-        Self {
-            input,
-            is_tracked,
-            kept: Vec::new(),
-        }
-    }
-
-    fn tap(&self, point: Point) -> Option<&'a Tap> {
-        self.input.taps.iter().find(|tap| tap.point == point)
-    }
-
-    /// Reduces what was kept, and cuts it into spans.
-    fn close(self, gradients: Option<&GradStore>) -> TensorResult<Vec<TapGradient>> {
-        let mut all = Vec::new();
-        for kept in &self.kept {
-            let gradient = gradients.zip(kept.change.as_ref());
-            let gradient = gradient.and_then(|(all, change)| all.get(change.as_tensor()));
-            let gradient = match gradient {
-                Some(gradient) => gradient.clone(),
-                None => kept.value.zeros_like()?,
-            };
-            // A pattern is of one sequence, whose rows are its second dimension.
-            if matches!(kept.point.site, Site::Scores | Site::Pattern) {
-                let rows = 0..kept.value.dim(1)?;
-                all.push(self.reduce(kept, &kept.spans[0], &gradient, (1, rows))?);
-                continue;
-            }
-            for span in &kept.spans {
-                all.push(self.reduce(kept, span, &gradient, (0, span.rows.clone()))?);
-            }
-        }
-        Ok(all)
-    }
-
-    fn reduce(
-        &self,
-        kept: &Kept,
-        span: &Span,
-        gradient: &Tensor,
-        (dim, rows): (usize, Range<usize>),
-    ) -> TensorResult<TapGradient> {
-        let own = |t: &Tensor| t.narrow(dim, rows.start, rows.len());
-        let (x, g) = (own(&kept.value)?, own(gradient)?);
-        let mut value = None;
-        let reduced = match self.input.reduction {
-            GradientReduction::Values => x,
-            GradientReduction::Whole => {
-                value = Some(HostTensor::download(&x)?);
-                g
-            }
-            GradientReduction::Norm => g.sqr()?.sum(D::Minus1)?.sqrt()?,
-            GradientReduction::Product => {
-                let other = self.tap(kept.point).and_then(|tap| tap.other.as_ref());
-                let along = match (&kept.direction, other) {
-                    (Some(direction), _) => own(direction)?,
-                    (None, Some(other)) => {
-                        (own(&other.upload(x.device())?.to_dtype(DType::F32)?)? - x)?
-                    }
-                    (None, None) => x,
-                };
-                (g * along)?.sum(D::Minus1)?
-            }
-            GradientReduction::Relevance => (g * x)?.relu()?.mean(0)?,
-        };
-        Ok(TapGradient {
-            point: kept.point,
-            span: span.clone(),
-            value,
-            gradient: HostTensor::download(&reduced)?,
-        })
-    }
-
-    /// Moves a value as the blend says; returns it with the way that was before it.
-    fn moved(blend: &Blend, value: &Tensor) -> TensorResult<(Tensor, Tensor)> {
-        let Some(from) = &blend.from else {
-            return Ok(((value * blend.share)?, value.clone()));
-        };
-        let from = from.upload(value.device())?.to_dtype(value.dtype())?;
-        let way = (value - &from)?;
-        Ok((((&way * blend.share)? + from)?, way))
-    }
-}
-
-impl Hooks for Taps<'_> {
-    fn on(&mut self, point: Point, spans: &[Span], value: Tensor) -> TensorResult<Tensor> {
-        let (mut value, mut direction) = (value, None);
-        if let Some(blend) = self.input.blend.as_ref().filter(|b| b.point == point) {
-            let (moved, way) = Self::moved(blend, &value)?;
-            (value, direction) = (moved, Some(way.detach().to_dtype(DType::F32)?));
-        }
-        let keeps_values = self.input.reduction == GradientReduction::Values;
-        if self.tap(point).is_none() || !(self.is_tracked || keeps_values) {
-            return Ok(value);
-        }
-        let value = value.to_dtype(DType::F32)?;
-        let change = self
-            .is_tracked
-            .then(|| Var::zeros(value.shape(), DType::F32, value.device()));
-        let change = change.transpose()?;
-        let changed = match &change {
-            Some(change) => (&value + change.as_tensor())?,
-            None => value.clone(),
-        };
-        self.kept.push(Kept {
-            point,
-            spans: spans.to_vec(),
-            value: value.detach(),
-            direction,
-            change,
-        });
-        Ok(changed)
-    }
-
-    fn wants(&self, point: Point, _: usize) -> bool {
-        let blended = self.input.blend.as_ref();
-        self.tap(point).is_some() || blended.is_some_and(|blend| blend.point == point)
-    }
 }
