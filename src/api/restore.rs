@@ -1,4 +1,4 @@
-//! What clients have loaded and checked, from one life of a server to the next.
+//! Restores what clients have loaded and checked, from one life of a server to the next.
 
 use std::sync::{Mutex, PoisonError};
 

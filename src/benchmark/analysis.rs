@@ -50,7 +50,7 @@ pub struct Analysis {
     pub letter_bias: f64,
     /// True for each variant that is right.
     pub by_variant: BTreeMap<String, bool>,
-    /// What the shares are over.
+    /// Counts what the shares are over.
     pub counts: Counts,
     /// The separation of good models from bad ones: see [`discrimination`].
     pub discrimination: Option<f64>,

@@ -30,7 +30,7 @@ pub struct Permuted {
     pub draws: usize,
     /// The metric without an intervention.
     pub unchanged: Estimate,
-    /// Its mean over the permutations.
+    /// The mean over the permutations.
     pub permuted: Estimate,
     /// The latter less the former, by a bootstrap over the same groups of items.
     pub difference: Estimate,

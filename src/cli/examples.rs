@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use clap::Command;
 
-/// What an example does, and its line. A test parses each.
+/// Says what an example does, and has its line. A test parses each.
 type Example = (&'static str, &'static str);
 
 /// The examples of each command; one within another is behind it, with a space.

@@ -247,7 +247,7 @@ fn axis_value(text: &str) -> Value {
 pub(super) struct ExperimentDone {
     /// The row in the table of all.
     pub(super) summary: Summary,
-    /// What a page about all experiments has of it.
+    /// Holds what a page about all experiments has of it.
     pub(super) parts: Vec<Part>,
     pub(super) forecast: Option<Forecast>,
 }

@@ -45,7 +45,7 @@ pub(super) struct Findings {
 pub(super) struct Written {
     /// The row in the table of all experiments.
     pub(super) summary: Summary,
-    /// What a page about all experiments has of it.
+    /// Returns what a page about all experiments has of it.
     pub(super) parts: Vec<Part>,
 }
 

@@ -38,13 +38,13 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Shell", &["completions", "man", "help"]),
 ];
 
-/// What the exit status says.
+/// Explains the exit status.
 const EXIT_STATUS: &str = "\
 Exit status: 0 if all went well; 1 if something failed, or a check says no (replay, parity,
 health, dataset check); 2 if the command line cannot be carried out as it stands, and nothing was
 begun. An empty variable of the environment counts as unset.";
 
-/// How flags of `serve` are called in the environment.
+/// Says how flags of `serve` are called in the environment.
 const VARIABLES: &str = "\
 Every flag but --check and --json can be set in the environment, --max-running by
 SCOTOMA_MAX_RUNNING, and by its name in the file of --config. -h is short, --help has all.";

@@ -49,7 +49,7 @@ pub(super) fn share_with_interval(mean: &Mean) -> String {
     format!("{:.3} [{low:.2}, {high:.2}]", mean.value)
 }
 
-/// What the page is about.
+/// Holds what the page is about.
 pub(super) struct ItemsPage<'a> {
     pub(super) found: &'a [Analysis],
     pub(super) results: &'a [SampleResult],
@@ -62,7 +62,7 @@ pub(super) struct ItemsPage<'a> {
 /// One item that is shown.
 struct ShownItem<'a> {
     analysis: &'a Analysis,
-    /// Its results under all variants, that of the item as it is first; orders of options left out.
+    /// The results under all variants, that of the item as it is first; orders of options left out.
     results: Vec<&'a SampleResult>,
     changed: usize,
 }

@@ -230,7 +230,7 @@ struct Merged {
     is_in_place: bool,
     run: Value,
     header: EvaluateHeader,
-    /// In the order of ids, then of variants.
+    /// Sorted by ids, then by variants.
     results: Vec<SampleResult>,
     left_out: usize,
     missing: usize,

@@ -23,7 +23,7 @@ const COUNTED: &str = "{spinner} {bar:30} {pos} of {len} {msg}";
 /// Steps of some work that are counted.
 pub(super) struct Progress {
     bar: ProgressBar,
-    /// What is counted, in the plural.
+    /// Names what is counted, in the plural.
     unit: &'static str,
     state: Mutex<State>,
 }

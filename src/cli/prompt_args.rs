@@ -1,4 +1,4 @@
-//! What the model reads, as arguments: a picture and a question, or a conversation.
+//! Takes what the model reads, as arguments: a picture and a question, or a conversation.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! How an answer is chosen and where it ends, as flags.
+//! Takes how an answer is chosen and where it ends, as flags.
 
 use std::str::FromStr;
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
 
-/// What was said of the flags of a command, by their long names; those with their defaults are left
+/// Holds what was said of the flags of a command, by their long names; those with their defaults are left
 /// out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Settings(BTreeMap<String, Setting>);

@@ -1,4 +1,4 @@
-//! What a trace comes to: a table, a heat map, and the heat laid over the picture.
+//! Shows what a trace comes to: a table, a heat map, and the heat laid over the picture.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -26,7 +26,7 @@ const ACROSS: usize = 4;
 pub(super) struct Traced {
     pub(super) started: TraceStarted,
     pub(super) baseline: TraceBaseline,
-    /// In the order of the grid.
+    /// Sorted as the grid is.
     pub(super) cells: Vec<TraceCell>,
     pub(super) finished: TraceFinished,
 }

@@ -41,7 +41,7 @@ pub enum Event {
         /// The effects of each intervention.
         effects: Vec<Effect>,
     },
-    /// What was asked for was measured; the last event.
+    /// Tells what was measured; the last event.
     Measured(Measured),
 }
 

@@ -20,7 +20,7 @@ pub(super) struct Charge {
     left: usize,
     metrics: RequestMetrics,
     admitted: Instant,
-    /// When each variant's first token came, or its likelihoods.
+    /// Notes when each variant's first token came, or its likelihoods.
     answered: Vec<Option<Instant>>,
 }
 

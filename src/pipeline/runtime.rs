@@ -82,7 +82,7 @@ pub struct Runtime {
     pub(super) activations: Activations,
     /// Records of answers, as JSON, for those who are told their digests alone.
     pub records: OwnedStore<Arc<str>>,
-    /// What outlives the process; `None`: nothing does.
+    /// Keeps what outlives the process; `None`: nothing does.
     pub(super) state: Option<Arc<StateFolder>>,
     /// Cores of this machine.
     pub(super) cores: usize,

@@ -52,7 +52,7 @@ static FILES: [File; 5] = embedded![
     "/assets/icon.svg" is "image/svg+xml" in "assets/icon.svg",
 ];
 
-/// What is made of a file once, when the first of them is asked for.
+/// Holds what is made of a file once, when the first of them is asked for.
 struct Made {
     /// Names the content, by which browsers ask whether theirs is still right.
     etag: HeaderValue,

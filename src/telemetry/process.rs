@@ -1,4 +1,4 @@
-//! What the process and its devices take, read whenever somebody looks.
+//! Measures what the process and its devices take, whenever somebody looks.
 
 use metrics_process::Collector;
 #[cfg(feature = "cuda")]

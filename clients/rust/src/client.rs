@@ -119,7 +119,7 @@ impl Client {
         .await
     }
 
-    /// How much each row of a run matters for a metric, by its gradient: started, scores, finished.
+    /// Asks how much each row of a run matters for a metric, by its gradient: started, scores, finished.
     /// Dropping it cancels.
     pub async fn attribute(
         &mut self,

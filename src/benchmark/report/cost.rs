@@ -1,10 +1,10 @@
-//! What answers took: operations, rows, tokens and time, by variant.
+//! Reports what answers took: operations, rows, tokens and time, by variant.
 
 use std::collections::HashMap;
 
 use super::document::DataTable;
 
-/// What one answer took.
+/// Holds what one answer took.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct AnswerCost {
     /// Floating-point operations by itself, nothing shared with others; 0 where results of an
@@ -29,7 +29,7 @@ pub struct Mean {
     pub interval: (f64, f64),
 }
 
-/// What an answer took under a variant, as means.
+/// Holds what an answer took under a variant, as means.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VariantCost {
     /// The variant.

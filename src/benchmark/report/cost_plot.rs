@@ -18,7 +18,7 @@ const BOTTOM: f64 = 46.0;
 /// A quantity against which the metric is drawn.
 struct CostAxis {
     name: String,
-    /// What is 1 on the axis.
+    /// Names what is 1 on the axis.
     size: f64,
     /// The end of the axis, in those.
     most: f64,

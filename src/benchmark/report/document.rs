@@ -26,7 +26,7 @@ pub enum Part {
 pub struct Drawing {
     /// The name of its file, without an ending.
     pub name: String,
-    /// What it shows, for whoever does not see it.
+    /// Says what it shows, for whoever does not see it.
     pub about: String,
     /// The drawing.
     pub svg: String,

@@ -208,9 +208,9 @@ fn bars(report: &Report<'_>) -> Panel {
 /// One bar of a chart.
 #[derive(Debug, Clone)]
 pub struct Bar {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its length.
+    /// The length.
     pub value: f64,
     /// The ends of its 95 % interval.
     pub interval: (f64, f64),

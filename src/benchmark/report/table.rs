@@ -19,7 +19,7 @@ pub struct Report<'a> {
     pub metrics: &'a [(String, Metric)],
     /// Each variant against the first.
     pub comparisons: &'a [(String, Comparison)],
-    /// What answers took, in the order of the variants.
+    /// Holds what answers took, in the order of the variants.
     pub costs: &'a [VariantCost],
     /// The answers of each variant.
     pub answers: &'a [AnswerCounts],

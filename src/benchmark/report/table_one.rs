@@ -28,7 +28,7 @@ pub struct TableOneEntry {
     pub benchmark: String,
     /// The rule.
     pub rule: String,
-    /// What was found.
+    /// Holds what was found.
     pub found: Permuted,
     /// Floating-point operations of an answer by itself, where results say.
     pub flops: Option<Mean>,

@@ -53,7 +53,7 @@ impl Serve {
     }
 }
 
-/// What would be served.
+/// Says what would be served.
 struct ServePlan<'a> {
     listen: SocketAddr,
     config: &'a ServerConfig,

@@ -1,4 +1,4 @@
-//! What `serve` computes at once and keeps, and what one request may hold.
+//! Bounds what `serve` computes at once and keeps, and what one request may hold.
 
 use clap::Args;
 

@@ -1,4 +1,4 @@
-//! What a pass is asked for, and what it finds.
+//! Says what a pass is asked for, and what it finds.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What is sent of the gradients that were found.
+//! Makes what is sent of the gradients that were found.
 
 use candle_core::DType;
 

@@ -177,7 +177,7 @@ struct Runs {
 #[derive(Debug, Default)]
 struct Ended {
     count: usize,
-    /// Those whose answer is kept, the first in front.
+    /// Lists those whose answer is kept, the first in front.
     kept: VecDeque<Arc<Run>>,
 }
 
