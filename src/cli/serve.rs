@@ -107,6 +107,8 @@ impl Serve {
         let server = tokio::task::spawn_blocking(move || Server::load(&config)).await??;
         // The receiver waits for it.
         let _ = reloader.send(server.reload());
+        // Before the address can be seen: who sees it may send a signal at once.
+        let shutdown = signals::shutdown()?;
         let listener = tokio::net::TcpListener::bind(self.connections.listen)
             .await
             .map_err(|e| format!("{}: {e}", self.connections.listen))?;
@@ -117,7 +119,7 @@ impl Serve {
             "scotoma {} serves on {scheme}://{address} (metrics: {scheme}://{address}/metrics)",
             telemetry::VERSION
         );
-        let served = server.run(listener, signals::shutdown()?).await;
+        let served = server.run(listener, shutdown).await;
         // It waits for the receiver.
         tokio::task::spawn_blocking(telemetry::end_traces).await?;
         Ok(served?)
