@@ -230,6 +230,12 @@ class Traffic:
                     self.wrong.append(f"{name}: {code}: {detail}")
             self.over.wait(max(0.0, CLIENTS / RATE - (time.monotonic() - begun)))
 
+    @property
+    def calls(self) -> int:
+        """How many have ended."""
+        with self.lock:
+            return sum(self.codes.values())
+
     def stop(self) -> None:
         self.over.set()
         for thread in self.threads:
@@ -272,13 +278,14 @@ def accounted(page: str) -> float:
     return caches + sum(budgets(page).get(name, 0) for name in stores)
 
 
-def look(server: Server, folder: Path, begun: float) -> dict[str, Any]:
+def look(server: Server, folder: Path, begun: float, calls: int) -> dict[str, Any]:
     """Takes one sample."""
     page = metrics_page(server, folder / "certificates/ca.pem")
     kept = sum(path.stat().st_size for path in (folder / "state").rglob("*") if path.is_file())
     memory = server.memory()
     return {
         "seconds": round(time.monotonic() - begun, 1),
+        "calls": calls,
         "memory_mib": memory / (1 << 20),
         # What is no cache and no store, whose bounds the flags say.
         "unaccounted_mib": (memory - accounted(page)) / (1 << 20),
@@ -300,12 +307,12 @@ def growth(samples: list[dict[str, Any]], name: str) -> float:
     return slope * (times[-1] - times[0])
 
 
-def watched(server: Server, folder: Path, reload: Callable[[], None]) -> list[dict[str, Any]]:
+def watched(server: Server, folder: Path, traffic: Traffic, reload: Callable[[], None]) -> list[dict[str, Any]]:
     """Samples the server every five seconds, and has it read its files again every minute, until the time is over."""
     samples: list[dict[str, Any]] = []
     begun, reloads = time.monotonic(), 0
     while (passed := time.monotonic() - begun) < SECONDS:
-        samples.append(look(server, folder, begun))
+        samples.append(look(server, folder, begun, traffic.calls))
         if OUT:
             with Path(OUT).open("a") as file:
                 file.write(json.dumps(samples[-1]) + "\n")
@@ -334,13 +341,14 @@ def test_nothing_grows(tmp_path: Path) -> None:
         clients = [Clients(server, tmp_path, keys, ("alice", "bob")[i % 2], i) for i in range(CLIENTS)]
         traffic = Traffic(clients)
         try:
-            samples = watched(server, tmp_path, clients[0].reload)
+            samples = watched(server, tmp_path, traffic, clients[0].reload)
         finally:
             traffic.stop()
             for one in clients:
                 one.client.close()
         told = {name: (samples[len(samples) // 4][name], samples[-1][name], growth(samples, name)) for name in BOUNDS}
-        print(f"\n{sum(traffic.codes.values())} calls in {SECONDS:.0f} s: {dict(sorted(traffic.codes.items()))}")
+        rate = traffic.calls / SECONDS
+        print(f"\n{traffic.calls} calls in {SECONDS:.0f} s, {rate:.1f} a second: {dict(sorted(traffic.codes.items()))}")
         for name, (quarter, last, rise) in told.items():
             print(f"{name}: {quarter:.1f} after a quarter, {last:.1f} at the end; the line rises by {rise:+.1f}")
         ca = tmp_path / "certificates/ca.pem"
@@ -355,6 +363,7 @@ def test_nothing_grows(tmp_path: Path) -> None:
         internal = [line for line in lines if '"code":"Internal"' in line]
         assert not traffic.wrong, traffic.wrong[:5]
         assert not panics + internal, (panics + internal)[:5]
+        assert rate >= RATE / 2, f"{rate:.1f} calls a second, not {RATE}: this machine is too busy to show anything"
         for name, (_, _, rise) in told.items():
             assert rise <= BOUNDS[name], f"{name} rises by {rise:.1f}, more than {BOUNDS[name]}"
         server.signal()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import struct
@@ -148,6 +149,50 @@ def test_pickles_that_nest_and_lie(tmp_path: Path) -> None:
         assert server.peak() - before < 300 << 20
         with connection(server) as channel:
             assert generate(channel, generate_request(picture())) < 10
+
+
+def copied(folder: Path) -> Path:
+    """Copies the embedded model's checkpoint."""
+    shutil.copytree(ROOT / "models/shapes", folder, ignore=shutil.ignore_patterns("goldens", "paper", "*.p[ny]*"))
+    return folder
+
+
+def test_tokenizers_that_panic(tmp_path: Path) -> None:
+    """Before: the file was taken, and requests ended as CANCELLED, without a status."""
+    panics = copied(tmp_path / "panics")
+    read = json.loads((panics / "tokenizer.json").read_text())
+    # The library looks the token up when it encodes, and takes for granted that it is there.
+    read["post_processor"]["single"].append({"SpecialToken": {"id": "<none>", "type_id": 0}})
+    (panics / "tokenizer.json").write_text(json.dumps(read))
+    with serving("--allow-load") as server, connection(server) as channel:
+        error = load(server, panics)
+        assert error.code() == Code.INVALID_ARGUMENT, error
+        assert "tokenizer.json" in error.details()
+        assert generate(channel, generate_request(picture())) < 10
+
+
+def not_finite(checkpoint: Path) -> None:
+    """Makes numbers of the last matrix to what is none."""
+    weights = bytearray(checkpoint.read_bytes())
+    (length,) = struct.unpack("<Q", weights[:8])
+    begin, end = json.loads(weights[8 : 8 + length])["language_model.lm_head.weight"]["data_offsets"]
+    weights[8 + length + begin : 8 + length + end] = b"\xff" * (end - begin)
+    checkpoint.write_bytes(weights)
+
+
+def test_weights_that_are_not_finite(tmp_path: Path) -> None:
+    """Before: INTERNAL, which carried a backtrace to the client."""
+    broken = copied(tmp_path / "broken")
+    not_finite(broken / "model.safetensors")
+    environment = {"RUST_BACKTRACE": "1"}
+    with serving("--model", f"broken={broken}", **environment) as server, connection(server) as channel:
+        stub = InferenceServiceStub(channel)
+        words = pb.GenerateRequest(prompt=pb.Prompt(text="Is it?"), max_tokens=4)
+        for asked in [generate_request(picture()), words]:
+            error = refused(lambda asked=asked: stub.Generate(asked, timeout=10))
+            assert error.code() == Code.FAILED_PRECONDITION, error
+            assert "finite" in error.details()
+            assert not any(trace in error.details() for trace in ("backtrace", ".rs:", "0x", "\n")), error
 
 
 def test_templates_that_make_much_of_little(tmp_path: Path) -> None:
