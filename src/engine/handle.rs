@@ -125,9 +125,7 @@ impl Engine {
         let state = Arc::new(watch::Sender::new(DeviceState::Serving));
         let reported = state.clone();
         let start = move |owned| Worker::new(inbox, admitted, limits, (owned, reported), check);
-        std::thread::Builder::new()
-            .name("engine".into())
-            .spawn(move || own_device(&device, waker, &opened, start))?;
+        compute_threads()?.spawn(move || own_device(&device, waker, &opened, start));
         let ended = || std::io::Error::other(format!("{name}: the engine's thread ended"));
         result.recv().map_err(|_| ended())??;
         Ok(Self {
@@ -384,6 +382,20 @@ impl Engine {
         }
         Duration::from_millis(100 + 10 * self.admission.waiting() as u64)
     }
+}
+
+/// Returns the threads that an engine computes on, of which its own is to be one.
+fn compute_threads() -> std::io::Result<rayon::ThreadPool> {
+    // A thread from outside would hand every product over and wait, for two threads to wake up
+    // each time; a member begins at once, and shares what others are awake to take. Beside other
+    // programs that is the difference between a share of the machine and waiting for it.
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(rayon::current_num_threads())
+        .thread_name(|_| "engine".into())
+        // As of any thread: the program goes on, and who waits for the engine is told.
+        .panic_handler(drop)
+        .build()
+        .map_err(std::io::Error::other)
 }
 
 /// Opens `device` on this thread, says whether that went well, and runs the worker that `start`
