@@ -1,8 +1,10 @@
-//! No tensor of a device is dropped away from the thread that owns the device.
+//! No tensor of a device is dropped away from the thread that owns the device, and days that
+//! repeat leave nothing in memory.
 //!
 //! Here the device is a CPU, and an allocator stands in for its driver: it notes which thread made
 //! each piece of memory that may be a tensor's, and counts those that a thread which owns a device
-//! has made and another one frees. The requests are those of a day on a server.
+//! has made and another one frees. It counts the bytes that are live, too. The requests are those
+//! of a day on a server.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -17,7 +19,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use candle_core::{DType, Device, Tensor};
@@ -38,6 +40,8 @@ struct Watch;
 #[global_allocator]
 static WATCH: Watch = Watch;
 
+const NEXT: &str = "tiny-next-llama/model";
+
 /// Tests take turns: they read the same counts.
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 static MADE: AtomicUsize = AtomicUsize::new(0);
@@ -45,6 +49,8 @@ static STRAYS: AtomicUsize = AtomicUsize::new(0);
 /// Bytes of the last stray.
 static LAST: AtomicUsize = AtomicUsize::new(0);
 static THREADS: AtomicUsize = AtomicUsize::new(1);
+/// Bytes that are asked for and not given back.
+static LIVE: AtomicIsize = AtomicIsize::new(0);
 
 thread_local! {
     static THREAD: Cell<usize> = const { Cell::new(0) };
@@ -77,6 +83,7 @@ fn noted(layout: Layout) -> Option<(Layout, usize)> {
 // back with the layout that it was taken with.
 unsafe impl GlobalAlloc for Watch {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        LIVE.fetch_add(layout.size().cast_signed(), Ordering::Relaxed);
         let Some((whole, place)) = noted(layout) else {
             return unsafe { System.alloc(layout) };
         };
@@ -94,6 +101,7 @@ unsafe impl GlobalAlloc for Watch {
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size().cast_signed(), Ordering::Relaxed);
         let Some((whole, place)) = noted(layout) else {
             return unsafe { System.dealloc(memory, layout) };
         };
@@ -132,33 +140,13 @@ async fn a_stray_is_found() {
 async fn a_days_requests_leave_no_strays() {
     let _turn = TURN.lock().await;
     let before = strays();
-    let mut config = ServerConfig::shapes();
-    config.models = vec![
-        ModelSpec::new("shapes", scotoma::model::shapes()),
-        ModelSpec::new("next", Source::Folder(folder("tiny-next-llama/model"))),
-    ];
-    config.saliency = vec![("dino".into(), Source::Folder(folder("tiny-dino")))];
-    config.allow_load = true;
-    let server = Running::start(config).await;
+    let server = Running::start(a_days_server()).await;
     let mut client = server.client().await;
-    let check = |what: &str| {
+    a_day(&server, &mut client, |what| {
         let (found, last) = (strays() - before, LAST.load(Ordering::SeqCst));
         assert_eq!(found, 0, "after {what}: the last of {last} bytes");
-    };
-    answers(&mut client).await;
-    check("answers");
-    sweep(&mut client).await;
-    check("a sweep");
-    captures(&mut client).await;
-    check("captures");
-    parity(&mut client).await;
-    check("parity");
-    evaluate(&server).await;
-    check("an evaluation");
-    leave(&server, &mut client).await;
-    check("leavers");
-    load_and_unload(&mut client).await;
-    check("loading");
+    })
+    .await;
     drop(client);
     server.stop.send(()).unwrap();
     server.task.await.unwrap().unwrap();
@@ -169,6 +157,72 @@ async fn a_days_requests_leave_no_strays() {
     assert_eq!(scotoma::nn::strays(), 0, "values asked for elsewhere");
     let made = MADE.load(Ordering::SeqCst);
     assert!(made > 1000, "the allocator saw {made} tensors");
+}
+
+fn a_days_server() -> ServerConfig {
+    let mut config = ServerConfig::shapes();
+    config.models = vec![
+        ModelSpec::new("shapes", scotoma::model::shapes()),
+        ModelSpec::new("next", Source::Folder(folder(NEXT))),
+    ];
+    config.saliency = vec![("dino".into(), Source::Folder(folder("tiny-dino")))];
+    config.allow_load = true;
+    config
+}
+
+/// Makes a day's requests, which unload the model `next`; `check` looks at what each left behind.
+async fn a_day(server: &Running, client: &mut Client, check: impl Fn(&str)) {
+    answers(client).await;
+    check("answers");
+    sweep(client).await;
+    check("a sweep");
+    captures(client).await;
+    check("captures");
+    parity(client).await;
+    check("parity");
+    evaluate(server).await;
+    check("an evaluation");
+    leave(server, client).await;
+    check("leavers");
+    load_and_unload(client).await;
+    check("loading");
+}
+
+/// Days until what is kept on purpose is full.
+const WARM: usize = 4;
+/// Bytes that may come and go between two looks.
+const WAVERS: isize = 64 << 10;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn days_that_repeat_leave_nothing_in_memory() {
+    let _turn = TURN.lock().await;
+    let mut config = a_days_server();
+    // Full after a few days, so that what grows afterwards is none of these.
+    (config.replay_bytes, config.limits.kept_bytes) = (64 << 10, 128 << 10);
+    let server = Running::start(config).await;
+    let mut days = Vec::new();
+    for _ in 0..2 * WARM {
+        let mut client = server.client().await;
+        a_day(&server, &mut client, |_| {}).await;
+        // Unloaded by the day before.
+        load(&mut client, "next", &folder(NEXT), None).await;
+        drop(client);
+        days.push(live().await);
+    }
+    let grown = days[2 * WARM - 1] - days[WARM - 1];
+    assert!(grown < WAVERS, "{grown} bytes in {WARM} days: {days:?}");
+    server.end().await;
+}
+
+/// Returns the least that is live within a second: connections and runs that have ended take a
+/// while to go.
+async fn live() -> isize {
+    let mut least = isize::MAX;
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        least = least.min(LIVE.load(Ordering::SeqCst));
+    }
+    least
 }
 
 fn folder(name: &str) -> std::path::PathBuf {
@@ -357,18 +411,8 @@ async fn leave(server: &Running, client: &mut Client) {
 async fn load_and_unload(client: &mut Client) {
     let folder = tempfile::tempdir().unwrap();
     write_adapter(folder.path());
-    let request = v1::LoadModelRequest {
-        name: "adapted".into(),
-        place: self::folder("tiny-next-llama/model").display().to_string(),
-        adapter: folder.path().display().to_string(),
-        ..Default::default()
-    };
-    let mut stream = client.load_model(request).await.unwrap();
-    let mut loaded = false;
-    while let Some(response) = stream.message().await.unwrap() {
-        loaded |= matches!(response.event, Some(load_model_response::Event::Model(_)));
-    }
-    assert!(loaded);
+    let next = self::folder(NEXT);
+    load(client, "adapted", &next, Some(folder.path())).await;
     let projector = self::folder("tiny-next-llama/mm_projector.bin");
     let projector = projector.display().to_string();
     client
@@ -391,6 +435,21 @@ async fn load_and_unload(client: &mut Client) {
         stream.finish().await.unwrap();
         unload.await.unwrap().unwrap();
     }
+}
+
+async fn load(client: &mut Client, name: &str, place: &Path, adapter: Option<&Path>) {
+    let request = v1::LoadModelRequest {
+        name: name.into(),
+        place: place.display().to_string(),
+        adapter: adapter.map_or_else(String::new, |folder| folder.display().to_string()),
+        ..Default::default()
+    };
+    let mut stream = client.load_model(request).await.unwrap();
+    let mut loaded = false;
+    while let Some(response) = stream.message().await.unwrap() {
+        loaded |= matches!(response.event, Some(load_model_response::Event::Model(_)));
+    }
+    assert!(loaded);
 }
 
 /// An adapter of one product of the language model.
