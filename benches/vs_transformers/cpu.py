@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import grpc
 import numpy as np
 import torch
 from PIL import Image
@@ -32,6 +33,8 @@ from transformers import AutoTokenizer, CLIPImageProcessorPil, CLIPVisionConfig,
 from transformers import LlavaForConditionalGeneration
 
 from scotoma import Client, drop_layers, intervention, permute_tokens
+from scotoma.v1 import inference_service_pb2 as pb
+from scotoma.v1 import inference_service_pb2_grpc as rpc
 from scotoma.v1.intervention_pb2 import Intervention
 
 ROOT = Path(__file__).parent.parent.parent
@@ -40,6 +43,8 @@ LARGE = ROOT / "target" / "bench" / "llava-0.6b"
 # 626 tokens with the 576 of the picture.
 QUESTION = " ".join(["Is there a red circle?"] * 6) + " Yes or no?"
 GROUPS = 6
+# Cells of a grid that the peer runs.
+TRACED = 18
 
 
 def picture(seed: int, side: int) -> bytes:
@@ -98,6 +103,32 @@ class Peer:
         inputs.pop("token_type_ids", None)
         out = self.model.generate(**inputs, max_new_tokens=count, min_new_tokens=count, do_sample=False)
         return out[0, inputs["input_ids"].shape[1] :].tolist()
+
+    @torch.inference_mode()
+    def residuals(self, png: bytes, question: str) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """What enters each layer, and the log-probabilities of the next token."""
+        inputs = self.inputs(png, question)
+        inputs.pop("token_type_ids", None)
+        out = self.model(**inputs, output_hidden_states=True, logits_to_keep=1)
+        return list(out.hidden_states), out.logits[0, -1].double().log_softmax(0)
+
+    @torch.inference_mode()
+    def patched(self, png: bytes, question: str, layer: int, rows: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        """Log-probabilities of the next token with `rows` of what enters a layer replaced."""
+
+        def write(_module: object, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+            x = args[0].clone()
+            x[:, rows] = values[:, rows]
+            return (x, *args[1:])
+
+        inputs = self.inputs(png, question)
+        inputs.pop("token_type_ids", None)
+        hook = self.layers[layer].register_forward_pre_hook(write)
+        try:
+            out = self.model(**inputs, logits_to_keep=1)
+        finally:
+            hook.remove()
+        return out.logits[0, -1].double().log_softmax(0)
 
     @contextlib.contextmanager
     def without(self, layer: int) -> Iterator[None]:
@@ -165,6 +196,19 @@ class Server:
             naive += usage.rows_computed + usage.rows_reused
             found[result.variant] = result.generated.provenance.output_digest
         return found, computed, naive
+
+    def trace(self, clean: bytes, corrupted: bytes) -> tuple[dict[tuple[int, int], float], pb.TraceFinished]:
+        """The divergence from the clean run with each layer's groups of visual tokens restored, by layer and group."""
+        inputs = [pb.TraceInput(prompt=pb.Prompt(text=QUESTION, images=[pb.Image(data=png)])) for png in (clean, corrupted)]
+        blocks = pb.TracePositions(patches=pb.TracePatches(by=pb.TracePatches.BY_BLOCK, grid=GROUPS))
+        request = pb.TraceRequest(
+            clean=inputs[0], corrupted=inputs[1], metric=pb.Metric(divergence=pb.Divergence()),
+            grid=pb.TraceGrid(points=["language_model.blocks.{l}.hook_resid_pre"], positions=[blocks]),
+        )  # fmt: skip
+        with grpc.insecure_channel(self.address) as channel:
+            events = list(rpc.InferenceServiceStub(channel).Trace(request))
+        cells = {(e.cell.layer, e.cell.position): e.cell.value for e in events if e.HasField("cell")}
+        return cells, events[-1].finished
 
     def peak(self) -> float:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
@@ -255,6 +299,8 @@ def compare(peer: Peer, server: Server, wanted: set[str]) -> None:
         seconds_peer, answers = timed(naive_groups)
         assert found == answers, "other tokens"
         line("keep one of 36 groups, 36 variants", seconds, seconds_peer, f"rows {computed:,} of {naive:,}")
+    if "trace" in wanted:
+        compare_traces(peer, server)
     if "questions" in wanted:
         questions = [f"Are there {i} circles?" for i in range(20)]
         seconds, found = timed(lambda: [server.generate(png(40), q, 2) for q in questions])
@@ -288,6 +334,32 @@ def compare(peer: Peer, server: Server, wanted: set[str]) -> None:
                 print("   ", text)
 
 
+def compare_traces(peer: Peer, server: Server) -> None:
+    """A grid of activation patching; of the peer's cells some are run, spread over the grid, and the rest is told from them."""
+    clean, corrupted = picture(60, 336), picture(61, 336)
+    seconds, (cells, finished) = timed(lambda: server.trace(clean, corrupted))
+    values, reference = peer.residuals(clean, QUESTION)
+    ids = peer.inputs(clean, QUESTION)["input_ids"][0]
+    first = int((ids == peer.model.config.image_token_id).nonzero()[0])
+    places = sorted(cells)[:: len(cells) // TRACED]
+
+    def loop() -> dict[tuple[int, int], float]:
+        found = {}
+        for layer, group in places:
+            rows = torch.tensor([first + i for i in range(peer.tokens) if group_of(i, peer.side) == group])
+            logprobs = peer.patched(corrupted, QUESTION, layer, rows, values[layer])
+            found[layer, group] = float((reference.exp() * (reference - logprobs)).sum())
+        return found
+
+    seconds_peer, found = timed(loop)
+    worst = max(abs(found[place] - cells[place]) / abs(found[place]) for place in places)
+    assert worst < 1e-3, f"other divergences: {worst}"
+    rows = f"rows {finished.rows_computed:,} of {finished.rows_computed + finished.rows_reused:,}"
+    note = f"{rows}; {len(places)} of the peer's cells run, at most {worst:.0e} apart"
+    theirs = seconds_peer * len(cells) / len(places)
+    line(f"patch {len(peer.layers)} layers x {GROUPS * GROUPS} groups", seconds, theirs, note)
+
+
 def small(threads: int) -> None:
     peer, server = Peer(SHAPES), Server(SHAPES, threads)
     pictures = [picture(i, 84) for i in range(64)]
@@ -305,7 +377,7 @@ def small(threads: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--only", default="prefill,decode,layers,groups,questions,mixed,shapes")
+    parser.add_argument("--only", default="prefill,decode,layers,groups,trace,questions,mixed,shapes")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     wanted = set(arguments.only.split(","))
