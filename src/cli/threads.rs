@@ -2,14 +2,15 @@
 
 /// Threads of a matmul.
 const THREADS: &str = "RAYON_NUM_THREADS";
-/// Rounds that a thread of element-wise operations spins for work before it sleeps.
-const SPIN_LIMIT: &str = "CANDLE_BARRIER_POOL_SPIN_LIMIT";
+/// Threads of candle's element-wise operations.
+const ELEMENTWISE: &str = "CANDLE_NUM_THREADS";
 
 /// Tells candle how many threads to use, unless the environment does.
 ///
 /// Left to itself candle counts the cores at every matmul, by reading /proc/cpuinfo, which takes
-/// two thirds of a small model's time; and its idle threads spin so long that they take a quarter
-/// of the time of those that have work (both measured).
+/// two thirds of a small model's time (measured). Its element-wise operations, sums of the residual
+/// stream for the most part, wait for one another's threads by spinning: a third of the time of a
+/// small model, and on a machine that others use as much as these leave. One thread is enough.
 pub(super) fn configure(threads: Option<u16>) {
     let threads = match threads {
         // The flag wins over the environment, as everywhere.
@@ -20,8 +21,8 @@ pub(super) fn configure(threads: Option<u16>) {
     if let Some(threads) = threads {
         set(THREADS, threads);
     }
-    if !is_set(SPIN_LIMIT) {
-        set(SPIN_LIMIT, 200);
+    if !is_set(ELEMENTWISE) {
+        set(ELEMENTWISE, 1);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Chooses the rows of a step: all sequences that decode, and as many rows of prompts as fit.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -15,6 +16,8 @@ impl Worker {
         // All of them, whatever the clients have had: a stream that pauses is worse than one that
         // starts late, and a decode row is cheap.
         let mut batch = self.decoding(model);
+        // A sweep has hundreds of sequences, and each is looked for as often.
+        let mut ids: HashSet<SequenceId> = batch.iter().map(|scheduled| scheduled.id).collect();
         let mut running = self.running();
         let mut budget = StepBudget {
             rows: self.limits.step_rows.saturating_sub(batch.len()),
@@ -25,7 +28,7 @@ impl Worker {
         let mut passed_over: Vec<usize> = Vec::new();
         let mut encoded_rows = 0;
         while budget.rows > 0 {
-            let Some(id) = self.next_prefill(model, &batch, &passed_over, &budget) else {
+            let Some(id) = self.next_prefill(model, &ids, &passed_over, &budget) else {
                 break;
             };
             let client = self.requests[id.request].client.clone();
@@ -67,6 +70,7 @@ impl Worker {
                 Some(rows) => {
                     self.shares.take(&client, rows.len(), false);
                     batch.push(Scheduled { id, rows });
+                    ids.insert(id);
                 }
                 None => passed_over.push(id.request),
             }
@@ -120,7 +124,7 @@ impl Worker {
     fn next_prefill(
         &self,
         model: &Arc<Model>,
-        batch: &[Scheduled],
+        scheduled: &HashSet<SequenceId>,
         passed_over: &[usize],
         budget: &StepBudget,
     ) -> Option<SequenceId> {
@@ -135,7 +139,7 @@ impl Worker {
                 if !is_candidate {
                     return None;
                 }
-                let is_scheduled = |i| batch.iter().any(|s| s.id == SequenceId::new(at, i));
+                let is_scheduled = |i| scheduled.contains(&SequenceId::new(at, i));
                 let has_room = !budget.is_short
                     && (budget.sequences > 0
                         || self.shares.may_start(&request.client, self.limits.running));
