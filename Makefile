@@ -130,12 +130,12 @@ test-doors: tools ## Let openai-python, LiteLLM and Inspect ask the server, and 
 	target/doors-venv/bin/pip install -q -r tests/doors/requirements.txt
 	SCOTOMA_BINARY=$(CURDIR)/$(TESTED) target/doors-venv/bin/python tests/doors/run.py $(ARGS)
 
-test-harnesses: tools ## The same with lmms-eval (installs torch)
+test-harnesses: tools ## The same with lmms-eval and VLMEvalKit (installs torch)
 	$(CARGO) build --profile $(PROFILE) --locked --package scotoma --bin scotoma
 	$(PYTHON) -m venv target/harnesses-venv
 	target/harnesses-venv/bin/pip install -q -r tests/doors/requirements-harnesses.txt
-	# Without what it asks for, most of which is for other models than ours.
-	target/harnesses-venv/bin/pip install -q --no-deps lmms_eval==0.7.3
+	# Without what they ask for, most of which is for other models than ours.
+	target/harnesses-venv/bin/pip install -q --no-deps lmms_eval==0.7.3 ms-vlmeval==0.0.20
 	SCOTOMA_BINARY=$(CURDIR)/$(TESTED) target/harnesses-venv/bin/python tests/doors/run.py $(ARGS)
 
 test-page: test-tools $(TS_CLIENT)/node_modules/ready $(VENV)/ready ## Use the page in Chromium and Firefox; BROWSERS=firefox says in which, ARGS='--test-name-pattern=patches' what
