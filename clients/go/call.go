@@ -67,7 +67,8 @@ func newCall(ctx context.Context, c *Client, request any) (context.Context, call
 // its reader leaves.
 func isUnary(request any) bool {
 	switch request.(type) {
-	case nil, *v1.GenerateRequest, *v1.SweepRequest, *v1.CaptureRequest, *v1.LoadModelRequest, *v1.CheckParityRequest:
+	case nil, *v1.GenerateRequest, *v1.SweepRequest, *v1.CaptureRequest, *v1.TraceRequest, *v1.AttributeRequest,
+		*v1.LoadModelRequest, *v1.CheckParityRequest:
 		return false
 	}
 	return true
@@ -106,6 +107,10 @@ func imagesOf(request any) []*v1.Image {
 			return imagesOf(score)
 		}
 		return imagesOf(request.GetGenerate())
+	case *v1.TraceRequest:
+		return append(imagesOf(request.GetClean()), imagesOf(request.GetCorrupted())...)
+	case *v1.AttributeRequest:
+		return append(imagesOf(&v1.TraceInput{Prompt: request.GetPrompt()}), imagesOf(request.GetSource())...)
 	case interface{ GetPrompt() *v1.Prompt }:
 		images := append([]*v1.Image(nil), request.GetPrompt().GetImages()...)
 		for _, message := range request.GetPrompt().GetMessages() {
@@ -138,6 +143,8 @@ func keptBy(request any) []string {
 			handles = append(handles, keptBy(variant)...)
 		}
 		return append(handles, keptBy(request.GetGrid())...)
+	case *v1.TraceRequest:
+		return append(keptBy(request.GetClean()), keptBy(request.GetCorrupted())...)
 	case interface{ GetInterventions() []*v1.Intervention }:
 		for _, one := range request.GetInterventions() {
 			if handle := one.GetPatch().GetHandle(); handle != "" {

@@ -184,6 +184,24 @@ func (c *Client) Capture(ctx context.Context, request *v1.CaptureRequest) (*Capt
 	return &Capture{Started: s.first.GetStarted(), stream: s, dtype: request.GetDtype(), keep: keep}, nil
 }
 
+// Trace patches activations of one run into another, place by place.
+func (c *Client) Trace(ctx context.Context, request *v1.TraceRequest) (*Trace, error) {
+	s, err := begin(ctx, c, inference, v1.InferenceServiceClient.Trace, request)
+	if err != nil {
+		return nil, err
+	}
+	return &Trace{Started: s.first.GetStarted(), stream: s}, nil
+}
+
+// Attribute says how much each row of a run matters for an answer, by its gradient.
+func (c *Client) Attribute(ctx context.Context, request *v1.AttributeRequest) (*Attribution, error) {
+	s, err := begin(ctx, c, inference, v1.InferenceServiceClient.Attribute, request)
+	if err != nil {
+		return nil, err
+	}
+	return &Attribution{Started: s.first.GetStarted(), stream: s}, nil
+}
+
 // Preview shows the picture as the model will see it.
 func (c *Client) Preview(ctx context.Context, request *v1.PreviewRequest) (*v1.PreviewResponse, error) {
 	return unary(ctx, c, inference, v1.InferenceServiceClient.Preview, request)

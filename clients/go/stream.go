@@ -205,25 +205,29 @@ func (c *Capture) Activations() iter.Seq2[*Activation, error] {
 				c.keep(kept.GetHandle())
 			}
 		}
-		part := event.GetActivation()
-		if part == nil {
-			return nil
-		}
-		data = append(data, part.GetData()...)
-		if uint64(len(data)) < part.GetSize() {
-			return nil
-		}
-		shape := make([]int, len(part.GetShape()))
-		for i, size := range part.GetShape() {
-			shape[i] = int(size)
-		}
-		whole := &Activation{
-			Target: int(part.GetTarget()), Point: part.GetPoint(), Step: int(part.GetStep()), Image: int(part.GetImage()),
-			View: int(part.GetView()), Tokens: part.GetTokens(), Shape: shape, Values: values(data, c.dtype), Top: part.GetTop(),
-		}
-		data = nil
-		return whole
+		return whole(&data, event.GetActivation(), c.dtype)
 	}, func() bool { return c.finished != nil })
+}
+
+// whole puts a part to those before it; nil where more will come, or there is none.
+func whole(data *[]byte, part *v1.Activation, dtype v1.DataType) *Activation {
+	if part == nil {
+		return nil
+	}
+	*data = append(*data, part.GetData()...)
+	if uint64(len(*data)) < part.GetSize() {
+		return nil
+	}
+	shape := make([]int, len(part.GetShape()))
+	for i, size := range part.GetShape() {
+		shape[i] = int(size)
+	}
+	all := values(*data, dtype)
+	*data = nil
+	return &Activation{
+		Target: int(part.GetTarget()), Point: part.GetPoint(), Step: int(part.GetStep()), Image: int(part.GetImage()),
+		View: int(part.GetView()), Tokens: part.GetTokens(), Shape: shape, Values: all, Top: part.GetTop(),
+	}
 }
 
 // Finished is the last event, with usage, provenance and what was kept; nil before it has come.
@@ -231,6 +235,64 @@ func (c *Capture) Finished() *v1.CaptureFinished { return c.finished }
 
 // Cancel tells the server to stop.
 func (c *Capture) Cancel() { c.stream.cancel() }
+
+// A Trace is a grid of activation patching: a cell for each place.
+type Trace struct {
+	// Started has the axes, and what all cells will take.
+	Started *v1.TraceStarted
+
+	stream   *stream[v1.TraceResponse]
+	baseline *v1.TraceBaseline
+	finished *v1.TraceFinished
+}
+
+// Cells gives the cells as they are done; leaving the loop tells the server to stop.
+func (t *Trace) Cells() iter.Seq2[*v1.TraceCell, error] {
+	return picked(t.stream, func(event *v1.TraceResponse) *v1.TraceCell {
+		if baseline := event.GetBaseline(); baseline != nil {
+			t.baseline = baseline
+		}
+		if finished := event.GetFinished(); finished != nil {
+			t.finished = finished
+		}
+		return event.GetCell()
+	}, func() bool { return t.finished != nil })
+}
+
+// Baseline is the metric of the two runs without patches; nil before it has come.
+func (t *Trace) Baseline() *v1.TraceBaseline { return t.baseline }
+
+// Finished is the last event, with what was computed and provenance; nil before it has come.
+func (t *Trace) Finished() *v1.TraceFinished { return t.finished }
+
+// Cancel tells the server to stop.
+func (t *Trace) Cancel() { t.stream.cancel() }
+
+// An Attribution is a stream of what gradients say of each row.
+type Attribution struct {
+	// Started is the first event: what all passes will take is known.
+	Started *v1.Started
+
+	stream   *stream[v1.AttributeResponse]
+	finished *v1.AttributeFinished
+}
+
+// Scores gives a number for each row, a point at a time; leaving the loop tells the server to stop.
+func (a *Attribution) Scores() iter.Seq2[*Activation, error] {
+	var data []byte
+	return picked(a.stream, func(event *v1.AttributeResponse) *Activation {
+		if finished := event.GetFinished(); finished != nil {
+			a.finished = finished
+		}
+		return whole(&data, event.GetScores(), v1.DataType_DATA_TYPE_F32)
+	}, func() bool { return a.finished != nil })
+}
+
+// Finished is the last event, with the metric and provenance; nil before it has come.
+func (a *Attribution) Finished() *v1.AttributeFinished { return a.finished }
+
+// Cancel tells the server to stop.
+func (a *Attribution) Cancel() { a.stream.cancel() }
 
 func values(data []byte, dtype v1.DataType) []float32 {
 	switch dtype {

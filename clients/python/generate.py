@@ -18,6 +18,7 @@ WORDS = {
     "AsyncStream": "Stream",
     "AsyncSweep": "Sweep",
     "AsyncSweeps": "Sweeps",
+    "AsyncTrace": "Trace",
     "StopAsyncIteration": "StopIteration",
     "_async": "_sync",
     "aiter": "iter",

@@ -156,7 +156,7 @@ def with_litellm(base: str, path: Path) -> Shares:
 
 
 def with_inspect(base: str, path: Path) -> Shares:
-    """Inspect: `inspect eval` over the models with and without the preset, exact match."""
+    """Inspect: `inspect eval` over the models with and without the preset, and with a solver that goes through them."""
     models = ",".join(f"openai-api/scotoma/shapes{f':{preset}' if preset else ''}" for preset in PRESETS)
     environment = os.environ | {
         "SCOTOMA_BASE_URL": base,
@@ -164,19 +164,33 @@ def with_inspect(base: str, path: Path) -> Shares:
         "SCOTOMA_QUESTIONS": str(path),
         "INSPECT_DISPLAY": "none",
     }
-    with tempfile.TemporaryDirectory() as logs:
-        inspect = str(Path(sys.executable).parent / "inspect")
-        # Inspect takes a task's file by a path below the folder that it runs in alone.
-        command = [inspect, "eval", "inspect_task.py", "--model", models, "--log-dir", logs, "--log-format", "json"]
-        subprocess.run(command, check=True, env=environment, cwd=HERE, stdout=subprocess.DEVNULL)
-        shares = {}
-        for file in Path(logs).glob("*.json"):
-            log = json.loads(file.read_text())
-            assert log["status"] == "success", log.get("error")
-            metrics = log["results"]["scores"][0]["metrics"]
-            preset = log["eval"]["model"].partition("shapes")[2].removeprefix(":")
-            shares[preset] = next(metric["value"] for name, metric in metrics.items() if name in ("mean", "accuracy"))
+    with tempfile.TemporaryDirectory() as scratch:
+        logs = inspect_logs("inspect_task.py@shapes", environment, Path(scratch) / "models", "--model", models)
+        shares = {log["eval"]["model"].partition("shapes")[2].removeprefix(":"): mean_of(log) for log in logs}
+        (swept,) = inspect_logs(
+            "inspect_task.py@shapes_under", environment, Path(scratch) / "solver",
+            "--model", "openai-api/scotoma/shapes", "-T", f"presets={','.join(PRESETS)}",
+        )  # fmt: skip
+        found = {preset: mean_of(swept, preset or "none") for preset in PRESETS}
+        assert found == shares, f"a solver that goes through presets: {found}, models: {shares}"
         return shares
+
+
+def inspect_logs(task: str, environment: dict[str, str], folder: Path, *flags: str) -> list[dict]:
+    """Runs `inspect eval` and returns its logs."""
+    inspect = str(Path(sys.executable).parent / "inspect")
+    # Inspect takes a task's file by a path below the folder that it runs in alone.
+    run([inspect, "eval", task, "--log-dir", str(folder), "--log-format", "json", *flags], environment, HERE)
+    logs = [json.loads(file.read_text()) for file in folder.glob("*.json")]
+    assert all(log["status"] == "success" for log in logs), [log.get("error") for log in logs]
+    return logs
+
+
+def mean_of(log: dict, name: str | None = None) -> float:
+    """Returns the mean that a log's scorer came to, or that of one of the values that it gives."""
+    scores = log["results"]["scores"]
+    metrics = next(score for score in scores if name is None or score["name"] == name)["metrics"]
+    return next(metric["value"] for kind, metric in metrics.items() if kind in ("mean", "accuracy"))
 
 
 def with_lmms_eval(base: str, path: Path) -> Shares:
@@ -206,22 +220,28 @@ def with_lmms_eval(base: str, path: Path) -> Shares:
 
 
 def with_vlmevalkit(base: str, path: Path) -> Shares:
-    """VLMEvalKit: `python -m vlmeval.run` on a table of ours, interventions by --extra-body."""
+    """VLMEvalKit: `python -m vlmeval.run` on a table of ours, interventions by --extra-body and by a model with a preset."""
     folder = path.with_name("vlmevalkit")
     folder.mkdir()
     write_table(folder / "ScotomaShapes.tsv", path)
     environment = os.environ | {"LMUData": str(folder), "PRED_FORMAT": "tsv"}
-    shares = {}
-    for preset, interventions in PRESETS.items():
-        work = folder / f"work-{preset}"
+
+    def answers(model: str, *flags: str) -> list[dict[str, str]]:
+        work = folder / f"work-{len(list(folder.iterdir()))}"
         # A benchmark that it does not know is asked and not scored, so it is the answers that are compared here.
-        command = [sys.executable, "-m", "vlmeval.run", "--mode", "infer", "--data", "ScotomaShapes", "--model", "shapes"]
-        command += ["--base-url", base, "--key", "none", "--api-nproc", "1", "--work-dir", str(work)]
-        command += ["--extra-body", json.dumps({"interventions": interventions})] if interventions else []
+        command = [sys.executable, "-m", "vlmeval.run", "--mode", "infer", "--data", "ScotomaShapes", "--model", model]
+        command += ["--base-url", base, "--key", "none", "--api-nproc", "1", "--work-dir", str(work), *flags]
         run(command, environment, folder)
         with next(work.rglob("*ScotomaShapes.tsv")).open(newline="") as file:
-            rows = list(csv.DictReader(file, delimiter="\t"))
+            return list(csv.DictReader(file, delimiter="\t"))
+
+    shares = {}
+    for preset, interventions in PRESETS.items():
+        body = json.dumps({"interventions": interventions})
+        rows = answers("shapes", *(["--extra-body", body] if interventions else []))
         shares[preset] = sum(row["prediction"].strip() == row["answer"] for row in rows) / len(rows)
+        if preset:
+            assert rows == answers(f"shapes:{preset}"), "a preset is its interventions"
     return shares
 
 

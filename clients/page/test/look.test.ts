@@ -67,7 +67,7 @@ test("the lens says from which layer on the answer stands", () => {
   expect([lens.at(0, 5)[0]?.text, lens.settled(5), lens.settled(6), lens.has(5)]).toEqual([" yes", 1, undefined, true]);
 });
 
-test("drops and restorations by hand", () => {
+test("drops by hand", () => {
   const map = new SweepMap(3);
   map.add(0, [-1, -3]);
   map.add(1, [-2, -2]);
@@ -75,11 +75,6 @@ test("drops and restorations by hand", () => {
   map.add(3, "no such patch");
   expect(measure([-1, -3])).toBe(2);
   expect([...map.drops()]).toEqual([2, 0, NaN]);
-  const back = new SweepMap(2);
-  back.add(0, [-4]);
-  back.add(1, [-2]);
-  back.add(2, [-4]);
-  expect([...back.restored([0])]).toEqual([0.5, 0]);
   expect([map.done, map.errors.get(2)]).toEqual([4, "no such patch"]);
 });
 

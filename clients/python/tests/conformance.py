@@ -20,6 +20,7 @@ import scotoma
 from scotoma import hooks, steps, tokens
 from scotoma.v1 import benchmark_service_pb2 as bench
 from scotoma.v1 import inference_service_pb2 as pb
+from scotoma.v1 import intervention_pb2 as pb_iv
 
 Observed = dict[str, Any]
 LONG: dict[str, Any] = {"max_tokens": 1000, "sampling": pb.Sampling(temperature=100, seed=96)}
@@ -129,6 +130,45 @@ class Runner:
             where = {"target": a.target, "point": a.point, "step": a.step, "image": a.image, "view": a.view}
             activations.append({**where, "tokens": a.tokens, "shape": shape, "values": numbers, "top": top})
         return {"activations": activations, "finished": shown(capture.finished)}
+
+    async def run_trace(self, case: dict[str, Any]) -> Observed:
+        request = json_format.ParseDict(case["request"], pb.TraceRequest())
+        clean, corrupted, grid = request.clean, request.corrupted, request.grid
+        # Interventions corrupt the clean prompt.
+        other: Any = list(corrupted.interventions) or (corrupted.prompt.text, list(corrupted.prompt.images))
+        kind = request.metric.WhichOneof("kind")
+        answer = getattr(request.metric, kind)
+        words = (answer.answer, answer.other) if kind == "logprob_difference" else (answer,)
+        options: dict[str, Any] = {"metric": kind, "positions": list(grid.positions), "each_head": grid.each_head}
+        if grid.points:
+            options["hook"] = pb_iv.Target(point=grid.points[0], layers=grid.layers, heads=grid.heads)
+        if request.HasField("path"):
+            options["receiver"] = request.path.receiver
+        if request.direction:
+            options["direction"] = pb.TraceDirection.Name(request.direction).removeprefix("TRACE_DIRECTION_").lower()
+        trace = await result(
+            self.client.trace((clean.prompt.text, list(clean.prompt.images)), other, *words, **options)
+        )
+        cells = [shown(cell) async for cell in items(trace)]
+        cells.sort(key=lambda cell: [cell.get(axis, 0) for axis in ("point", "layer", "position", "head")])
+        ends = {"baseline": shown(trace.baseline), "finished": shown(trace.finished)}
+        return {"started": shown(trace.started), "cells": cells, **ends}
+
+    async def run_attribute(self, case: dict[str, Any]) -> Observed:
+        request = json_format.ParseDict(case["request"], pb.AttributeRequest())
+        options = fields_of(request, "metric", "method")
+        method = pb.AttributionMethod.Name(request.method).removeprefix("ATTRIBUTION_METHOD_").lower()
+        found = await result(self.client.attribute(**options, answer=request.metric.logprob, method=method))
+        scores = [
+            {
+                "point": a.point,
+                "tokens": a.tokens,
+                "shape": list(a.array.shape),
+                "values": [float(v) for v in a.array.flat],
+            }
+            async for a in items(found)
+        ]
+        return {"scores": scores, "finished": shown(found.finished)}
 
     async def run_preview(self, case: dict[str, Any]) -> Observed:
         request = json_format.ParseDict(case["request"], pb.PreviewRequest())

@@ -166,11 +166,30 @@ def test_a_patching_grid_is_patched_requests(client: Client, png: bytes, blue: I
         ({"metric": "logprob_difference"}, "only a difference"),
         ({"metric": "prob"}, "did you mean logprob"),
         ({"hook": hooks.blocks[5].attn.z.at("last")}, "said by positions"),
+        ({"direction": "noisy"}, "did you mean noise"),
+        ({"via": "mlps"}, "say receiver"),
+        ({"receiver": hooks.blocks[5].hook_resid_pre, "via": "mlp"}, "did you mean mlps"),
     ):
         with pytest.raises(ValueError, match=says):
             client.patching_grid(png, blue, " yes", text=QUESTION, **options)
     with pytest.raises(ValueError, match="needs a question"):
         client.patching_grid(png, blue, " yes")
+
+
+def test_a_path_ends_at_its_receiver(client: Client, png: bytes, blue: Image.Image) -> None:
+    arrives = hooks.blocks[4].hook_resid_pre.at(tokens.last)
+    asked: dict[str, Any] = {"text": QUESTION, "positions": {"last": tokens.last, "picture": tokens.visual}}
+    paths = client.patching_grid(png, blue, *WORDS, receiver=arrives, **asked)
+    # What is not held goes to the receiver alone: from the last token itself, and from no other one past attention.
+    assert paths.effect[4:].tolist() == [[0, 0]] * 4
+    assert np.allclose(paths.effect[:4, 1], 0, atol=1e-6)
+    whole = client.patching_grid(png, blue, *WORDS, **asked)
+    stream = client.trace(png, blue, *WORDS, receiver=arrives, via="mlps", **asked)
+    assert "16" in f"{stream.started.cells}"
+    cells = list(stream)
+    assert stream.finished.cells == len(cells) == 16
+    assert (stream.baseline.clean, stream.baseline.corrupted) == (whole.clean, whole.corrupted)
+    assert stream.grid().clean == whole.clean
 
 
 def test_cells_of_a_trace_find_their_places(png: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,7 +209,10 @@ def test_cells_of_a_trace_find_their_places(png: bytes, monkeypatch: pytest.Monk
     with fakes.fake() as server, Client(server.address) as client:
         change = scotoma.blank_image()
         groups = {"picture": tokens.visual, "last": tokens.last}
-        found = client.patching_grid((QUESTION, png), change, " yes", positions=groups, model="m", sample_key="k")
+        found = client.patching_grid(
+            (QUESTION, png), change, " yes", positions=groups, model="m", sample_key="k",
+            receiver=hooks.blocks[2].attn.q.at("last"), via="mlps",
+        )  # fmt: skip
     assert (found.layers, found.positions) == ([1, 3], ["picture", "7, 8"])
     assert np.array_equal(found.effect, [[0.5, np.nan], [np.nan, 1]], equal_nan=True)
     (request,) = asked
@@ -198,6 +220,8 @@ def test_cells_of_a_trace_find_their_places(png: bytes, monkeypatch: pytest.Monk
     assert request.clean.prompt == request.corrupted.prompt
     assert list(request.corrupted.interventions) == [change]
     assert [p.group.label for p in request.grid.positions] == ["picture", "last"]
+    assert request.path.receiver == hooks.blocks[2].attn.q.at("last")
+    assert request.path.via == pb.TRACE_VIA_MLPS
     assert list(request.grid.points) == ["language_model.blocks.{l}.hook_resid_pre"]
 
 

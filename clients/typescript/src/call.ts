@@ -79,8 +79,11 @@ export function digest(image: ImageLike): string {
 
 /** The pictures of a request in their order. */
 export function imagesOf(request: unknown): ImageLike[] {
-  const { input, prompt, image, images } = (request ?? {}) as {
+  const { input, clean, corrupted, source, prompt, image, images } = (request ?? {}) as {
     input?: { value?: unknown };
+    clean?: unknown;
+    corrupted?: unknown;
+    source?: unknown;
     prompt?: { images?: ImageLike[]; messages?: { parts?: { part?: { case?: string; value?: unknown } }[] }[] };
     image?: ImageLike;
     images?: ImageLike[];
@@ -89,14 +92,19 @@ export function imagesOf(request: unknown): ImageLike[] {
     return imagesOf(input.value);
   }
   const parts = (prompt?.messages ?? []).flatMap((message) => message.parts ?? []);
+  if (clean !== undefined) {
+    return [...imagesOf(clean), ...imagesOf(corrupted)];
+  }
   const inTurns = parts.filter(({ part }) => part?.case === "image").map(({ part }) => part?.value as ImageLike);
-  return [...(prompt?.images ?? []), ...inTurns, ...(image ? [image] : []), ...(images ?? [])];
+  return [...(prompt?.images ?? []), ...inTurns, ...(image ? [image] : []), ...(images ?? []), ...(source ? imagesOf(source) : [])];
 }
 
 /** Handles of kept activations that the interventions of a request name. */
 function keptBy(request: unknown): string[] {
-  const { input, interventions, variants, grid } = (request ?? {}) as {
+  const { input, clean, corrupted, interventions, variants, grid } = (request ?? {}) as {
     input?: { value?: unknown };
+    clean?: unknown;
+    corrupted?: unknown;
     interventions?: { kind?: { case?: string; value?: { source?: { case?: string; value?: unknown } } } }[];
     variants?: unknown[];
     grid?: unknown;
@@ -104,7 +112,7 @@ function keptBy(request: unknown): string[] {
   const own = (interventions ?? []).flatMap(({ kind }) =>
     kind?.case === "patch" && kind.value?.source?.case === "handle" ? [String(kind.value.source.value)] : [],
   );
-  const inner = [input?.value, grid, ...(variants ?? [])].filter((each) => each !== undefined);
+  const inner = [input?.value, clean, corrupted, grid, ...(variants ?? [])].filter((each) => each !== undefined);
   return [...own, ...inner.flatMap(keptBy)];
 }
 

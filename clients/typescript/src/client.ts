@@ -6,8 +6,9 @@ import type { CallOptions as ConnectOptions, Interceptor } from "@connectrpc/con
 import { type CallOptions, keyed as withKey, prepare, type Settings } from "./call.js";
 import { Run } from "./run.js";
 import { type Server, Servers, type Way } from "./servers.js";
-import { all, Answer, type Begun, Capture, Evaluation, type ResultsSink, Sweep } from "./stream.js";
+import { all, Answer, Attribution, type Begun, Capture, Evaluation, type ResultsSink, Sweep, Trace } from "./stream.js";
 import {
+  type AttributeRequestSchema,
   ChatMessageSchema,
   type ChatPart,
   ChatPartSchema,
@@ -39,6 +40,7 @@ import {
   type ScoreRequestSchema,
   type ScoreResponse,
   type SweepRequestSchema,
+  type TraceRequestSchema,
   type VerifyRequestSchema,
   type VerifyResponse,
 } from "./v1.js";
@@ -140,6 +142,19 @@ export class Client {
     const begun = await this.#begin(options, request, (s, o) => s.inference.capture(request, o));
     const keep = (handle: string) => this.#servers.uploaded(begun.server, handle);
     return new Capture(begun, request.dtype ?? DataType.UNSPECIFIED, keep);
+  }
+
+  /** Patches activations of one run into another, place by place: cells as they are done. */
+  async trace(request: MessageInitShape<typeof TraceRequestSchema>, options: CallOptions = {}): Promise<Trace> {
+    return new Trace(await this.#begin(options, request, (s, o) => s.inference.trace(request, o)));
+  }
+
+  /** How much each row of a run matters for an answer, by its gradient; one activation for each point. */
+  async attribute(
+    request: MessageInitShape<typeof AttributeRequestSchema>,
+    options: CallOptions = {},
+  ): Promise<Attribution> {
+    return new Attribution(await this.#begin(options, request, (s, o) => s.inference.attribute(request, o)));
   }
 
   /** The picture as the model will see it, as PNG, and its patch grid. */

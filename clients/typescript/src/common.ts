@@ -25,4 +25,4 @@ export {
   type TokensLike,
   type Where,
 } from "./selectors.js";
-export { type Activation, Answer, Capture, Evaluation, Sweep } from "./stream.js";
+export { type Activation, Answer, Attribution, Capture, Evaluation, Sweep, Trace } from "./stream.js";

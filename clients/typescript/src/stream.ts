@@ -4,6 +4,9 @@ import type { Message } from "@bufbuild/protobuf";
 
 import { ScotomaError, truncated } from "./errors.js";
 import {
+  type Activation as ActivationPart,
+  type AttributeFinished,
+  type AttributeResponse,
   type BenchmarkMetric,
   type CaptureFinished,
   type CaptureResponse,
@@ -21,6 +24,11 @@ import {
   type SweepStarted,
   type Token,
   type TopTokens,
+  type TraceBaseline,
+  type TraceCell,
+  type TraceFinished,
+  type TraceResponse,
+  type TraceStarted,
 } from "./v1.js";
 
 /** A call whose first message has come. */
@@ -210,37 +218,83 @@ export interface Activation {
   top: TopTokens[];
 }
 
+/** Puts the parts of activations together. */
+class Parts {
+  readonly #dtype: DataType;
+  #parts: Uint8Array[] = [];
+
+  constructor(dtype: DataType) {
+    this.#dtype = dtype;
+  }
+
+  /** Takes a part; undefined where more will come, or there is none. */
+  take(piece: ActivationPart | undefined): Activation | undefined {
+    if (piece === undefined) {
+      return undefined;
+    }
+    this.#parts.push(piece.data);
+    if (this.#parts.reduce((sum, p) => sum + p.length, 0) < Number(piece.size)) {
+      return undefined;
+    }
+    const { target, point, step, image, view, tokens, shape, top } = piece;
+    const whole = { target, point, step, image, view, tokens, shape, top, values: values(this.#parts, this.#dtype) };
+    this.#parts = [];
+    return whole;
+  }
+}
+
 /** Activations as they come. */
 export class Capture extends Stream<CaptureResponse, Activation, CaptureFinished> {
   /** The first event: the request is admitted. */
   readonly started: Started;
-  readonly #dtype: DataType;
-  #parts: Uint8Array[] = [];
-
+  readonly #parts: Parts;
   readonly #keep: (handle: string) => void;
 
   constructor(begun: Begun<CaptureResponse>, dtype: DataType, keep: (handle: string) => void) {
     super(begun);
     this.#keep = keep;
     this.started = started(begun.first);
-    this.#dtype = dtype;
+    this.#parts = new Parts(dtype);
   }
 
   protected override take({ event }: CaptureResponse) {
-    const piece = part(event, "activation");
     const finished = part(event, "finished");
     finished?.kept.forEach(({ handle }) => this.#keep(handle));
-    if (piece === undefined) {
-      return found<Activation, CaptureFinished>(undefined, finished);
-    }
-    this.#parts.push(piece.data);
-    if (this.#parts.reduce((sum, p) => sum + p.length, 0) < Number(piece.size)) {
-      return {};
-    }
-    const { target, point, step, image, view, tokens, shape, top } = piece;
-    const whole = { target, point, step, image, view, tokens, shape, top, values: values(this.#parts, this.#dtype) };
-    this.#parts = [];
-    return found<Activation, CaptureFinished>(whole, finished);
+    return found<Activation, CaptureFinished>(this.#parts.take(part(event, "activation")), finished);
+  }
+}
+
+/** A grid of activation patching: cells as they are done. */
+export class Trace extends Stream<TraceResponse, TraceCell, TraceFinished> {
+  /** The first event: the axes, and what all cells will take. */
+  readonly started: TraceStarted;
+  /** The metric of the two runs without patches; undefined before it has come. */
+  baseline: TraceBaseline | undefined;
+
+  constructor(begun: Begun<TraceResponse>) {
+    super(begun);
+    this.started = started(begun.first);
+  }
+
+  protected override take({ event }: TraceResponse) {
+    this.baseline = part(event, "baseline") ?? this.baseline;
+    return found(part(event, "cell"), part(event, "finished"));
+  }
+}
+
+/** What gradients say of each row: an activation with a number for each, for each point. */
+export class Attribution extends Stream<AttributeResponse, Activation, AttributeFinished> {
+  /** The first event: what all passes will take is known. */
+  readonly started: Started;
+  readonly #parts = new Parts(DataType.F32);
+
+  constructor(begun: Begun<AttributeResponse>) {
+    super(begun);
+    this.started = started(begun.first);
+  }
+
+  protected override take({ event }: AttributeResponse) {
+    return found<Activation, AttributeFinished>(this.#parts.take(part(event, "scores")), part(event, "finished"));
   }
 }
 

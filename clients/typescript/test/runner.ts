@@ -206,6 +206,22 @@ export class Runner {
         }));
         return { activations, finished: shown(v1.CaptureFinishedSchema, capture.finished) };
       }
+      case "trace": {
+        const trace = await client.trace(fromJson(v1.TraceRequestSchema, request));
+        const place = ({ point, layer, position, head }: v1.TraceCell) => [point, layer, position, head];
+        const cells = (await listed(trace)).sort((a, b) => compared(place(a), place(b)));
+        return {
+          started: shown(v1.TraceStartedSchema, trace.started),
+          baseline: shown(v1.TraceBaselineSchema, trace.baseline),
+          cells: cells.map((cell) => shown(v1.TraceCellSchema, cell)),
+          finished: shown(v1.TraceFinishedSchema, trace.finished),
+        };
+      }
+      case "attribute": {
+        const attribution = await client.attribute(fromJson(v1.AttributeRequestSchema, request));
+        const scores = (await listed(attribution)).map(({ point, tokens, shape, values }) => ({ point, tokens, shape, values: [...values] }));
+        return { scores, finished: shown(v1.AttributeFinishedSchema, attribution.finished) };
+      }
       case "preview": {
         const preview = await client.preview(fromJson(v1.PreviewRequestSchema, request));
         const response = shown(v1.PreviewResponseSchema, preview) as JsonObject;
@@ -412,6 +428,12 @@ export class Runner {
       client.close?.();
     }
   }
+}
+
+/** Compares lists of numbers, the first ones first. */
+function compared(a: number[], b: number[]): number {
+  const at = a.findIndex((own, i) => own !== b[i]);
+  return at < 0 ? 0 : (a[at] ?? 0) - (b[at] ?? 0);
 }
 
 /** Every kind of intervention by its helper. */

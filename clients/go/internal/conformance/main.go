@@ -201,6 +201,10 @@ func (r *runner) run(ctx context.Context, c testCase) (observed, error) {
 		}, err
 	case "capture":
 		return r.capture(ctx, c)
+	case "trace":
+		return r.trace(ctx, c)
+	case "attribute":
+		return r.attribute(ctx, c)
 	case "preview":
 		return response(r.client.Preview(ctx, read(c.Request, &v1.PreviewRequest{})))
 	case "listModels":
@@ -327,16 +331,50 @@ func (r *runner) capture(ctx context.Context, c testCase) (observed, error) {
 	all, err := listed(capture.Activations())
 	activations := []any{}
 	for _, a := range all {
-		values := make([]float64, len(a.Values))
-		for i, value := range a.Values {
-			values[i] = float64(value)
-		}
 		activations = append(activations, observed{
 			"target": a.Target, "point": a.Point, "step": a.Step, "image": a.Image, "view": a.View, "tokens": a.Tokens,
-			"shape": a.Shape, "values": values, "top": shownAll(a.Top),
+			"shape": a.Shape, "values": doubles(a.Values), "top": shownAll(a.Top),
 		})
 	}
 	return observed{"activations": activations, "finished": shown(capture.Finished())}, err
+}
+
+func (r *runner) trace(ctx context.Context, c testCase) (observed, error) {
+	trace, err := r.client.Trace(ctx, read(c.Request, &v1.TraceRequest{}))
+	if err != nil {
+		return nil, err
+	}
+	cells, err := listed(trace.Cells())
+	slices.SortFunc(cells, func(a, b *v1.TraceCell) int { return slices.Compare(placeOf(a), placeOf(b)) })
+	return observed{
+		"started": shown(trace.Started), "baseline": shown(trace.Baseline()), "cells": shownAll(cells),
+		"finished": shown(trace.Finished()),
+	}, err
+}
+
+func placeOf(cell *v1.TraceCell) []uint32 {
+	return []uint32{cell.GetPoint(), cell.GetLayer(), cell.GetPosition(), cell.GetHead()}
+}
+
+func (r *runner) attribute(ctx context.Context, c testCase) (observed, error) {
+	found, err := r.client.Attribute(ctx, read(c.Request, &v1.AttributeRequest{}))
+	if err != nil {
+		return nil, err
+	}
+	all, err := listed(found.Scores())
+	scores := []any{}
+	for _, a := range all {
+		scores = append(scores, observed{"point": a.Point, "tokens": a.Tokens, "shape": a.Shape, "values": doubles(a.Values)})
+	}
+	return observed{"scores": scores, "finished": shown(found.Finished())}, err
+}
+
+func doubles(values []float32) []float64 {
+	all := make([]float64, len(values))
+	for i, value := range values {
+		all[i] = float64(value)
+	}
+	return all
 }
 
 func (r *runner) moved(c testCase, how string, options ...scotoma.Option) (observed, error) {

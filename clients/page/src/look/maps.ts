@@ -1,4 +1,4 @@
-/** Turns the results of sweeps into maps: what hiding a patch costs, and what a kept activation gives back. */
+/** Turns the results of sweeps into maps of what hiding a patch costs, and parts a prompt into groups. */
 
 /** What one variant came to: logarithms of probabilities of the texts that are watched. */
 export type Logprobs = readonly number[];
@@ -38,13 +38,6 @@ export class SweepMap {
   drops(): Float32Array {
     const base = this.base === undefined ? NaN : measure(this.base);
     return this.values.map((_, i) => base - measure(this.logprobs[i] ?? []));
-  }
-
-  /** How far each cell brings the base back to `whole`: 0 nothing, 1 all of it. */
-  restored(whole: Logprobs): Float32Array {
-    const base = this.base === undefined ? NaN : measure(this.base);
-    const way = measure(whole) - base;
-    return this.values.map((_, i) => (measure(this.logprobs[i] ?? []) - base) / way);
   }
 }
 

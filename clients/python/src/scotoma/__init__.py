@@ -8,9 +8,9 @@ with Client("127.0.0.1:7878") as client:
 """
 
 from scotoma._async.client import AsyncClient
-from scotoma._async.stream import AsyncAnswer, AsyncAttribution, AsyncCapture, AsyncEvaluation, AsyncSweep
+from scotoma._async.stream import AsyncAnswer, AsyncAttribution, AsyncCapture, AsyncEvaluation, AsyncSweep, AsyncTrace
 from scotoma._sync.client import Client
-from scotoma._sync.stream import Answer, Attribution, Capture, Evaluation, Sweep
+from scotoma._sync.stream import Answer, Attribution, Capture, Evaluation, Sweep, Trace
 from scotoma.errors import FieldViolation, ScotomaError
 from scotoma.interventions import (
     ablate,
@@ -55,6 +55,7 @@ __all__ = [
     "AsyncClient",
     "AsyncEvaluation",
     "AsyncSweep",
+    "AsyncTrace",
     "Attribution",
     "Capture",
     "Client",
@@ -69,6 +70,7 @@ __all__ = [
     "ScotomaError",
     "Selector",
     "Sweep",
+    "Trace",
     "ablate",
     "add_noise",
     "blank_image",

@@ -24,7 +24,20 @@ _FIRST_WAIT = 0.1
 _LONGEST_WAIT = 5.0
 # Where pictures stand in requests.
 _ON_THE_WAY = frozenset(
-    ("generate", "score", "clean", "corrupted", "prompt", "images", "image", "messages", "parts", "sample", "row")
+    (
+        "generate",
+        "score",
+        "clean",
+        "corrupted",
+        "source",
+        "prompt",
+        "images",
+        "image",
+        "messages",
+        "parts",
+        "sample",
+        "row",
+    )
 )
 
 

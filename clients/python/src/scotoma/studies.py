@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from scotoma.build import build
-from scotoma.messages import Asked, Image
+from scotoma.calls import Call
+from scotoma.messages import Asked, Image, ScoreOptions, prompt, request
 from scotoma.names import nearest
-from scotoma.selectors import TargetLike, TokensLike, selector, target, tokens
+from scotoma.selectors import TargetLike, TokensLike, hooks, selector, target, tokens
 from scotoma.v1 import benchmark_service_pb2 as bench
 from scotoma.v1 import inference_service_pb2 as pb
 from scotoma.v1.intervention_pb2 import Intervention
@@ -22,8 +22,30 @@ from scotoma.views import Activation, Patching
 Item = Image | tuple[Asked, Image | Iterable[Image]] | bench.Sample
 
 
-# Positions of a grid: each of these tokens, "words", "rows" or "columns" of patches, groups by name, or a message.
-Positions = Mapping[str, TokensLike] | TokensLike | pb.TracePositions | None
+# Positions of a grid: each of these tokens, "words", "rows" or "columns" of patches, groups by name, or messages.
+Positions = Mapping[str, TokensLike] | TokensLike | pb.TracePositions | Sequence[pb.TracePositions] | None
+Direction = Literal["denoise", "noise"]
+Measure = Literal["logprob", "logprob_difference", "probability", "divergence"]
+
+
+class TraceOptions(ScoreOptions, total=False):
+    """Lists what `trace` and `patching_grid` take."""
+
+    hook: TargetLike
+    """What is patched, by layer; the residual stream before each layer by default."""
+    positions: Positions
+    """Each of these tokens (by default all), groups by name, {"picture": tokens.visual, "last": tokens.last}, or
+    "words", "rows" or "columns" (of patches)."""
+    metric: Measure
+    """By default "logprob_difference" with another answer, and "logprob" without."""
+    direction: Direction
+    """Whose run is patched: "denoise" writes clean activations into the corrupted run, "noise" the other way."""
+    each_head: bool
+    """Every head is a cell of its own, at points that have them."""
+    receiver: TargetLike
+    """Path patching: only what a cell changes at this point of the language model counts."""
+    via: Literal["residual", "mlps"]
+    """What else may carry the effect to the receiver: the residual stream alone, or MLPs, too."""
 
 
 def asked_of(item: Item, text: Asked | None) -> tuple[Asked, Any]:
@@ -73,10 +95,6 @@ class Mean:
         return np.stack(means).astype(np.float32) if len(means) > 1 else means[0].astype(np.float32)
 
 
-Direction = Literal["denoise", "noise"]
-Measure = Literal["logprob", "logprob_difference", "probability", "divergence"]
-
-
 def metric(answer: str, other: str | None, measure: Measure | None) -> tuple[pb.Metric, str]:
     """Returns what is measured of each run, and how it is called."""
     if measure is None:
@@ -102,6 +120,8 @@ def positions_of(positions: Positions) -> list[pb.TracePositions]:
         return []
     if isinstance(positions, pb.TracePositions):
         return [positions]
+    if isinstance(positions, (list, tuple)) and positions and isinstance(positions[0], pb.TracePositions):
+        return list(positions)
     if isinstance(positions, Mapping):
         groups = {
             name: pb.TraceGroup(label=name, tokens=selector(own, f"positions[{name!r}]"))
@@ -113,7 +133,7 @@ def positions_of(positions: Positions) -> list[pb.TracePositions]:
     if positions in ("rows", "columns"):
         by = pb.TracePatches.BY_ROW if positions == "rows" else pb.TracePatches.BY_COLUMN
         return [pb.TracePositions(patches=pb.TracePatches(by=by))]
-    return [pb.TracePositions(each=selector(positions, "positions"))]
+    return [pb.TracePositions(each=selector(positions, "positions"))]  # type: ignore[arg-type]
 
 
 def trace_grid(hook: TargetLike, positions: Positions, each_head: bool) -> pb.TraceGrid:
@@ -127,6 +147,42 @@ def trace_grid(hook: TargetLike, positions: Positions, each_head: bool) -> pb.Tr
     made = pb.TraceGrid(layers=where.layers, heads=where.heads, each_head=each_head, positions=positions_of(positions))
     made.points.append(where.point)
     return made
+
+
+def path_of(receiver: TargetLike | None, via: str | None) -> pb.TracePath | None:
+    """Returns the path that effects take; none where all that comes after the cells follows from them."""
+    if receiver is None:
+        if via is not None:
+            raise ValueError("via: what carries an effect to a receiver; say receiver=, too")
+        return None
+    if via not in (None, "residual", "mlps"):
+        raise ValueError(f"via: {nearest(via, ['residual', 'mlps'])}")
+    return pb.TracePath(receiver=target(receiver), via=via and f"TRACE_VIA_{via.upper()}")
+
+
+def trace_request(
+    clean: Item, corrupted: object, answer: str, other: str | None, text: Asked | None, options: TraceOptions
+) -> tuple[pb.TraceRequest, Call, str]:
+    """Returns a trace with what goes with the call, and what its metric is called."""
+    own: dict[str, Any] = dict(options)
+    before, changes = [*own.pop("interventions", ())], corruption(corrupted)
+    raw, multi_image = own.pop("raw", False), own.pop("multi_image", 0)
+    given = [asked_of(clean, text), asked_of(clean if changes else corrupted, text)]  # type: ignore[arg-type]
+    prompts = [prompt(asked, images, raw, multi_image) for asked, images in given]
+    measured, name = metric(answer, other, own.pop("metric", None))
+    hook = own.pop("hook", hooks.blocks[:].hook_resid_pre)
+    direction = own.pop("direction", "denoise")
+    if direction not in ("denoise", "noise"):
+        raise ValueError(f"direction: {nearest(direction, ['denoise', 'noise'])}")
+    fields = {
+        "clean": pb.TraceInput(prompt=prompts[0], interventions=before),
+        "corrupted": pb.TraceInput(prompt=prompts[1], interventions=[*before, *changes]),
+        "metric": measured,
+        "grid": trace_grid(hook, own.pop("positions", None), own.pop("each_head", False)),
+        "direction": f"TRACE_DIRECTION_{direction.upper()}",
+        "path": path_of(own.pop("receiver", None), own.pop("via", None)),
+    }
+    return (*request(pb.TraceRequest, fields, own), name)
 
 
 def bar(progress: bool, total: int) -> Any:  # noqa: ANN401 (tqdm's)
@@ -151,24 +207,17 @@ class Cells:
         ]  # fmt: skip
         self._shape = (len(started.points), len(layers), len(heads), len(started.positions))
         self._values = np.full(self._shape, np.nan)
-        self._baseline = pb.TraceBaseline(clean=math.nan, corrupted=math.nan)
 
-    def take(self, event: pb.TraceResponse) -> bool:
-        """Takes an event; True where it is a cell."""
-        if event.HasField("baseline"):
-            self._baseline = event.baseline
-        if not event.HasField("cell"):
-            return False
-        cell = event.cell
+    def take(self, cell: pb.TraceCell) -> None:
+        """Takes a cell."""
         if not cell.HasField("error"):
             self._values[cell.point, cell.layer, cell.head, cell.position] = cell.value
-        return True
 
-    def result(self) -> Patching:
+    def result(self, baseline: pb.TraceBaseline) -> Patching:
         """Returns the grid; cells that could not run are NaN."""
         numbers = [", ".join(map(str, position.tokens)) for position in self._started.positions]
         said = [position.label or own for position, own in zip(self._started.positions, numbers, strict=True)]
         # Equal words stand at more than one place.
         labels = [f"{own} @{at}" if said.count(own) > 1 else own for own, at in zip(said, numbers, strict=True)]
         values = self._values.reshape(-1, self._shape[-1])
-        return Patching(values, self._baseline.clean, self._baseline.corrupted, self._rows, labels, self._name)
+        return Patching(values, baseline.clean, baseline.corrupted, self._rows, labels, self._name)

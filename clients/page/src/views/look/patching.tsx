@@ -9,8 +9,7 @@ import { Grid } from "../../draw/grid";
 import { percent, written } from "../../draw/scale";
 import { shown } from "../../look/layout";
 import { looked } from "../../look/run";
-import { measure } from "../../look/maps";
-import { groupsFor, keptBytes, patch, patched, patchingResults, patchingTask } from "../../look/sweeps";
+import { groupsFor, patch, patched, patchingResults, patchingTask } from "../../look/patching";
 import { TaskState } from "../../ui/task";
 
 /** Ways to corrupt a run. */
@@ -53,8 +52,6 @@ export function PatchingPanel() {
   const layers = found.model.languageModel?.layers ?? 0;
   const groups = groupsFor(found, bands.value);
   const rows = Math.ceil(layers / every.value);
-  const most = Number(found.model.limits?.maxCaptureBytes ?? 0n);
-  const tooMuch = most > 0 && keptBytes(found, rows, groups) / 2 > most;
   const begin = (event: Event) => {
     event.preventDefault();
     const corruption = corruptions[way.value]?.[1]();
@@ -114,11 +111,10 @@ export function PatchingPanel() {
             ))}
           </select>
         </label>
-        <button type="submit" class="primary" disabled={patchingTask.progress.value !== undefined || tooMuch}>
+        <button type="submit" class="primary" disabled={patchingTask.progress.value !== undefined}>
           Patch {rows * groups.length} places
         </button>
       </form>
-      {tooMuch && <p class="bad">The server does not keep that many activations for one request. Take every second or fourth layer.</p>}
       <TaskState task={patchingTask} name="Patching" />
       <Map />
     </>
@@ -160,25 +156,23 @@ function Map() {
   const found = patched.value;
   patchingResults.value;
   if (found === undefined) return null;
-  const { map, layers, groups, clean, corrupted, watched, of } = found;
-  const back = map.restored(clean.logprobs);
+  const { layers, groups, effects, errors, answers, baseline, watched } = found;
   const order = layers.map((_, i) => layers.length - 1 - i);
-  const base = map.base;
   return (
     <>
       <p class="patching-said">
         {found.url !== undefined && <img src={found.url} alt="The other picture" />}
-        Clean: <b class="mono">{shown(clean.answer)}</b>. Corrupted: <b class="mono">{shown(corrupted.answer)}</b>. Watched:{" "}
+        Clean: <b class="mono">{shown(answers.clean)}</b>. Corrupted: <b class="mono">{shown(answers.corrupted)}</b>. Watched:{" "}
         {watched.length > 1 ? (
           <>
-            how much likelier <b class="mono">{shown(of.answer)}</b> is than <b class="mono">{shown(watched[1] ?? "")}</b>
+            how much likelier <b class="mono">{shown(answers.clean)}</b> is than <b class="mono">{shown(watched[1] ?? "")}</b>
           </>
         ) : (
           "the log-probability of the clean answer"
         )}
-        {base !== undefined && `, ${written(measure(clean.logprobs))} clean and ${written(measure(base))} corrupted`}.
+        {baseline !== undefined && `, ${written(baseline.clean)} clean and ${written(baseline.corrupted)} corrupted`}.
       </p>
-      {base !== undefined && Math.abs(measure(clean.logprobs) - measure(base)) < 0.1 && (
+      {baseline !== undefined && Math.abs(baseline.clean - baseline.corrupted) < 0.1 && (
         <p class="bad">The corruption hardly changes what is watched, so that the shares below say little. Take another picture.</p>
       )}
       <Grid
@@ -189,13 +183,13 @@ function Map() {
         columnNames={groups.map(({ name }) => shown(name))}
         cell={(row, column) => {
           const cell = order[row]! * groups.length + column;
-          const value = back[cell] ?? NaN;
+          const value = effects[cell] ?? NaN;
           const text = Number.isNaN(value) ? "" : `${Math.round(100 * value)}`;
           const where = `layer ${layers[order[row]!]}, ${shown(groups[column]!.name)}`;
           return {
             text,
             share: Math.max(-1, Math.min(1, value)),
-            said: `${where}: ${map.errors.get(cell) ?? (Number.isNaN(value) ? "not there yet" : `${percent(value)} comes back`)}`,
+            said: `${where}: ${errors.get(cell) ?? (Number.isNaN(value) ? "not there yet" : `${percent(value)} comes back`)}`,
             value,
           };
         }}

@@ -13,7 +13,7 @@ from typing_extensions import Self, Unpack
 from scotoma._async.run import AsyncRun
 from scotoma._async.runtime import iterate, ordered
 from scotoma._async.servers import AsyncServers
-from scotoma._async.stream import AsyncAnswer, AsyncAttribution, AsyncCapture, AsyncEvaluation, AsyncSweep
+from scotoma._async.stream import AsyncAnswer, AsyncAttribution, AsyncCapture, AsyncEvaluation, AsyncSweep, AsyncTrace
 from scotoma._async.sweeps import AsyncSweeps
 from scotoma.calls import Call
 from scotoma.channel import Pem, Settings
@@ -37,25 +37,12 @@ from scotoma.messages import (
     capture_targets,
     header,
     image_message,
-    prompt,
     request,
 )
 from scotoma.results import ResultsFile
 from scotoma.rows import rows
-from scotoma.selectors import TargetLike, hooks
-from scotoma.studies import (
-    Cells,
-    Direction,
-    Item,
-    Mean,
-    Measure,
-    Positions,
-    asked_of,
-    bar,
-    corruption,
-    trace_grid,
-)
-from scotoma.studies import metric as metric_of
+from scotoma.selectors import TargetLike
+from scotoma.studies import Item, Mean, TraceOptions, asked_of, trace_request
 from scotoma.v1 import benchmark_service_pb2 as bench
 from scotoma.v1 import inference_service_pb2 as pb
 from scotoma.v1 import model_service_pb2 as models
@@ -203,6 +190,20 @@ class AsyncClient:
             mean.add(own)
         return mean.array()
 
+    async def trace(
+        self,
+        clean: Item,
+        corrupted: Item | Intervention | Sequence[Intervention],
+        answer: str,
+        other: str | None = None,
+        *,
+        text: Asked | None = None,
+        **options: Unpack[TraceOptions],
+    ) -> AsyncTrace:
+        """Patches activations of one run into another, place by place: the cells of `patching_grid` as they come."""
+        asked, call, name = trace_request(clean, corrupted, answer, other, text, options)
+        return AsyncTrace(await self._servers.begin("inference.Trace", asked, call), name)
+
     async def patching_grid(
         self,
         clean: Item,
@@ -211,13 +212,8 @@ class AsyncClient:
         other: str | None = None,
         *,
         text: Asked | None = None,
-        hook: TargetLike = hooks.blocks[:].hook_resid_pre,
-        positions: Positions = None,
-        metric: Measure | None = None,
-        direction: Direction = "denoise",
-        each_head: bool = False,
         progress: bool = False,
-        **options: Unpack[ScoreOptions],
+        **options: Unpack[TraceOptions],
     ) -> Patching:
         """Patches activations of the clean run into the corrupted one, for every layer and position in turn, and
         measures how far each restores the answer: the difference of the log-probabilities of `answer` and `other`, or
@@ -226,28 +222,13 @@ class AsyncClient:
         `clean` and `corrupted` are pictures, both asked `text`, or pairs of a question and its pictures; `corrupted`
         may be interventions on the clean input. `positions` are each of these tokens (by default all), groups by name,
         {"picture": tokens.visual, "last": tokens.last}, or "words", "rows" or "columns" (of patches). With the
-        direction "noise" corrupted activations go into the clean run. `each_head` makes every head a row.
+        direction "noise" corrupted activations go into the clean run. `each_head` makes every head a row. With
+        `receiver`, a hook, only the path from each cell to it counts (path patching).
 
         The server plans it as one trace: what cells have in common is computed once.
         """
-        own: dict[str, Any] = dict(options)
-        before, changes = [*own.pop("interventions", ())], corruption(corrupted)
-        raw, multi_image = own.pop("raw", False), own.pop("multi_image", 0)
-        given = [asked_of(clean, text), asked_of(clean if changes else corrupted, text)]  # type: ignore[arg-type]
-        prompts = [prompt(asked, images, raw, multi_image) for asked, images in given]
-        measured, name = metric_of(answer, other, metric)
-        inputs = {
-            "clean": pb.TraceInput(prompt=prompts[0], interventions=before),
-            "corrupted": pb.TraceInput(prompt=prompts[1], interventions=[*before, *changes]),
-        }
-        fields = {**inputs, "metric": measured, "grid": trace_grid(hook, positions, each_head)}
-        asked, call = request(pb.TraceRequest, {**fields, "direction": f"TRACE_DIRECTION_{direction.upper()}"}, own)
-        begun = await self._servers.begin("inference.Trace", asked, call)
-        cells = Cells(begun.first.started, name)
-        with bar(progress, begun.first.started.cells) as done:
-            async for event in begun.all():
-                done.update(cells.take(event))
-        return cells.result()
+        begun = await self.trace(clean, corrupted, answer, other, text=text, **options)
+        return await begun.grid(progress=progress)
 
     async def evaluate(
         self,

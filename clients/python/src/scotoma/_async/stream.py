@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from math import nan
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import grpc
@@ -12,11 +13,13 @@ from scotoma import show
 from scotoma.errors import ScotomaError, from_rpc
 from scotoma.paint import table
 from scotoma.results import ResultsFile
+from scotoma.studies import Cells, bar
 from scotoma.v1 import benchmark_service_pb2 as bench
 from scotoma.v1 import inference_service_pb2 as pb
 from scotoma.v1 import intervention_pb2 as iv
 from scotoma.views import (
     Activation,
+    Patching,
     Whole,
     metrics_frame,
     places,
@@ -258,6 +261,37 @@ class AsyncAttribution(AsyncStream[Activation, pb.AttributeFinished]):
 
     def _take(self, kind: str, value: Any) -> Activation | None:  # noqa: ANN401
         return self._whole.take(value) if kind == "scores" else None
+
+
+class AsyncTrace(AsyncStream[pb.TraceCell, pb.TraceFinished]):
+    """Cells of activation patching as they come; `grid` puts them together."""
+
+    def __init__(self, begun: Begun, metric: str) -> None:
+        """Has the axes; `metric` is what is measured, for people."""
+        super().__init__(begun)
+        self._cells = Cells(self.started, metric)
+        self.baseline = pb.TraceBaseline(clean=nan, corrupted=nan)
+        """The metric of the two runs without patches; not a number before it has come."""
+
+    @property
+    def started(self) -> pb.TraceStarted:
+        """The first event: the axes, and what all cells will take."""
+        return self._begun.first.started  # type: ignore[no-any-return]
+
+    def _take(self, kind: str, value: Any) -> pb.TraceCell | None:  # noqa: ANN401
+        if kind == "baseline":
+            self.baseline = value
+        if kind != "cell":
+            return None
+        self._cells.take(value)
+        return value  # type: ignore[no-any-return]
+
+    async def grid(self, *, progress: bool = False) -> Patching:
+        """The cells as a grid, with NaN for those that could not run; reads to the end."""
+        with bar(progress, self.started.cells) as done:
+            async for _ in self:
+                done.update()
+        return self._cells.result(self.baseline)
 
 
 class AsyncEvaluation(AsyncStream[bench.SampleResult, bench.EvaluateFinished]):
