@@ -12,6 +12,8 @@ use serde::Deserialize;
 
 use super::Error;
 use super::adapter::Delta;
+use super::blocks::{self, Undo};
+use super::format::Format;
 use super::mapped::Bytes;
 use super::names::{canonical, is_buffer};
 use super::pickled::{self, Located};
@@ -21,8 +23,9 @@ use super::pickled::{self, Located};
 pub(super) struct Entry {
     file: usize,
     bytes: Range<usize>,
-    dtype: Dtype,
+    format: Format,
     pub(super) shape: Vec<usize>,
+    pub(super) undo: Undo,
     /// Why its values cannot be read.
     fault: Option<String>,
 }
@@ -152,12 +155,17 @@ impl Checkpoint {
         self.random
     }
 
-    fn add(&mut self, bytes: Bytes, path: &Path, located: Vec<Located>) -> Result<(), Error> {
+    pub(super) fn add(
+        &mut self,
+        bytes: Bytes,
+        path: &Path,
+        located: Vec<Located>,
+    ) -> Result<(), Error> {
         let file = self.files.len();
         for Located {
             name,
             bytes: range,
-            dtype,
+            format,
             shape,
             fault,
         } in located
@@ -171,8 +179,9 @@ impl Checkpoint {
             let entry = Entry {
                 file,
                 bytes: range,
-                dtype,
+                format,
                 shape,
+                undo: Undo::default(),
                 fault,
             };
             // Two spellings of one tensor would load one of them by chance.
@@ -197,7 +206,7 @@ impl Checkpoint {
         for (name, entry) in self.part(prefixes) {
             // Under our own names: the digest of a model is that of its numbers, in whichever
             // layout of files they come.
-            hasher.update(format!("{name} {} {:?}\n", entry.dtype, entry.shape).as_bytes());
+            hasher.update(format!("{name} {} {:?}\n", entry.format, entry.shape).as_bytes());
             hasher.update(&self.files[entry.file][entry.bytes.clone()]);
             let Some(delta) = self.deltas.get(name) else {
                 continue;
@@ -210,8 +219,11 @@ impl Checkpoint {
                 let Some(entry) = entry else { continue };
                 hasher.update(
                     // The scale is no tensor, and changes all that is merged.
-                    format!("{part} {} {:?} {}\n", entry.dtype, entry.shape, delta.scale)
-                        .as_bytes(),
+                    format!(
+                        "{part} {} {:?} {}\n",
+                        entry.format, entry.shape, delta.scale
+                    )
+                    .as_bytes(),
                 );
                 hasher.update(&self.files[entry.file][entry.bytes.clone()]);
             }
@@ -368,26 +380,27 @@ impl Tensors<'_> {
                 reason: reason.clone(),
             });
         }
-        let dtype = match entry.dtype {
-            Dtype::F32 => DType::F32,
-            Dtype::F16 => DType::F16,
-            Dtype::BF16 => DType::BF16,
-            other => {
-                return Err(Error::Dtype {
-                    name: name.to_owned(),
-                    dtype: other.to_string(),
-                });
-            }
-        };
         let bytes = &self.checkpoint.files[entry.file][entry.bytes.clone()];
         self.loaded.set(self.loaded.get() + bytes.len() as u64);
         (self.progress)(self.loaded.get(), self.total);
         let device = self.device_of(name);
-        Tensor::from_raw_buffer(bytes, dtype, &entry.shape, device).map_err(|source| {
-            Error::Device {
-                name: name.to_owned(),
-                source,
+        let bytes = blocks::in_order(bytes, &entry.shape, entry.undo);
+        let values = match entry.format {
+            Format::Float(dtype) => {
+                Tensor::from_raw_buffer(&bytes, tensor_dtype(name, dtype)?, &entry.shape, device)
             }
+            Format::Blocks(format) => {
+                let values = blocks::dequantize(&bytes, format, &entry.shape);
+                values.and_then(|values| values.to_device(device))
+            }
+        };
+        let values = values.and_then(|values| match entry.undo {
+            Undo::PlusOne => values.to_dtype(DType::F32)? - 1.0,
+            Undo::Nothing | Undo::Interleaved(_) => Ok(values),
+        });
+        values.map_err(|source| Error::Device {
+            name: name.to_owned(),
+            source,
         })
     }
 
@@ -451,7 +464,7 @@ impl Tensors<'_> {
         };
         let bytes = |entry: &Entry| &self.checkpoint.files[entry.file][entry.bytes.clone()];
         // Bytes of the map: a table of half a gigabyte is compared without a copy.
-        (one.dtype, &one.shape) == (other.dtype, &other.shape) && bytes(one) == bytes(other)
+        (one.format, &one.shape) == (other.format, &other.shape) && bytes(one) == bytes(other)
     }
 
     /// Says that `name` may be there without being read, a tied head for instance.
@@ -495,6 +508,19 @@ impl Tensors<'_> {
     }
 }
 
+/// Returns the type of a tensor whose numbers are floats.
+fn tensor_dtype(name: &str, dtype: Dtype) -> Result<DType, Error> {
+    match dtype {
+        Dtype::F32 => Ok(DType::F32),
+        Dtype::F16 => Ok(DType::F16),
+        Dtype::BF16 => Ok(DType::BF16),
+        other => Err(Error::Dtype {
+            name: name.to_owned(),
+            dtype: other.to_string(),
+        }),
+    }
+}
+
 /// A number in 0..1 for each seed: the finaliser of SplitMix64 (Steele et al. 2014).
 fn unit(seed: u64) -> f32 {
     let mut z = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -524,7 +550,7 @@ fn safetensors(path: &Path, bytes: &[u8]) -> Result<Vec<Located>, Error> {
         .map(|(name, info)| Located {
             name,
             bytes: data + info.data_offsets.0..data + info.data_offsets.1,
-            dtype: info.dtype,
+            format: Format::Float(info.dtype),
             shape: info.shape.clone(),
             fault: None,
         })

@@ -1,13 +1,18 @@
 //! Checkpoints: from files to named tensors.
 //!
-//! Owns the containers (safetensors, PyTorch's zip files) and the name layouts in the wild. It must
+//! Owns the containers (safetensors, PyTorch's zip files,
+//! GGUF) and the name layouts in the wild. It must
 //! not know what tensors mean: the model asks for shapes, and a tensor that is missing, of another
 //! shape, or left over is an error that names it.
 
 mod adapt;
 mod adapter;
+mod blocks;
 mod checkpoint;
 mod dtype;
+mod format;
+mod gguf;
+mod gguf_names;
 mod mapped;
 mod names;
 mod pickle;
@@ -15,6 +20,8 @@ mod pickled;
 
 pub use checkpoint::{Checkpoint, Tensors};
 pub use dtype::parse_dtype;
+pub use gguf::Gguf;
+pub use gguf_names::Changes;
 pub use mapped::{LFS_POINTER, is_lfs_pointer};
 
 use std::path::PathBuf;
@@ -44,6 +51,14 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// Why.
+        reason: String,
+    },
+    /// The GGUF file is damaged, or holds what is not read.
+    #[error("{path}: not a GGUF file that can be read: {reason}")]
+    Gguf {
+        /// The file.
+        path: PathBuf,
+        /// Why, with the key or the tensor.
         reason: String,
     },
     /// An adapter that does not fit its base, or that is not read.

@@ -15,13 +15,14 @@ use safetensors::Dtype;
 use zip::{CompressionMethod, ZipArchive};
 
 use super::Error;
+use super::format::Format;
 use super::pickle::{self, Described};
 
 /// One tensor of the file.
 pub(super) struct Located {
     pub(super) name: String,
     pub(super) bytes: Range<usize>,
-    pub(super) dtype: Dtype,
+    pub(super) format: Format,
     pub(super) shape: Vec<usize>,
     /// Why its values cannot be read.
     pub(super) fault: Option<String>,
@@ -96,19 +97,19 @@ fn place(tensor: Described, prefix: &str, archive: &mut Archive<'_>) -> Located 
     };
     let Described { name, shape, .. } = tensor;
     // Any dtype: the fault says more, if the tensor is asked for at all.
-    let dtype = dtype.unwrap_or(Dtype::U8);
+    let format = Format::Float(dtype.unwrap_or(Dtype::U8));
     match range {
         Ok(bytes) => Located {
             name,
             bytes,
-            dtype,
+            format,
             shape,
             fault: None,
         },
         Err(fault) => Located {
             name,
             bytes: 0..0,
-            dtype,
+            format,
             shape,
             fault: Some(fault),
         },

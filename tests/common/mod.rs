@@ -52,7 +52,8 @@ pub fn source(set: &str) -> Source {
     if set == "shapes" {
         scotoma::model::shapes()
     } else {
-        Source::Folder(Path::new(FOLDER).join(set).join("model"))
+        let folder = Path::new(FOLDER).join(set).join("model");
+        Source::open(folder.to_str().unwrap()).unwrap().unwrap()
     }
 }
 

@@ -17,6 +17,7 @@ use crate::harness::fuzz;
 
 const SAFETENSORS: &str = "tiny-gqa-tied";
 const PICKLED: &str = "tiny-next-llama";
+const GGUF: &str = "tiny-gguf-next";
 
 fn folder(set: &str) -> PathBuf {
     Path::new(common::FOLDER).join(set).join("model")
@@ -111,6 +112,46 @@ fn safetensors() {
     let copy = Copy::of(SAFETENSORS, "model.safetensors");
     let seed = copy.seed();
     fuzz("safetensors", &[seed], |input| copy.load(input, &TENSORS));
+}
+
+#[test]
+fn gguf() {
+    // A changed key may be told as a mistake of what is made of it.
+    let beside = [
+        ".gguf",
+        "tokenizer",
+        "image processor",
+        "generation_config.json",
+        "text_config",
+        "vision_config",
+        "vision_feature",
+        "image_token_index",
+        "projector",
+        "vocab_size",
+        "config.json",
+    ];
+    let also = [&TENSORS[..], &beside].concat();
+    for (target, file) in [
+        ("gguf", "language-Q4_K_M.gguf"),
+        ("gguf_tower", "mmproj-f16.gguf"),
+    ] {
+        let copy = Copy::of(GGUF, file);
+        let seed = copy.seed();
+        let place = copy.folder.path().to_str().unwrap().to_owned();
+        fuzz(target, &[seed], |input| {
+            copy.with(input);
+            let opened = Source::open(&place).map(Option::unwrap);
+            let model =
+                opened.and_then(|source| Model::load("copy", &source, DType::F32, &Device::Cpu));
+            match model {
+                Ok(model) => {
+                    show_pictures(&model);
+                    Ok(())
+                }
+                Err(error) => names(&error.to_string(), &also),
+            }
+        });
+    }
 }
 
 #[test]

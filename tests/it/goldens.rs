@@ -14,7 +14,7 @@ use scotoma::engine::{Engine, Event, Limits, Sampling, Task};
 use scotoma::model::{IMAGE_MARKER, Message, MessagePart, Model, Role, Source};
 use scotoma::nn::{HOOK_TABLE, Point, Site, Stack};
 
-pub(crate) const SETS: [&str; 13] = [
+pub(crate) const SETS: [&str; 15] = [
     "tiny-gqa-tied",
     "tiny-full-old-names",
     "tiny-next-llama",
@@ -27,6 +27,8 @@ pub(crate) const SETS: [&str; 13] = [
     "tiny-vipllava",
     "tiny-pixtral",
     "tiny-internvl",
+    "tiny-gguf",
+    "tiny-gguf-next",
     "shapes",
 ];
 

@@ -624,6 +624,11 @@ impl Gathered {
         let config = unsupported::config(source)?;
         let (mut text, mut checkpoint) = (Text::load(source)?, source.checkpoint()?);
         if !is_original(&config) {
+            if matches!(source, Source::Gguf(_)) {
+                // Vocabularies of the original LLaVA have no such token.
+                let rows = config["text_config"]["vocab_size"].as_u64();
+                text.image_token(rows.unwrap_or_default() as u32);
+            }
             let processor = chat_files::image_processor(source)?;
             // transformers cuts by the processor's and packs by config.json's.
             let (cut, packed) = (

@@ -42,22 +42,13 @@ impl FromStr for Origin {
         }
         // A folder `org/name` below the working directory wins over the hub, as in
         // `from_pretrained`.
-        let folder = Source::Folder(place.into());
-        if folder.is_folder() {
-            return Ok(Self::Here(folder));
+        if let Some(source) = Source::open(place).map_err(|e| e.to_string())? {
+            return Ok(Self::Here(source));
         }
         if Path::new(place).exists() {
-            // The most common file that people pass, and worth its own words.
-            let gguf = Path::new(place)
-                .extension()
-                .is_some_and(|e| e.eq_ignore_ascii_case("gguf"));
-            let is = if gguf {
-                "a GGUF file, which is not read"
-            } else {
-                "a file"
-            };
             return Err(format!(
-                "{} is {is}; a folder with config.json and safetensors weights is needed",
+                "{} is a file; a folder with config.json and safetensors weights is needed, or \
+                 GGUF files",
                 shown(place)
             ));
         }

@@ -1,10 +1,12 @@
 //! The files of a model: in a folder, or in the binary.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::gguf::GgufPair;
 use crate::model::error::Error;
 use crate::weights::{Checkpoint, LFS_POINTER, is_lfs_pointer};
 
@@ -15,6 +17,8 @@ pub enum Source {
     Folder(PathBuf),
     /// Files that stand in the binary, by name; those whose name begins with the prefix.
     Embedded(&'static [(&'static str, &'static [u8])], String),
+    /// A language model and its tower in GGUF files.
+    Gguf(Arc<GgufPair>),
     /// The files of another, but weights that are drawn at random.
     Random(Box<Source>),
     /// The files of the first, with the second, an adapter, merged into its weights.
@@ -29,16 +33,27 @@ impl Source {
         match self {
             Self::Folder(folder) => folder.join(name),
             Self::Embedded(_, prefix) => PathBuf::from(format!("embedded/{prefix}{name}")),
+            Self::Gguf(pair) => pair.path_of(name),
             Self::Random(files) => files.path(name),
             Self::Adapted(base, _) => base.path(name),
         }
+    }
+
+    /// Opens what stands at `place`, a folder or the files of a GGUF pair; `None` where there is
+    /// nothing.
+    pub fn open(place: &str) -> Result<Option<Self>, Error> {
+        if let Some(pair) = GgufPair::at(place) {
+            return Ok(Some(Self::Gguf(Arc::new(pair?))));
+        }
+        let folder = Self::Folder(place.into());
+        Ok(folder.is_folder().then_some(folder))
     }
 
     /// `base` with `adapter` merged into its weights.
     pub fn adapted(base: Self, adapter: Self) -> Result<Self, Error> {
         // An adapter of drawn weights means nothing, and the binary's are shared with whoever else
         // loads them.
-        if matches!(base, Self::Random(_) | Self::Embedded(..)) {
+        if matches!(base, Self::Random(_) | Self::Embedded(..) | Self::Gguf(_)) {
             let reason = "an adapter is merged onto a folder or a model of the hub".into();
             return Err(Error::Unsupported {
                 place: adapter.place(),
@@ -86,6 +101,7 @@ impl Source {
     pub fn place(&self) -> String {
         match self {
             Self::Folder(path) => path.display().to_string(),
+            Self::Gguf(pair) => pair.place(),
             _ => self.path("").display().to_string(),
         }
     }
@@ -107,6 +123,7 @@ impl Source {
                 .filter_map(|(name, _)| name.strip_prefix(prefix.as_str()))
                 .map(str::to_owned)
                 .collect(),
+            Self::Gguf(pair) => pair.names().map(str::to_owned).collect(),
             Self::Random(files) => files.names(),
             Self::Adapted(base, _) => base.names(),
         }
@@ -135,6 +152,7 @@ impl Source {
         match self {
             Self::Folder(path) => Self::Folder(path.join(folder)),
             Self::Embedded(files, prefix) => Self::Embedded(files, format!("{prefix}{folder}/")),
+            Self::Gguf(pair) => Self::Folder(pair.folder().join(folder)),
             Self::Random(files) => files.within(folder),
             Self::Adapted(base, adapter) => {
                 let own = adapter.within(folder);
@@ -158,6 +176,7 @@ impl Source {
                     .find(|f| f.0.strip_prefix(prefix.as_str()) == Some(name));
                 Ok(file.map(|f| f.1.to_vec()))
             }
+            Self::Gguf(pair) => Ok(pair.text(name).map(<[u8]>::to_vec)),
             Self::Random(files) => files.read(name),
             Self::Adapted(base, adapter) => {
                 // Of the rest the base's count: trainers save copies of its tokenizer and template
@@ -207,6 +226,7 @@ impl Source {
                 };
                 Ok(Checkpoint::embedded(bytes)?)
             }
+            Self::Gguf(pair) => pair.checkpoint(),
             Self::Random(_) => Ok(Checkpoint::random()),
             Self::Adapted(base, adapter) => {
                 let Self::Folder(folder) = adapter.as_ref() else {

@@ -71,7 +71,8 @@ pub(super) fn check_names(names: &[&str], adapter: &Value, place: &str) -> Resul
     }
     if ends(".gguf") {
         return refuse(
-            "GGUF weights are not read; load the safetensors checkpoint that they were made from"
+            "GGUF files are read from this machine: a folder with the language model and its \
+             mmproj file, or MODEL.gguf+MMPROJ.gguf"
                 .into(),
         );
     }

@@ -5,5 +5,5 @@ pub(super) mod chat_files;
 mod clock;
 mod conversations;
 pub(super) mod message;
-mod sentencepiece;
+pub(super) mod sentencepiece;
 pub(super) mod tokenizer;

@@ -91,6 +91,28 @@ pub(super) struct Beside {
     pub(super) added: Value,
 }
 
+/// Returns tokenizer.model of a BPE whose pieces are texts with scores and kinds.
+pub(in crate::model) fn bpe_model<'a>(
+    pieces: impl Iterator<Item = (&'a str, f32, i32)>,
+) -> Vec<u8> {
+    let piece = |(text, score, kind): (&str, f32, i32)| Piece {
+        text: Some(text.to_owned()),
+        score: Some(score),
+        kind: Some(kind),
+    };
+    let trainer = TrainerSpec {
+        model_type: Some(BPE),
+        byte_fallback: Some(true),
+        ..TrainerSpec::default()
+    };
+    let model = ModelProto {
+        pieces: pieces.map(piece).collect(),
+        trainer: Some(trainer),
+        normalizer: None,
+    };
+    model.encode_to_vec()
+}
+
 /// tokenizer.json for the SentencePiece model in `model`. Errors name the file.
 pub(super) fn tokenizer_json(model: &[u8], beside: &Beside) -> Result<Vec<u8>, String> {
     let proto = ModelProto::decode(model)

@@ -1,0 +1,266 @@
+//! config.json and preprocessor_config.json by the keys of GGUF files.
+
+use serde_json::{Value, json};
+
+use super::vocabulary::Vocabulary;
+use crate::model::error::Error;
+use crate::weights::{Changes, Gguf};
+
+/// `general.architecture`s with the `model_type`s that they are.
+const ARCHITECTURES: [(&str, &str); 5] = [
+    // Llama, Vicuna and Mistral.
+    ("llama", "llama"),
+    ("qwen2", "qwen2"),
+    ("qwen3", "qwen3"),
+    ("phi3", "phi3"),
+    ("gemma", "gemma"),
+];
+
+/// Pixels along a picture that a tower may take; other sizes are checked where they are used.
+const MAX_PIXELS: u64 = 1 << 14;
+
+fn config<T>(message: String) -> Result<T, Error> {
+    Err(Error::Config(message))
+}
+
+/// A file, and how its keys begin.
+struct Keys<'a> {
+    file: &'a Gguf,
+    prefix: &'a str,
+}
+
+impl<'a> Keys<'a> {
+    fn name(&self, key: &str) -> String {
+        format!("{}.{key}", self.prefix)
+    }
+
+    fn number(&self, key: &str) -> Result<Option<u64>, Error> {
+        Ok(self.file.number(&self.name(key))?)
+    }
+
+    /// Returns a number that must be there.
+    fn size(&self, key: &str) -> Result<u64, Error> {
+        let missing = || self.file.wrong(&self.name(key), "is not there");
+        Ok(self.number(key)?.ok_or_else(missing)?)
+    }
+
+    fn float(&self, key: &str) -> Result<Option<f64>, Error> {
+        Ok(self.file.float(&self.name(key))?)
+    }
+
+    fn text(&self, key: &str) -> Result<Option<&'a str>, Error> {
+        Ok(self.file.text(&self.name(key))?)
+    }
+}
+
+/// Returns the architecture with its `model_type`.
+fn architecture(language: &Gguf) -> Result<(&'static str, &'static str), Error> {
+    let name = language.text("general.architecture")?.unwrap_or_default();
+    let known = ARCHITECTURES.into_iter().find(|(known, _)| *known == name);
+    known.ok_or_else(|| {
+        let all = ARCHITECTURES.map(|(name, _)| name).join(", ");
+        let reason = format!("{name:?}; {all} are supported");
+        language.wrong("general.architecture", &reason).into()
+    })
+}
+
+/// Returns what the conversion has changed in a language model's tensors.
+pub(super) fn changes(language: &Gguf) -> Result<Changes, Error> {
+    let (architecture, _) = architecture(language)?;
+    let keys = Keys {
+        file: language,
+        prefix: architecture,
+    };
+    let heads = keys.size("attention.head_count")? as usize;
+    let key_heads = keys.number("attention.head_count_kv")?;
+    let key_heads = key_heads.map_or(heads, |heads| heads as usize);
+    Ok(Changes {
+        // llama.cpp rotates neighbours for Llama alone, and halves for the others.
+        interleaved: (architecture == "llama").then_some((heads, key_heads)),
+        norms_plus_one: architecture == "gemma",
+    })
+}
+
+/// Returns config.json.
+pub(super) fn model(
+    language: &Gguf,
+    tower: &Gguf,
+    vocabulary: &Vocabulary<'_>,
+) -> Result<Value, Error> {
+    let text = text_config(language)?;
+    let vision = Keys {
+        file: tower,
+        prefix: "clip.vision",
+    };
+    let kind = tower.text("clip.projector_type")?.unwrap_or("mlp");
+    if kind != "mlp" {
+        let reason = format!("{kind:?}; mlp, LLaVA's projector, is supported");
+        return Err(tower.wrong("clip.projector_type", &reason).into());
+    }
+    let rows = text["vocab_size"].as_u64().unwrap_or_default();
+    let tiles = tower.integers("clip.vision.image_grid_pinpoints")?;
+    let has = |name: &str| tower.shape(name).is_some();
+    let layers = vision.size("block_count")?;
+    // Which entries of `hidden_states` are read; by default the last, since the tower was cut off
+    // behind it.
+    let features = tower.integers("clip.vision.feature_layer")?;
+    let mut model = json!({
+        "model_type": if tiles.is_some() { "llava_next" } else { "llava" },
+        "text_config": text,
+        "vision_config": vision_config(&vision)?,
+        "image_token_index": vocabulary.image_token(rows),
+        "vision_feature_layer": features.map_or_else(|| json!(layers), |layers| json!(layers)),
+        "vision_feature_select_strategy": if has("v.class_embd") { "default" } else { "full" },
+        "projector_hidden_act": "gelu",
+        "multimodal_projector_bias": has("mm.0.bias"),
+        "tie_word_embeddings": language.shape("output.weight").is_none(),
+    });
+    if !has("mm.2.weight") {
+        model["projector_layers"] = json!(1);
+    }
+    if tiles.is_some() {
+        let merge = vision.text("mm_patch_merge_type")?.unwrap_or("flat");
+        model["mm_patch_merge_type"] = json!(merge);
+    }
+    Ok(model)
+}
+
+fn text_config(language: &Gguf) -> Result<Value, Error> {
+    let (architecture, model_type) = architecture(language)?;
+    let keys = Keys {
+        file: language,
+        prefix: architecture,
+    };
+    for tensor in ["rope_freqs.weight", "rope_factors_long.weight"] {
+        if language.shape(tensor).is_some() {
+            let reason = "frequencies of its own are not read; load the safetensors checkpoint";
+            return Err(language.wrong(tensor, reason).into());
+        }
+    }
+    let Some([rows, _]) = language.shape("token_embd.weight") else {
+        return Err(language.wrong("token_embd.weight", "is no matrix").into());
+    };
+    let heads = keys.size("attention.head_count")?;
+    let mut text = json!({
+        "model_type": model_type,
+        "vocab_size": rows,
+        "hidden_size": keys.size("embedding_length")?,
+        "intermediate_size": keys.size("feed_forward_length")?,
+        "num_hidden_layers": keys.size("block_count")?,
+        "num_attention_heads": heads,
+        "num_key_value_heads": keys.number("attention.head_count_kv")?.unwrap_or(heads),
+        "max_position_embeddings": keys.size("context_length")?,
+        "rms_norm_eps": keys.float("attention.layer_norm_rms_epsilon")?.unwrap_or(1e-5),
+        "rope_theta": keys.float("rope.freq_base")?.unwrap_or(10_000.0),
+    });
+    if let Some(width) = keys.number("attention.key_length")? {
+        text["head_dim"] = json!(width);
+    }
+    if language.shape("blk.0.attn_q.bias").is_some() {
+        text["attention_bias"] = json!(true);
+    }
+    match keys.text("rope.scaling.type")? {
+        None | Some("none") => {}
+        Some(kind @ ("linear" | "yarn")) => {
+            text["rope_scaling"] = json!({
+                "rope_type": kind,
+                "factor": keys.float("rope.scaling.factor")?,
+                "original_max_position_embeddings":
+                    keys.number("rope.scaling.original_context_length")?,
+            });
+        }
+        Some(kind) => {
+            let reason = format!("{kind:?}; none, linear and yarn are supported");
+            return Err(language
+                .wrong(&keys.name("rope.scaling.type"), &reason)
+                .into());
+        }
+    }
+    Ok(text)
+}
+
+fn vision_config(keys: &Keys<'_>) -> Result<Value, Error> {
+    let flag = |key: &str| -> Result<bool, Error> { Ok(keys.file.flag(key)? == Some(true)) };
+    let activation = match (flag("clip.use_gelu")?, flag("clip.use_silu")?) {
+        (true, false) => "gelu",
+        (false, true) => "silu",
+        (false, false) => "quick_gelu",
+        (true, true) => return config("clip.use_gelu and clip.use_silu are both true".into()),
+    };
+    let is_siglip = is_siglip(keys.file);
+    Ok(json!({
+        "model_type": if is_siglip { "siglip_vision_model" } else { "clip_vision_model" },
+        "hidden_size": keys.size("embedding_length")?,
+        "intermediate_size": keys.size("feed_forward_length")?,
+        "num_hidden_layers": keys.size("block_count")?,
+        "num_attention_heads": keys.size("attention.head_count")?,
+        "image_size": keys.size("image_size")?,
+        "patch_size": keys.size("patch_size")?,
+        // llama.cpp has one function for both kinds of GELU, the tanh that SigLIP was trained with.
+        "hidden_act": if is_siglip && activation == "gelu" { "gelu_pytorch_tanh" } else { activation },
+        "layer_norm_eps": keys.float("attention.layer_norm_epsilon")?.unwrap_or(1e-5),
+    }))
+}
+
+/// Tells whether the tower is SigLIP, which has no class token and no norm before its layers.
+fn is_siglip(tower: &Gguf) -> bool {
+    tower.shape("v.class_embd").is_none() && tower.shape("v.pre_ln.weight").is_none()
+}
+
+/// Returns preprocessor_config.json.
+pub(super) fn processor(tower: &Gguf) -> Result<Value, Error> {
+    let keys = Keys {
+        file: tower,
+        prefix: "clip.vision",
+    };
+    let side = keys.size("image_size")?;
+    if !(1..=MAX_PIXELS).contains(&side) {
+        return config(format!(
+            "clip.vision.image_size {side}; 1 to {MAX_PIXELS} is valid"
+        ));
+    }
+    let triple = |key: &str| -> Result<Value, Error> {
+        let values = tower.floats(&keys.name(key))?;
+        match values {
+            Some(values) if values.len() == 3 => Ok(json!(values)),
+            _ => Err(tower.wrong(&keys.name(key), "is not three numbers").into()),
+        }
+    };
+    let (mean, deviation) = (triple("image_mean")?, triple("image_std")?);
+    let ratio = keys.text("image_aspect_ratio")?;
+    let mut processor = json!({
+        "image_processor_type": "CLIPImageProcessor",
+        "do_resize": true,
+        "size": { "shortest_edge": side },
+        "do_center_crop": true,
+        "crop_size": { "height": side, "width": side },
+        "resample": 3,
+        "do_rescale": true,
+        "rescale_factor": 1.0 / 255.0,
+        "do_normalize": true,
+        "image_mean": mean,
+        "image_std": deviation,
+        "do_convert_rgb": true,
+        // As LLaVA-1.5 was trained; its files do not say it.
+        "do_pad": ratio.unwrap_or("pad") == "pad",
+    });
+    if is_siglip(tower) {
+        processor["image_processor_type"] = json!("SiglipImageProcessor");
+        processor["size"] = json!({ "height": side, "width": side });
+    }
+    if let Some(pinpoints) = tower.integers("clip.vision.image_grid_pinpoints")? {
+        if pinpoints.len() % 2 == 1 {
+            let reason = "is not pairs of a width and a height";
+            return Err(tower
+                .wrong("clip.vision.image_grid_pinpoints", reason)
+                .into());
+        }
+        // The original LLaVA, whose list this is, puts the width first.
+        let pairs = pinpoints
+            .chunks_exact(2)
+            .map(|pair| json!([pair[1], pair[0]]));
+        processor["image_grid_pinpoints"] = pairs.collect();
+        processor["do_pad"] = json!(false);
+    }
+    Ok(processor)
+}

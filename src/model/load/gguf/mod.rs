@@ -1,0 +1,178 @@
+//! A language model and its `mmproj` file as llama.cpp writes them, read as a folder of Hugging
+//! Face's: their keys become config.json, tokenizer.model and what else stands there.
+
+mod config;
+mod vocabulary;
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::model::error::Error;
+use crate::weights::{Changes, Checkpoint, Gguf};
+
+/// The two files of a model, with the texts that their keys make.
+#[derive(Debug)]
+pub struct GgufPair {
+    language: PathBuf,
+    tower: PathBuf,
+    changes: Changes,
+    /// By the names that they have in a folder.
+    texts: Vec<(&'static str, Vec<u8>)>,
+}
+
+/// Joins the two files of a place.
+const AND: char = '+';
+
+/// `general.architecture` of a tower.
+const TOWER: &str = "clip";
+
+impl GgufPair {
+    /// Opens the pair at `place`: `MODEL.gguf+MMPROJ.gguf`, one of them beside the other, or a
+    /// folder with both and no config.json. `None` where it is none of these.
+    pub fn at(place: &str) -> Option<Result<Self, Error>> {
+        if let Some((one, other)) = place.split_once(AND)
+            && [one, other].into_iter().all(is_gguf)
+        {
+            return Some(Self::of(&[one.into(), other.into()]));
+        }
+        let path = Path::new(place);
+        if is_gguf(place) && path.is_file() {
+            return Some(beside(path).and_then(|files| Self::of(&files)));
+        }
+        if !path.is_dir() || path.join("config.json").exists() {
+            return None;
+        }
+        match within(path) {
+            Ok(files) if files.is_empty() => None,
+            Ok(files) => Some(Self::of(&files)),
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// Opens the language model and the tower among `paths`.
+    fn of(paths: &[PathBuf]) -> Result<Self, Error> {
+        let mut parts = (Vec::new(), Vec::new());
+        for path in paths {
+            let file = Gguf::open(path)?;
+            let is_tower = file.text("general.architecture")? == Some(TOWER);
+            let part = if is_tower { &mut parts.1 } else { &mut parts.0 };
+            part.push(file);
+        }
+        let count = (parts.0.len(), parts.1.len());
+        match (parts.0.pop(), parts.1.pop()) {
+            (Some(language), Some(tower)) if count == (1, 1) => Self::read(&language, &tower),
+            _ => Err(not_a_pair(paths, count)),
+        }
+    }
+
+    fn read(language: &Gguf, tower: &Gguf) -> Result<Self, Error> {
+        let vocabulary = vocabulary::Vocabulary::read(language)?;
+        let model = config::model(language, tower, &vocabulary)?;
+        let json = |value: &Value| value.to_string().into_bytes();
+        let mut texts = vec![
+            ("config.json", json(&model)),
+            ("preprocessor_config.json", json(&config::processor(tower)?)),
+            ("generation_config.json", json(&vocabulary.generation())),
+            ("tokenizer_config.json", json(&vocabulary.config())),
+            vocabulary.file()?,
+        ];
+        if let Some(template) = language.text("tokenizer.chat_template")? {
+            texts.push(("chat_template.jinja", template.as_bytes().to_vec()));
+        }
+        Ok(Self {
+            language: language.path().to_owned(),
+            tower: tower.path().to_owned(),
+            changes: config::changes(language)?,
+            texts,
+        })
+    }
+
+    /// Returns a file of a folder, by its name.
+    pub(super) fn text(&self, name: &str) -> Option<&[u8]> {
+        let found = self.texts.iter().find(|(own, _)| *own == name);
+        found.map(|(_, text)| text.as_slice())
+    }
+
+    /// Returns the names of those files.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.texts.iter().map(|(name, _)| *name)
+    }
+
+    /// Returns the place that it is opened at.
+    pub(super) fn place(&self) -> String {
+        format!("{}{AND}{}", self.language.display(), self.tower.display())
+    }
+
+    /// Returns the folder of the language model.
+    pub(super) fn folder(&self) -> &Path {
+        self.language.parent().unwrap_or(Path::new(""))
+    }
+
+    /// Returns the file that errors of `name` are about.
+    pub(super) fn path_of(&self, name: &str) -> PathBuf {
+        self.language.join(name)
+    }
+
+    /// Opens the tensors.
+    pub(super) fn checkpoint(&self) -> Result<Checkpoint, Error> {
+        let (language, tower) = (Gguf::open(&self.language)?, Gguf::open(&self.tower)?);
+        Ok(Checkpoint::of_gguf(language, tower, self.changes)?)
+    }
+}
+
+fn is_gguf(name: &str) -> bool {
+    let extension = Path::new(name).extension();
+    extension.is_some_and(|e| e.eq_ignore_ascii_case("gguf"))
+}
+
+/// Returns the GGUF files of a folder.
+fn within(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let fail = |e: std::io::Error| Error::File {
+        path: folder.to_owned(),
+        reason: e.to_string(),
+    };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(fail)? {
+        let path = entry.map_err(fail)?.path();
+        if path.to_str().is_some_and(is_gguf) {
+            files.push(path);
+        }
+    }
+    // `read_dir` has no order, and an error must not depend on the file system.
+    files.sort();
+    Ok(files)
+}
+
+/// Returns `path` and the files beside it that could complete the pair: towers for a language
+/// model, all others for a tower.
+fn beside(path: &Path) -> Result<Vec<PathBuf>, Error> {
+    let is_tower = |path: &Path| -> Result<bool, Error> {
+        Ok(Gguf::open(path)?.text("general.architecture")? == Some(TOWER))
+    };
+    let own = is_tower(path)?;
+    let mut files = vec![path.to_owned()];
+    for other in within(
+        path.parent()
+            .filter(|p| *p != Path::new(""))
+            .unwrap_or(Path::new(".")),
+    )? {
+        let same = other.file_name() == path.file_name();
+        if !same && is_tower(&other)? != own {
+            files.push(other);
+        }
+    }
+    Ok(files)
+}
+
+fn not_a_pair(paths: &[PathBuf], (models, towers): (usize, usize)) -> Error {
+    let names: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();
+    let reason = format!(
+        "{models} language models and {towers} towers (mmproj); one of each is needed, as \
+         MODEL.gguf{AND}MMPROJ.gguf where a folder has several"
+    );
+    Error::Unsupported {
+        place: names.join(", "),
+        reason,
+    }
+}

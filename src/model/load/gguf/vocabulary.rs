@@ -1,0 +1,276 @@
+//! The vocabulary of a GGUF file as tokenizer.model or tokenizer.json.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use crate::model::error::Error;
+use crate::model::text::message::IMAGE_MARKER;
+use crate::model::text::sentencepiece;
+use crate::weights::Gguf;
+
+/// Kinds of tokens, numbered as SentencePiece numbers them.
+const CONTROL: i64 = 3;
+const USER_DEFINED: i64 = 4;
+
+/// Splits words, numbers by threes at most, signs and spaces: Llama 3's.
+const LLAMA_3: &str = concat!(
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}",
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+);
+/// The same with each digit by itself: Qwen 2's.
+const QWEN_2: &str = concat!(
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}",
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+);
+
+/// `tokenizer.ggml.pre`s that are read.
+const CUTS: [&str; 10] = [
+    "llama-bpe",
+    "llama3",
+    "llama-v3",
+    "qwen2",
+    "gpt-2",
+    "gpt2",
+    "smollm",
+    "starcoder",
+    "refact",
+    "command-r",
+];
+
+/// What a file says of its vocabulary.
+pub(super) struct Vocabulary<'a> {
+    file: &'a Gguf,
+    tokens: Vec<&'a str>,
+    kinds: Vec<i64>,
+    /// By their names in tokenizer_config.json.
+    special: Vec<(&'static str, usize)>,
+}
+
+impl<'a> Vocabulary<'a> {
+    /// Reads the keys that begin with `tokenizer.ggml`.
+    pub(super) fn read(file: &'a Gguf) -> Result<Self, Error> {
+        let missing = || file.wrong("tokenizer.ggml.tokens", "is not there");
+        let tokens = file.texts("tokenizer.ggml.tokens")?.ok_or_else(missing)?;
+        let kinds = file.integers("tokenizer.ggml.token_type")?;
+        let kinds = kinds.unwrap_or_else(|| vec![1; tokens.len()]);
+        if kinds.len() != tokens.len() {
+            let reason = format!("has {} entries, tokens has {}", kinds.len(), tokens.len());
+            return Err(file.wrong("tokenizer.ggml.token_type", &reason).into());
+        }
+        let mut special = Vec::new();
+        for (name, key) in [
+            ("bos_token", "tokenizer.ggml.bos_token_id"),
+            ("eos_token", "tokenizer.ggml.eos_token_id"),
+            ("unk_token", "tokenizer.ggml.unknown_token_id"),
+            ("pad_token", "tokenizer.ggml.padding_token_id"),
+        ] {
+            let Some(id) = file.number(key)? else {
+                continue;
+            };
+            if id >= tokens.len() as u64 {
+                let reason = format!("{id}; there are {} tokens", tokens.len());
+                return Err(file.wrong(key, &reason).into());
+            }
+            special.push((name, id as usize));
+        }
+        Ok(Self {
+            file,
+            tokens,
+            kinds,
+            special,
+        })
+    }
+
+    /// Returns the id of `<image>`, or the first beyond `rows` where there is none.
+    pub(super) fn image_token(&self, rows: u64) -> u64 {
+        let known = self.tokens.iter().position(|token| *token == IMAGE_MARKER);
+        known.map_or(rows, |id| id as u64)
+    }
+
+    /// Returns generation_config.json.
+    pub(super) fn generation(&self) -> Value {
+        let end = |(name, id): &(&str, usize)| (*name == "eos_token").then_some(*id);
+        let mut ends: Vec<usize> = self.special.iter().filter_map(end).collect();
+        // Ends a turn where the first ends a document; a number that is none was refused by
+        // whoever wrote the file.
+        if let Ok(Some(turn)) = self.file.number("tokenizer.ggml.eot_token_id") {
+            ends.push(turn as usize);
+        }
+        json!({ "eos_token_id": ends })
+    }
+
+    /// Returns tokenizer_config.json.
+    pub(super) fn config(&self) -> Value {
+        let mut config = json!({ "legacy": false });
+        for (name, id) in &self.special {
+            config[*name] = json!(self.tokens[*id]);
+        }
+        for (field, key) in [
+            ("add_bos_token", "tokenizer.ggml.add_bos_token"),
+            ("add_eos_token", "tokenizer.ggml.add_eos_token"),
+            ("add_prefix_space", "tokenizer.ggml.add_space_prefix"),
+        ] {
+            if let Ok(Some(flag)) = self.file.flag(key) {
+                config[field] = json!(flag);
+            }
+        }
+        config
+    }
+
+    /// Returns the tokenizer, under the name of the file that it is in a folder.
+    pub(super) fn file(&self) -> Result<(&'static str, Vec<u8>), Error> {
+        match self.file.text("tokenizer.ggml.model")? {
+            Some("llama") => Ok(("tokenizer.model", self.sentencepiece()?)),
+            Some("gpt2") => Ok(("tokenizer.json", self.bpe()?)),
+            kind => {
+                let kind = kind.unwrap_or_default();
+                let reason = format!("{kind:?}; llama (SentencePiece) and gpt2 (BPE) are read");
+                Err(self.file.wrong("tokenizer.ggml.model", &reason).into())
+            }
+        }
+    }
+
+    fn sentencepiece(&self) -> Result<Vec<u8>, Error> {
+        let key = "tokenizer.ggml.scores";
+        let scores = self.file.floats(key)?.unwrap_or_default();
+        if scores.len() != self.tokens.len() {
+            let reason = format!(
+                "has {} entries, tokens has {}",
+                scores.len(),
+                self.tokens.len()
+            );
+            return Err(self.file.wrong(key, &reason).into());
+        }
+        let pieces = self.tokens.iter().zip(scores).zip(&self.kinds);
+        let pieces = pieces.map(|((token, score), kind)| (*token, score as f32, *kind as i32));
+        Ok(sentencepiece::bpe_model(pieces))
+    }
+
+    /// Returns tokenizer.json of a byte-level BPE (Sennrich et al. 2016; GPT-2).
+    fn bpe(&self) -> Result<Vec<u8>, Error> {
+        let missing = || self.file.wrong("tokenizer.ggml.merges", "is not there");
+        let merges = self
+            .file
+            .texts("tokenizer.ggml.merges")?
+            .ok_or_else(missing)?;
+        let ids = |(id, token): (usize, &&'a str)| (*token, id);
+        let vocab: HashMap<&str, usize> = self.tokens.iter().enumerate().map(ids).collect();
+        let (normalizer, cut) = self.cut()?;
+        let added: Vec<Value> = self.added().collect();
+        let tokenizer = json!({
+            "version": "1.0",
+            "truncation": null,
+            "padding": null,
+            "added_tokens": added,
+            "normalizer": normalizer,
+            "pre_tokenizer": cut,
+            "post_processor": self.ends(),
+            "decoder": byte_level(false),
+            "model": {
+                "type": "BPE",
+                "dropout": null,
+                "unk_token": null,
+                "continuing_subword_prefix": null,
+                "end_of_word_suffix": null,
+                "fuse_unk": false,
+                "byte_fallback": false,
+                // Llama 3 takes a word that is a token whole, whichever merges lead to it.
+                "ignore_merges": self.pre()?.contains("llama"),
+                "vocab": vocab,
+                "merges": merges,
+            },
+        });
+        Ok(tokenizer.to_string().into_bytes())
+    }
+
+    fn pre(&self) -> Result<&'a str, Error> {
+        Ok(self.file.text("tokenizer.ggml.pre")?.unwrap_or_default())
+    }
+
+    /// Returns the normalizer and the pre-tokenizer.
+    fn cut(&self) -> Result<(Value, Value), Error> {
+        let pre = self.pre()?;
+        let split = |pattern: &str| {
+            let split = json!({
+                "type": "Split",
+                "pattern": { "Regex": pattern },
+                "behavior": "Isolated",
+                "invert": false,
+            });
+            sequence(&[split, byte_level(false)])
+        };
+        let digits = json!({ "type": "Digits", "individual_digits": true });
+        match pre {
+            "llama-bpe" | "llama3" | "llama-v3" => Ok((Value::Null, split(LLAMA_3))),
+            "qwen2" => Ok((json!({ "type": "NFC" }), split(QWEN_2))),
+            "gpt-2" | "gpt2" => Ok((Value::Null, byte_level(true))),
+            "smollm" | "starcoder" | "refact" | "command-r" => {
+                Ok((Value::Null, sequence(&[digits, byte_level(true)])))
+            }
+            other => {
+                let reason = format!("{other:?}; {} are read", CUTS.join(", "));
+                Err(self.file.wrong("tokenizer.ggml.pre", &reason).into())
+            }
+        }
+    }
+
+    /// Returns the tokens that stand for themselves wherever their text stands.
+    fn added(&self) -> impl Iterator<Item = Value> {
+        let kinds = self.tokens.iter().zip(&self.kinds).enumerate();
+        let own = kinds.filter(|(_, (_, kind))| [CONTROL, USER_DEFINED].contains(kind));
+        own.map(|(id, (token, kind))| {
+            json!({
+                "id": id,
+                "content": token,
+                "single_word": false,
+                "lstrip": false,
+                "rstrip": false,
+                "normalized": false,
+                "special": *kind == CONTROL,
+            })
+        })
+    }
+
+    /// Returns the post-processor: BOS in front and EOS behind, where the file asks for them.
+    fn ends(&self) -> Value {
+        let config = self.config();
+        let (mut special, mut single) = (json!({}), Vec::new());
+        for (flag, name) in [
+            ("add_bos_token", "bos_token"),
+            ("add_eos_token", "eos_token"),
+        ] {
+            if flag == "add_eos_token" {
+                single.push(json!({ "Sequence": { "id": "A", "type_id": 0 } }));
+            }
+            let known = self.special.iter().find(|(known, _)| *known == name);
+            let Some((_, id)) = known.filter(|_| config[flag] == true) else {
+                continue;
+            };
+            let token = self.tokens[*id];
+            special[token] = json!({ "id": token, "ids": [id], "tokens": [token] });
+            single.push(json!({ "SpecialToken": { "id": token, "type_id": 0 } }));
+        }
+        let second = json!({ "Sequence": { "id": "B", "type_id": 1 } });
+        let pair = [single.clone(), vec![second]].concat();
+        json!({
+            "type": "TemplateProcessing",
+            "single": single,
+            "pair": pair,
+            "special_tokens": special,
+        })
+    }
+}
+
+fn byte_level(cuts: bool) -> Value {
+    json!({
+        "type": "ByteLevel",
+        "add_prefix_space": false,
+        "trim_offsets": true,
+        "use_regex": cuts,
+    })
+}
+
+fn sequence(parts: &[Value]) -> Value {
+    json!({ "type": "Sequence", "pretokenizers": parts })
+}

@@ -1,0 +1,63 @@
+//! Blocks of llama.cpp's formats as numbers, and the rows that its conversion has moved.
+
+use std::borrow::Cow;
+
+use candle_core::quantized::GgmlDType;
+use candle_core::quantized::ggml_file::qtensor_from_ggml;
+use candle_core::{Device, Result, Tensor};
+
+/// What a conversion has changed, and reading undoes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Undo {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// The rows of each of so many heads were interleaved: the pairs that a rotation turns stand
+    /// side by side.
+    Interleaved(usize),
+    /// 1 was added.
+    PlusOne,
+}
+
+/// Reads the blocks of a tensor as f32.
+pub(super) fn dequantize(bytes: &[u8], format: GgmlDType, shape: &[usize]) -> Result<Tensor> {
+    qtensor_from_ggml(format, bytes, shape.to_vec(), &Device::Cpu)?.dequantize(&Device::Cpu)
+}
+
+/// Returns the rows of a tensor in the order that they had before its conversion. Blocks lie within
+/// a row, so that rows of any format move as bytes.
+pub(super) fn in_order<'a>(bytes: &'a [u8], shape: &[usize], undo: Undo) -> Cow<'a, [u8]> {
+    let Undo::Interleaved(heads) = undo else {
+        return Cow::Borrowed(bytes);
+    };
+    let rows = shape.first().copied().unwrap_or_default();
+    // What does not fit is of another shape than config.json implies, which is told later.
+    if heads == 0 || rows == 0 || !rows.is_multiple_of(2 * heads) {
+        return Cow::Borrowed(bytes);
+    }
+    let (row, width) = (bytes.len() / rows, rows / heads);
+    let mut ordered = Vec::with_capacity(bytes.len());
+    for head in bytes.chunks_exact(width * row) {
+        // The first of each pair, then the second.
+        for part in 0..2 {
+            let pairs = head.chunks_exact(2 * row);
+            pairs.for_each(|pair| ordered.extend_from_slice(&pair[part * row..][..row]));
+        }
+    }
+    Cow::Owned(ordered)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_are_taken_apart() {
+        let bytes: Vec<u8> = (0..16).collect();
+        // Two heads of four rows of two bytes.
+        let ordered = in_order(&bytes, &[8, 2], Undo::Interleaved(2));
+        let expected = [0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15];
+        assert_eq!(*ordered, expected);
+        assert_eq!(*in_order(&bytes, &[8, 2], Undo::Nothing), *bytes);
+    }
+}
