@@ -113,7 +113,8 @@ fn error(found: &[f32], expected: &[f32], size: Option<f32>) -> f64 {
 #[test]
 fn every_gradient_agrees_with_autograd() {
     let mut worst: BTreeMap<String, (f64, String)> = BTreeMap::new();
-    for set in SETS {
+    // Those of GGUF are models of a family that is here already.
+    for set in SETS.into_iter().filter(|set| !set.contains("gguf")) {
         let case = Case::of(set);
         for (kind, reduction) in [
             ("norm", GradientReduction::Norm),
