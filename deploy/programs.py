@@ -97,8 +97,9 @@ class Program:
                 self.kill()
 
     def kill(self) -> None:
-        """Ends the program as a lost machine would."""
-        self.process.kill()
+        """Ends the program as a lost machine would, with what it started: nginx's workers outlive their master."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(10)
 
 

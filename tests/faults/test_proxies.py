@@ -11,9 +11,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -153,6 +154,12 @@ def ask(client: Client, seed: int) -> tuple[str, int]:
     raise AssertionError(f"question {seed} was not answered in 200 tries")
 
 
+def answered(count: int, done: threading.Semaphore, asked: list[Future[Any]]) -> None:
+    """Waits until so many more questions are answered; fails with why none is for a minute."""
+    for _ in range(count):
+        assert done.acquire(timeout=60), [work.exception() for work in asked if work.done()]
+
+
 @each("+tls")
 def test_a_killed_replica_loses_nothing_that_clients_see(fleet: Fleet) -> None:
     """300 questions by four clients; after 100 one of two replicas is killed, and after 200 it is back."""
@@ -170,12 +177,10 @@ def test_a_killed_replica_loses_nothing_that_clients_see(fleet: Fleet) -> None:
 
     with ThreadPoolExecutor(4) as pool:
         asked = [pool.submit(work, first) for first in range(4)]
-        for _ in range(100):
-            done.acquire()
+        answered(100, done, asked)
         port = fleet["b"].port
         fleet["b"].kill()
-        for _ in range(100):
-            done.acquire()
+        answered(100, done, asked)
         fleet.replica("b", port)
         found = [row for work in asked for row in work.result(120)]
     assert len(found) == 300
@@ -206,8 +211,7 @@ def test_twenty_kills_under_a_run_of_five_thousand(fleet: Fleet, victims: tuple[
     with ThreadPoolExecutor(callers) as pool:
         asked = [pool.submit(work, first) for first in range(callers)]
         for kill in range(kills):
-            for _ in range(total // (kills + 1)):
-                assert done.acquire(timeout=60), [work.exception() for work in asked if work.done()]
+            answered(total // (kills + 1), done, asked)
             fleet.again(victims[kill % len(victims)])
         counts = [work.result(300) for work in asked]
     right, wrong, cut = (sum(column) for column in zip(*counts, strict=True))
