@@ -13,7 +13,15 @@ const GROUPS: [(&str, &[&str]); 5] = [
     (
         "Ask a model",
         &[
-            "generate", "score", "sweep", "trace", "capture", "preview", "replay", "hooks",
+            "generate",
+            "score",
+            "sweep",
+            "trace",
+            "attribute",
+            "capture",
+            "preview",
+            "replay",
+            "hooks",
         ],
     ),
     (

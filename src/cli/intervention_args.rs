@@ -98,7 +98,7 @@ pub(super) fn variant(
     })
 }
 
-fn intervention(text: &str) -> Result<Intervention, String> {
+pub(super) fn intervention(text: &str) -> Result<Intervention, String> {
     serde_json::from_str(text).map_err(|e| e.to_string())
 }
 

@@ -8,6 +8,7 @@
 
 mod access_args;
 mod alignment;
+mod attribute;
 mod bench;
 mod benchmark_args;
 mod benchmark_run;
@@ -112,6 +113,11 @@ enum Command {
     /// those of the corrupted run, and the answer is measured. What cells have in common is computed
     /// once.
     Trace(Box<trace::Trace>),
+    /// Say how much each row of a run matters for an answer, by its gradient
+    ///
+    /// One call costs a few passes, however many rows there are; `trace`, which tries each of them,
+    /// is exact.
+    Attribute(Box<attribute::Attribute>),
     /// Write activations at hook points to a file
     ///
     /// For NumPy, or safetensors.
@@ -278,6 +284,7 @@ async fn run(command: Command, settings: Settings) -> Result<(), error::Failure>
         Command::Score(score) => score.run().await,
         Command::Sweep(sweep) => sweep.run().await,
         Command::Trace(trace) => Box::pin(trace.run()).await,
+        Command::Attribute(attribute) => Box::pin(attribute.run()).await,
         Command::Hooks(hooks) => hooks.run().await,
         Command::Completions(completions) => completions.run(self::command()),
         Command::Man(manual) => manual.run(self::command()),

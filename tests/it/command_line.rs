@@ -656,6 +656,43 @@ fn trace() {
     walk("trace", &table);
 }
 
+#[test]
+fn attribute() {
+    let mut table = Table::new();
+    let plain = "attribute picture.png Which? --answer Yes --record record.json";
+    let base = format!("{plain} --layers 0");
+    served(&mut table, &base, Some("\"bf16\""));
+    interventions(&mut table, &base, false);
+    // What acts in between would be no part of the way back.
+    says(&mut table, &base, "--permute 5", "permute");
+    says(&mut table, &base, "--system Briefly.", "Briefly.");
+    says(&mut table, &base, "--sample-key one-of-many", "one-of-many");
+    says(&mut table, &base, "--other No", "logprobDifference");
+    says(&mut table, &base, "--probability", "probability");
+    says(&mut table, &base, "--method gradient", "METHOD_GRADIENT\\\"");
+    says(&mut table, plain, "--layers 3", "layers\\\":[3]");
+    let point = "--point language_model.blocks.{l}.hook_mlp_out";
+    says(&mut table, &base, point, "hook_mlp_out");
+    says(&mut table, &base, "--json", "{\"finished\":{");
+    says(&mut table, &base, "--out other.csv", "point,image,view");
+    let missing = "--source-image no-such.png";
+    says(&mut table, &base, missing, "no-such.png");
+    let patching = format!("{base} --method patching");
+    let white = "--source-intervene {\"blankImage\":{\"colour\":\"COLOUR_WHITE\"}}";
+    says(&mut table, &patching, white, "COLOUR_WHITE");
+    let between = format!("{patching} {white} --point language_model.blocks.{{l}}.hook_resid_pre");
+    says(&mut table, &between, "--steps 4", "steps\\\":4");
+    let unanswered = "attribute picture.png Which? --layers 0";
+    says(&mut table, unanswered, "--answer Yes", "metric");
+    let answered = format!("{unanswered} --answer Yes");
+    says(&mut table, &answered, "--record record.json", "record.json");
+    let with = base.replace("picture.png Which?", "--messages talk.json");
+    let (base, with) = (words(&base), words(&with));
+    let new = "Answer in one word";
+    table.insert("--messages".into(), Effect::Says { base, with, new });
+    walk("attribute", &table);
+}
+
 /// Programs read standard output: every line is JSON, and nothing else is there.
 #[test]
 fn json_is_all_that_stands_in_standard_output() {
@@ -672,6 +709,10 @@ fn json_is_all_that_stands_in_standard_output() {
         ),
         (
             "trace picture.png Which? --occlude cell:7 --answer Yes --layers 0 --positions last --json",
+            "finished",
+        ),
+        (
+            "attribute picture.png Which? --answer Yes --layers 0 --json",
             "finished",
         ),
         ("preview picture.png --json", "gridRows"),
@@ -1461,6 +1502,7 @@ fn every_command_is_walked() {
         .collect();
     let walked = [
         "alignment",
+        "attribute",
         "bench",
         "capture",
         "certificate",

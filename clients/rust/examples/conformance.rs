@@ -16,8 +16,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use scotoma_client::v1::{
-    self, EvaluateHeader, Image, LoadModelRequest, load_model_response,
-    sweep_response::Event as Swept,
+    self, EvaluateHeader, Image, LoadModelRequest, attribute_response::Event as Attributed,
+    load_model_response, sweep_response::Event as Swept, trace_response::Event as Traced,
 };
 use scotoma_client::{
     Answer, Client, Connect, Error, Evaluation, GenerateRequest, Intervention, VerifyRequest,
@@ -29,6 +29,7 @@ use scotoma_client::{
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tonic::Streaming;
 
 #[derive(Deserialize)]
 struct Case {
@@ -216,6 +217,14 @@ impl Runner {
                     }));
                 }
                 json!({"activations": activations, "finished": capture.finish().await?})
+            }
+            "trace" => {
+                let request = read::<scotoma_client::TraceRequest>(request);
+                traced(client.trace(request).await?).await?
+            }
+            "attribute" => {
+                let request = read::<scotoma_client::AttributeRequest>(request);
+                attributed(client.attribute(request).await?).await?
             }
             "preview" => {
                 json!({"response": client.preview(read::<scotoma_client::PreviewRequest>(request)).await?})
@@ -491,6 +500,46 @@ async fn main() {
         observed.insert(case.name.clone(), Box::pin(runner.observe(case)).await);
     }
     std::fs::write(&arguments[2], serde_json::to_vec(&observed).unwrap()).unwrap();
+}
+
+/// What a trace has sent, cells in their order.
+async fn traced(mut stream: Streaming<v1::TraceResponse>) -> Result<Value, Error> {
+    let (mut started, mut baseline, mut cells, mut finished) = (None, None, Vec::new(), None);
+    while let Some(event) = stream.message().await?.and_then(|m| m.event) {
+        match event {
+            Traced::Started(event) => started = Some(event),
+            Traced::Baseline(event) => baseline = Some(event),
+            Traced::Cell(event) => cells.push(event),
+            Traced::Finished(event) => finished = Some(event),
+        }
+    }
+    cells.sort_by_key(|cell| (cell.point, cell.layer, cell.position, cell.head));
+    Ok(json!({"started": started, "baseline": baseline, "cells": cells, "finished": finished}))
+}
+
+/// What an attribution has sent; numbers come in f32, in parts where they are many.
+async fn attributed(mut stream: Streaming<v1::AttributeResponse>) -> Result<Value, Error> {
+    let (mut scores, mut finished, mut data) = (Vec::new(), None, Vec::new());
+    while let Some(event) = stream.message().await?.and_then(|m| m.event) {
+        match event {
+            Attributed::Started(_) => {}
+            Attributed::Finished(event) => finished = Some(event),
+            Attributed::Scores(part) => {
+                data.extend_from_slice(&part.data);
+                if (data.len() as u64) < part.size {
+                    continue;
+                }
+                let values: Vec<f64> = std::mem::take(&mut data)
+                    .as_chunks::<4>()
+                    .0
+                    .iter()
+                    .map(|bytes| f64::from(f32::from_le_bytes(*bytes)))
+                    .collect();
+                scores.push(json!({"point": part.point, "tokens": part.tokens, "shape": part.shape, "values": values}));
+            }
+        }
+    }
+    Ok(json!({"scores": scores, "finished": finished}))
 }
 
 /// Every kind of intervention by its helper; messages where one has more to say.
