@@ -34,11 +34,11 @@ def shapes() -> Task:
 
 @solver
 def under(presets: list[str]) -> Solver:
-    """Asks the model under each preset; "" stands for none."""
+    """Asks the model under each preset; "none" is the model as it is."""
 
     async def solve(state: TaskState, _: Generate) -> TaskState:
         for preset in presets:
-            name = f"{state.model}:{preset}" if preset else str(state.model)
+            name = str(state.model) if preset == "none" else f"{state.model}:{preset}"
             state.output = await get_model(name).generate(state.messages, config=CONFIG)
             state.metadata[preset] = state.output.completion.strip()
         return state
@@ -51,13 +51,13 @@ def each_exact(presets: list[str]) -> Scorer:
     """Scores what was answered under each preset by itself."""
 
     async def score(state: TaskState, target: Target) -> Score:
-        return Score(value={preset or "none": float(state.metadata[preset] == target.text) for preset in presets})
+        return Score(value={preset: float(state.metadata[preset] == target.text) for preset in presets})
 
     return score
 
 
 @task
-def shapes_under(presets: str = "") -> Task:
-    """Asks each question under each preset of a list with commas, in one evaluation: `-T presets=,shallow`."""
+def shapes_under(presets: str) -> Task:
+    """Asks each question under each preset of a list with commas, in one evaluation: `-T presets=none,shallow`."""
     names = presets.split(",") if isinstance(presets, str) else list(presets)
     return Task(dataset=questions(), solver=under(names), scorer=each_exact(names), config=CONFIG)

@@ -169,7 +169,7 @@ def with_inspect(base: str, path: Path) -> Shares:
         shares = {log["eval"]["model"].partition("shapes")[2].removeprefix(":"): mean_of(log) for log in logs}
         (swept,) = inspect_logs(
             "inspect_task.py@shapes_under", environment, Path(scratch) / "solver",
-            "--model", "openai-api/scotoma/shapes", "-T", f"presets={','.join(PRESETS)}",
+            "--model", "openai-api/scotoma/shapes", "-T", f"presets={','.join(preset or 'none' for preset in PRESETS)}",
         )  # fmt: skip
         found = {preset: mean_of(swept, preset or "none") for preset in PRESETS}
         assert found == shares, f"a solver that goes through presets: {found}, models: {shares}"
