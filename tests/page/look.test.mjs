@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 
-import { binary, launch, open, root, Server } from "./support.mjs";
+import { binary, downloaded, launch, open, root, Server } from "./support.mjs";
 
 const run = promisify(execFile);
 const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -44,11 +44,6 @@ function onPage(name, hash, body, context = {}) {
 
 const button = (page, name) => page.getByRole("button", { name, exact: true });
 const tab = (page, name) => page.getByRole("tab", { name }).click();
-
-async function downloaded(page, click) {
-  const [download] = await Promise.all([page.waitForEvent("download"), click()]);
-  return { name: download.suggestedFilename(), bytes: await readFile(await download.path()) };
-}
 
 const csvOf = async (page, label) => {
   const { bytes } = await downloaded(page, () => page.locator(`button[aria-label^="Download CSV: ${label}"]`).click());

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 
-import { answers, binary, kind, launch, open, root, sayLive, Server, waitForAnswers } from "./support.mjs";
+import { answers, binary, downloaded, kind, launch, open, root, sayLive, Server, waitForAnswers } from "./support.mjs";
 
 const run = promisify(execFile);
 const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -293,8 +293,8 @@ describe("carry away", () => {
       const { stdout } = await run(python, ["-c", program], { cwd: folder, env: { ...env, PYTHONPATH: join(root, "clients/python/src") } });
       assert.equal(stdout.trim(), expected);
       // The record, as the command line replays it.
-      const [download] = await Promise.all([page.waitForEvent("download"), button(page, "Download").click()]);
-      await download.saveAs(join(folder, "record.json"));
+      const record = await downloaded(page, () => button(page, "Download").click());
+      await writeFile(join(folder, "record.json"), record.bytes);
       await run(binary, ["replay", "record.json", "--server", server.url], { cwd: folder });
     } finally {
       await rm(folder, { recursive: true });

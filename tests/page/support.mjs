@@ -1,6 +1,7 @@
 /** Starts a server and a browser, and fails where the browser's console has an error. */
 
 import { spawn } from "node:child_process";
+import { readFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 
@@ -59,6 +60,7 @@ export async function launch() {
 /** Opens the page; `errors` gathers what the console and the page say of errors. */
 export async function open(browser, url, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+  if (kind === "firefox") await context.addInitScript(keepDownloads);
   const page = await context.newPage();
   page.errors = [];
   page.on("console", (message) => message.type() === "error" && page.errors.push(message.text()));
@@ -66,6 +68,37 @@ export async function open(browser, url, options = {}) {
   page.setDefaultTimeout(30_000);
   await page.goto(url);
   return page;
+}
+
+/** Keeps in the page what a link with `download` would save: Firefox's event of it names no navigation, without which Playwright passes it over. */
+function keepDownloads() {
+  const blobs = new Map();
+  const create = URL.createObjectURL.bind(URL);
+  URL.createObjectURL = (blob) => {
+    const url = create(blob);
+    blobs.set(url, blob);
+    return url;
+  };
+  globalThis.downloads = [];
+  const click = HTMLAnchorElement.prototype.click;
+  HTMLAnchorElement.prototype.click = function () {
+    if (this.download === "") return click.call(this);
+    const reader = new FileReader();
+    reader.onload = () => globalThis.downloads.push({ name: this.download, data: reader.result.split(",")[1] ?? "" });
+    reader.readAsDataURL(blobs.get(this.href));
+  };
+}
+
+/** Returns the file that the page saves after `click`. */
+export async function downloaded(page, click) {
+  if (kind === "firefox") {
+    await click();
+    const kept = await page.waitForFunction(() => globalThis.downloads.shift());
+    const { name, data } = await kept.jsonValue();
+    return { name, bytes: Buffer.from(data, "base64") };
+  }
+  const [download] = await Promise.all([page.waitForEvent("download"), click()]);
+  return { name: download.suggestedFilename(), bytes: await readFile(await download.path()) };
 }
 
 /** Has the page ask as things change, also on a machine that is slow at times. */
