@@ -23,14 +23,18 @@ RATE ?= 8
 DEVICE ?= cuda:0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo wheel faults soak test-doors test-harnesses test-ray test test-rust test-python test-clients check-generated check-page check-cuda page test-page lint fmt gallery bench cuda gpu-check gpu-folder gpu-test dashboard deploy-check deploy-tools stack goldens proto tools test-tools
+.PHONY: help demo wheel faults soak test-doors test-harnesses test-ray test test-rust test-python test-clients \
+	check-generated check-page check-cuda page test-page lint fmt gallery bench cuda gpu-check gpu-folder gpu-test \
+	dashboard deploy-check deploy-tools stack goldens proto tools test-tools
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-12s %s\n", $$1, $$2 }'
 
 tools:
 	@missing=; for tool in $(CARGO) cc $(PYTHON); do command -v $$tool > /dev/null || missing="$$missing $$tool"; done; \
-	if [ -n "$$missing" ]; then echo "missing:$$missing. Needed: Rust (https://rustup.rs), a C compiler, Python 3.10+"; exit 1; fi
+	if [ -n "$$missing" ]; then \
+		echo "missing:$$missing. Needed: Rust (https://rustup.rs), a C compiler, Python 3.10+"; exit 1; \
+	fi
 
 test-tools: tools
 	@missing=; for tool in node npm go; do command -v $$tool > /dev/null || missing="$$missing $$tool"; done; \
@@ -53,9 +57,11 @@ test-ray: tools ## Run benchmarks over Ray, and kill its actors, servers, machin
 	$(CARGO) build --profile $(PROFILE) --locked --package scotoma --bin scotoma
 	$(PYTHON) -m venv target/ray-venv
 	target/ray-venv/bin/pip install -q -e "$(PY_CLIENT)[ray,image]" pytest pytest-asyncio
-	cd $(PY_CLIENT) && SCOTOMA_BINARY=$(CURDIR)/$(TESTED) $(CURDIR)/target/ray-venv/bin/pytest -q -rs --show-capture=no -W ignore tests/test_ray.py $(ARGS)
+	cd $(PY_CLIENT) && SCOTOMA_BINARY=$(CURDIR)/$(TESTED) $(CURDIR)/target/ray-venv/bin/pytest \
+		-q -rs --show-capture=no -W ignore tests/test_ray.py $(ARGS)
 
-test-clients: test-tools $(VENV)/ready $(TS_CLIENT)/node_modules/ready ## The same cases through every client; packages in empty environments
+test-clients: ## The same cases through every client; packages in empty environments
+test-clients: test-tools $(VENV)/ready $(TS_CLIENT)/node_modules/ready
 	$(CARGO) build --profile $(PROFILE) --workspace --locked --examples --bins
 	npm --prefix $(TS_CLIENT) run --silent build:test
 	node --test $(TS_CLIENT)/test/build/test/servers.js $(TS_CLIENT)/test/build/test/interventions.js
@@ -64,12 +70,15 @@ test-clients: test-tools $(VENV)/ready $(TS_CLIENT)/node_modules/ready ## The sa
 	$(VENV)/bin/python tests/conformance/run.py
 	$(VENV)/bin/python tests/conformance/packages.py
 
-check-generated: proto ## Fail where generated code is not what the contract generates, or the contract breaks what was released
+check-generated: ## Fail where generated code is not what the contract generates, or the contract breaks what was released
+check-generated: proto
 	git diff --exit-code --stat -- $(GENERATED)
-	@test -n "$(RELEASED)" || { echo "no proto/released/v*.binpb to compare the contract with (make released-contract)"; exit 1; }
+	@test -n "$(RELEASED)" || \
+		{ echo "no proto/released/v*.binpb to compare the contract with (make released-contract)"; exit 1; }
 	$(BUF) breaking proto --against $(RELEASED)
 
-page: test-tools $(PAGE)/node_modules/ready $(TS_CLIENT)/node_modules/ready ## Build the page that the server embeds: clients/page/dist
+page: ## Build the page that the server embeds: clients/page/dist
+page: test-tools $(PAGE)/node_modules/ready $(TS_CLIENT)/node_modules/ready
 	npm --prefix $(PAGE) run --silent build
 
 check-page: page ## Pass the page's unit tests; fail where the page that is committed is not what its sources build
@@ -77,11 +86,16 @@ check-page: page ## Pass the page's unit tests; fail where the page that is comm
 	git diff --exit-code --stat -- $(PAGE)/dist && test -z "$$(git ls-files --others --exclude-standard -- $(PAGE)/dist)"
 
 check-version: ## Fail where a package does not carry VERSION, or the changelog has no section of it
-	@grep -q '^version = "$(VERSION)"' Cargo.toml && grep -q '^scotoma-proto = .*"$(VERSION)"' Cargo.toml && \
-	grep -q '^version = "$(VERSION)"' $(PY_CLIENT)/pyproject.toml && grep -q '^version = "$(VERSION)"' $(PY_CLIENT)/server/pyproject.toml && grep -q '"version": "$(VERSION)"' $(TS_CLIENT)/package.json && \
-	grep -q '^VERSION = "$(VERSION)"' tests/conformance/packages.py && grep -q '^## $(VERSION)' docs/CHANGELOG.md && \
+	@grep -q '^version = "$(VERSION)"' Cargo.toml && \
+	grep -q '^scotoma-proto = .*"$(VERSION)"' Cargo.toml && \
+	grep -q '^version = "$(VERSION)"' $(PY_CLIENT)/pyproject.toml && \
+	grep -q '^version = "$(VERSION)"' $(PY_CLIENT)/server/pyproject.toml && \
+	grep -q '"version": "$(VERSION)"' $(TS_CLIENT)/package.json && \
+	grep -q '^VERSION = "$(VERSION)"' tests/conformance/packages.py && \
+	grep -q '^## $(VERSION)' docs/CHANGELOG.md && \
 	test -f proto/released/v$(VERSION).binpb && echo "every package carries $(VERSION)" || \
-	{ echo "not every one carries $(VERSION): Cargo.toml, $(PY_CLIENT), $(TS_CLIENT), packages.py, docs/CHANGELOG.md, proto/released"; exit 1; }
+	{ echo "not every one carries $(VERSION): Cargo.toml, $(PY_CLIENT), $(TS_CLIENT), packages.py," \
+		"docs/CHANGELOG.md, proto/released"; exit 1; }
 
 check-cuda: tools
 	@if command -v nvcc > /dev/null; then \
@@ -103,7 +117,8 @@ $(PAGE)/node_modules/ready: $(PAGE)/package-lock.json
 	npm --prefix $(PAGE) ci --no-audit --no-fund
 	touch $@
 
-lint: test-tools $(VENV)/ready $(TS_CLIENT)/node_modules/ready $(PAGE)/node_modules/ready ## Formatting, clippy, docs, types, and the contract's style
+lint: ## Formatting, clippy, docs, types, and the contract's style
+lint: test-tools $(VENV)/ready $(TS_CLIENT)/node_modules/ready $(PAGE)/node_modules/ready
 	$(CARGO) fmt --check
 	rustfmt --edition 2024 --check $(KINDS)
 	$(CARGO) clippy --profile $(PROFILE) --workspace --all-targets --locked -- -D warnings
@@ -119,12 +134,14 @@ faults: tools $(VENV)/ready ## Overload, kill and misuse servers on this machine
 	$(CARGO) build --profile $(PROFILE) --locked --package scotoma --bin scotoma
 	SCOTOMA_BINARY=$(CURDIR)/$(TESTED) $(VENV)/bin/pytest -q --rootdir tests/faults tests/faults $(ARGS)
 
-soak: tools $(VENV)/ready ## Let clients do all at once for SECONDS (3600), and hold that nothing grows; RATE is calls a second
+soak: ## Let clients do all at once for SECONDS (3600), and hold that nothing grows; RATE is calls a second
+soak: tools $(VENV)/ready
 	$(CARGO) build --profile $(PROFILE) --locked --package scotoma --bin scotoma
 	SCOTOMA_BINARY=$(CURDIR)/$(TESTED) SCOTOMA_SOAK_SECONDS=$(SECONDS) SCOTOMA_SOAK_RATE=$(RATE) \
 		$(VENV)/bin/pytest -q -s --rootdir tests/faults tests/faults/test_soak.py
 
-test-doors: tools ## Let openai-python, LiteLLM and Inspect ask the server, and compare their scores with its own; ARGS='openai --record' says which
+test-doors: ## Let openai-python, LiteLLM and Inspect ask the server, and compare their scores with its own; ARGS='openai --record' says which
+test-doors: tools
 	$(CARGO) build --profile $(PROFILE) --locked --package scotoma --bin scotoma
 	$(PYTHON) -m venv target/doors-venv
 	target/doors-venv/bin/pip install -q -r tests/doors/requirements.txt
@@ -138,11 +155,14 @@ test-harnesses: tools ## The same with lmms-eval and VLMEvalKit (installs torch)
 	target/harnesses-venv/bin/pip install -q --no-deps lmms_eval==0.7.3 ms-vlmeval==0.0.20
 	SCOTOMA_BINARY=$(CURDIR)/$(TESTED) target/harnesses-venv/bin/python tests/doors/run.py $(ARGS)
 
-test-page: test-tools $(TS_CLIENT)/node_modules/ready $(VENV)/ready ## Use the page in Chromium and Firefox; BROWSERS=firefox says in which, ARGS='--test-name-pattern=patches' what
+test-page: ## Use the page in Chromium and Firefox; BROWSERS=firefox says in which, ARGS='--test-name-pattern=patches' what
+test-page: test-tools $(TS_CLIENT)/node_modules/ready $(VENV)/ready
 	$(CARGO) build --profile $(PROFILE) --locked --package scotoma --bin scotoma
 	npm --prefix tests/page ci --no-audit --no-fund
 	npm --prefix $(TS_CLIENT) run --silent build:test
-	for browser in $(BROWSERS); do BROWSER=$$browser SCOTOMA_BINARY=$(CURDIR)/$(TESTED) npm --prefix tests/page test -- $(ARGS) || exit 1; done
+	for browser in $(BROWSERS); do \
+		BROWSER=$$browser SCOTOMA_BINARY=$(CURDIR)/$(TESTED) npm --prefix tests/page test -- $(ARGS) || exit 1; \
+	done
 
 fuzz: tools ## Mutate pictures, weights, templates and requests, FUZZ_SECONDS each; FUZZ_TARGET names one
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --profile $(PROFILE) --locked --test fuzz -- --nocapture --test-threads 1
@@ -181,17 +201,20 @@ DEPLOY_PYTHON = $(if $(wildcard $(DEPLOY_VENV)/bin/python),$(DEPLOY_VENV)/bin/py
 deploy-check: ## Check all of deploy/ with the tools that are here, and say which are not; ARGS='--quick' starts no servers
 	SCOTOMA_BINARY=$${SCOTOMA_BINARY:-$(CURDIR)/$(TESTED)} $(DEPLOY_PYTHON) deploy/check.py $(ARGS)
 
-deploy-tools: tools ## Install what deploy-check needs of PyPI and Go into target/deploy-venv; Prometheus and the proxies are your system's
+deploy-tools: ## Install what deploy-check needs of PyPI and Go into target/deploy-venv; Prometheus and the proxies are your system's
+deploy-tools: tools
 	$(PYTHON) -m venv $(DEPLOY_VENV)
 	$(DEPLOY_VENV)/bin/pip install -q -r deploy/requirements.txt
-	@command -v go > /dev/null && GOBIN=$(CURDIR)/$(DEPLOY_VENV)/bin go install sigs.k8s.io/kustomize/kustomize/v5@v5.8.2 || \
+	@command -v go > /dev/null && \
+		GOBIN=$(CURDIR)/$(DEPLOY_VENV)/bin go install sigs.k8s.io/kustomize/kustomize/v5@v5.8.2 || \
 		echo "no go: kustomize is not installed"
 
 dashboard: ## Write deploy/grafana/scotoma.json anew, and fail where it was another one
 	$(DEPLOY_PYTHON) deploy/grafana/dashboard.py
 	git diff --exit-code --stat -- deploy/grafana/scotoma.json
 
-stack: tools ## Start two replicas, HAProxy before them and Prometheus, without containers, until Ctrl-C; ARGS='--replicas 4 -- --model ...'
+stack: ## Start two replicas, HAProxy before them and Prometheus, without containers, until Ctrl-C; ARGS='--replicas 4 -- --model ...'
+stack: tools
 	$(CARGO) build --release --locked --package scotoma --bin scotoma
 	$(PYTHON) deploy/stack.py $(ARGS)
 
@@ -202,14 +225,16 @@ dist: tools ## Build the server as it is handed out: target/dist/scotoma
 WHEELS := target/wheels
 WHEEL_VENV := target/wheel-venv
 
-wheel: tools $(if $(WHEEL_BINARY),,dist) ## Build the wheels of the server and of the Python client: target/wheels; WHEEL_BINARY names a ready server
+wheel: ## Build the wheels of the server and of the Python client: target/wheels; WHEEL_BINARY names a ready server
+wheel: tools $(if $(WHEEL_BINARY),,dist)
 	$(PYTHON) -m venv $(WHEEL_VENV)
 	$(WHEEL_VENV)/bin/pip install -q -r $(PY_CLIENT)/server/requirements.txt
 	rm -rf $(WHEELS)
 	SCOTOMA_SERVER_BINARY=$(abspath $(or $(WHEEL_BINARY),target/dist/scotoma)) \
 		$(WHEEL_VENV)/bin/python -m build -n -w -o $(WHEELS) $(PY_CLIENT)/server
 	@if [ "$$(uname)" = Linux ]; then \
-		PATH="$(CURDIR)/$(WHEEL_VENV)/bin:$$PATH" auditwheel repair -w $(WHEELS) $(WHEELS)/*-linux_*.whl && rm $(WHEELS)/*-linux_*.whl; \
+		PATH="$(CURDIR)/$(WHEEL_VENV)/bin:$$PATH" auditwheel repair -w $(WHEELS) $(WHEELS)/*-linux_*.whl && \
+			rm $(WHEELS)/*-linux_*.whl; \
 	fi
 	$(WHEEL_VENV)/bin/python -m build -w -o $(WHEELS) $(PY_CLIENT)
 	@ls -l $(WHEELS)
@@ -229,14 +254,16 @@ gpu-check: ## Check and measure GPU_BINARY on the card of this machine in 6 minu
 gpu-folder: ## Put what gpu-check needs into GPU_FOLDER, to be carried to a machine that has a card and Python, but no Rust
 	rm -rf $(GPU_FOLDER)
 	mkdir -p $(GPU_FOLDER)/target/dist
-	tar -c --exclude=__pycache__ tests/gpu tests/goldens benches/vs_transformers models clients/python/src | tar -x -C $(GPU_FOLDER)
+	tar -c --exclude=__pycache__ tests/gpu tests/goldens benches/vs_transformers models clients/python/src | \
+		tar -x -C $(GPU_FOLDER)
 	xz -T0 -6 -c $(GPU_BINARY) > $(GPU_FOLDER)/target/dist/scotoma.xz
 	$(PYTHON) -m pip download -q --no-deps --only-binary=:all: --python-version $(GPU_PYTHON) --implementation cp \
 		--platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 \
 		-d $(GPU_FOLDER)/wheels $(GPU_WHEELS)
 	@size=$$(tar -c $(GPU_FOLDER) | xz -1 -T0 | wc -c); echo "$(GPU_FOLDER): $$((size / 1048576)) MiB packed"; \
 	if [ $$size -gt 62914560 ]; then echo "more than 60 MiB"; exit 1; fi
-	@echo "there: python3 tests/gpu/check.py [--only parity,laws,soak,table] [--out FOLDER]; needs torch and transformers 5.17"
+	@echo "there: python3 tests/gpu/check.py [--only parity,laws,soak,table] [--out FOLDER];" \
+		"needs torch and transformers 5.17"
 
 gpu-test: tools ## Pass the tests that need a card, on a machine with one and with Rust
 	$(CARGO) test --release --locked --features cuda --lib --test devices -- --ignored --show-output --test-threads 1
@@ -251,11 +278,14 @@ proto: test-tools $(VENV)/ready $(TS_CLIENT)/node_modules/ready ## Generate what
 		--grpc_python_out=$(PY_CLIENT)/src proto/scotoma/v1/*.proto
 	$(VENV)/bin/python $(PY_CLIENT)/generate.py
 
-released-contract: test-tools $(TS_CLIENT)/node_modules/ready ## Write the descriptor of this version's contract, which later ones are compared with
+released-contract: ## Write the descriptor of this version's contract, which later ones are compared with
+released-contract: test-tools $(TS_CLIENT)/node_modules/ready
 	mkdir -p proto/released
 	$(BUF) build proto --exclude-source-info --as-file-descriptor-set -o proto/released/v$(VERSION).binpb
 
 goldens: tools ## Capture the goldens anew from Hugging Face transformers, in a venv of its own
 	$(PYTHON) -m venv target/goldens-venv
 	target/goldens-venv/bin/pip install -q -r tests/goldens/requirements.txt
-	cd tests/goldens && for script in capture gguf_pairs gradients traces; do OMP_NUM_THREADS=1 $(CURDIR)/target/goldens-venv/bin/python $$script.py || exit 1; done
+	cd tests/goldens && for script in capture gguf_pairs gradients traces; do \
+		OMP_NUM_THREADS=1 $(CURDIR)/target/goldens-venv/bin/python $$script.py || exit 1; \
+	done

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use futures::future::join_all;
-use scotoma::engine::{self, Engine, Event, Limits, Request, Sampling, Task, Variant};
+use scotoma::engine::{self, Deadline, Engine, Event, Limits, Request, Sampling, Task, Variant};
 use scotoma::intervention::{Draws, EffectLog, Plan};
 use scotoma::model::{self, Message, MessagePart, Model, Pixels, Role};
 use scotoma::server::{Server, ServerConfig};
@@ -138,7 +138,7 @@ fn engine(criterion: &mut Criterion) {
                     top_logprobs: 0,
                 },
             }],
-            deadline: None,
+            deadline: Deadline::default(),
         };
         let mut events = engine.submit(job).unwrap();
         let mut tokens = 0;

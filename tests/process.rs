@@ -14,14 +14,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use common::{Running, ask, eventually, long, metric, scrape};
-use scotoma::server::ServerConfig;
+use scotoma::server::{ApiKeys, ServerConfig};
 use scotoma_client::v1::{
     self, benchmark_service_client::BenchmarkServiceClient, evaluate_header::Rules,
     generate_response::Event, inference_service_client::InferenceServiceClient,
     sweep_request::Input,
 };
 use scotoma_client::{
-    Client, Error, GenerateRequest, Parquet, SweepRequest, drop_layers, permute_tokens,
+    Client, Connect, Error, GenerateRequest, Parquet, SweepRequest, drop_layers, permute_tokens,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -314,6 +314,48 @@ fn axis(field: &str, first: f64, last: f64) -> v1::SweepAxis {
         field: field.into(),
         values: Some(v1::sweep_axis::Values::Range(range)),
     }
+}
+
+/// What a quota refuses has not been applied.
+#[tokio::test(flavor = "multi_thread")]
+async fn interventions_are_counted_once_they_are_admitted() {
+    let _alone = ALONE.lock().await;
+    let key = "7".repeat(40);
+    let line = ApiKeys::line("small", &key).unwrap();
+    let server = Running::start(ServerConfig {
+        keys: ApiKeys::parse(&format!("{line} rows-per-minute=100")).unwrap(),
+        ..config()
+    })
+    .await;
+    let connect = Connect::to(&server.address).api_key(key);
+    let mut client = connect.patience(Duration::ZERO).connect().await.unwrap();
+    let applied = async || {
+        let page = scrape(&server.address).await;
+        let of_kind = page.lines().filter(|l| {
+            l.starts_with("scotoma_interventions_applied_total{kind=\"permute_tokens\"")
+        });
+        of_kind.map(|l| metric(l, "scotoma_")).sum::<f64>()
+    };
+    let before = applied().await;
+    let request = SweepRequest {
+        input: Some(Input::Generate(ask(vec![]))),
+        grid: Some(grid(1, 4)),
+        ..Default::default()
+    };
+    // The first is more than a minute's quota, which it may exceed alone; the second has to wait.
+    let mut ended = Vec::new();
+    for _ in 0..2 {
+        let mut stream = client.sweep(request.clone()).await;
+        if let Ok(stream) = &mut stream {
+            while let Ok(Some(_)) = stream.message().await {}
+        }
+        ended.push(applied().await - before);
+    }
+    assert_eq!(
+        ended,
+        [4.0, 4.0],
+        "the second was refused, and applied none"
+    );
 }
 
 /// Whoever leaves in the middle of sweeps frees what they held, and the metrics say what was

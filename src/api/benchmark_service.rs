@@ -14,7 +14,7 @@ use super::{Error, State};
 use crate::benchmark::data::ColumnMapping;
 use crate::benchmark::{RULES, Rule};
 use crate::engine;
-use crate::evaluate::{Evaluation, Input, Question};
+use crate::evaluate::{Evaluation, EvaluationInput, Question};
 use crate::pipeline::{self, RequestContext, Reservation};
 use crate::telemetry;
 
@@ -143,10 +143,10 @@ fn input(
     message: v1::EvaluateRequest,
     held: Option<Reservation>,
     reading: &ColumnMapping,
-) -> Result<Input, Error> {
+) -> Result<EvaluationInput, Error> {
     let holding = |question| Question { held, ..question };
     match message.event {
-        Some(evaluate_request::Event::Sample(sample)) => Ok(Input::Question {
+        Some(evaluate_request::Event::Sample(sample)) => Ok(EvaluationInput::Question {
             id: sample.id.clone(),
             question: evaluation::question(sample)
                 .map(holding)
@@ -154,12 +154,14 @@ fn input(
         }),
         Some(evaluate_request::Event::Row(row)) => {
             let (id, question) = evaluation::row(row, reading);
-            Ok(Input::Question {
+            Ok(EvaluationInput::Question {
                 id,
                 question: question.map(holding).map_err(Error::into_pipeline),
             })
         }
-        Some(evaluate_request::Event::Known(result)) => Ok(Input::Known(evaluation::known(result))),
+        Some(evaluate_request::Event::Known(result)) => {
+            Ok(EvaluationInput::Known(evaluation::known(result)))
+        }
         Some(evaluate_request::Event::Header(_)) => {
             Err(Error::invalid("header", "there was one already"))
         }

@@ -39,8 +39,8 @@ pub enum Error {
     IdempotencyMismatch,
     /// Reports a run whose answer is not kept any more.
     #[error(
-        "this call was carried out before, and its answer was too large to be kept; ask again under \
-         another idempotency-key"
+        "this call was carried out before, and its answer was too large to be kept; ask again \
+         under another idempotency-key"
     )]
     NotReplayable,
     /// Reports a message that is larger than the server takes.

@@ -92,7 +92,8 @@ impl State {
         for projector in &loaded.projectors {
             let v1::LoadProjectorRequest { name, file, .. } = projector;
             if let Err(error) = model.add_projector(name, file.as_ref()) {
-                tracing::warn!(model = model.name, projector = name, %error, "it does not load again");
+                let model = &model.name;
+                tracing::warn!(model, projector = name, %error, "it does not load again");
             }
         }
         Ok(())

@@ -190,26 +190,7 @@ fn ranked(letters: &[char], text: &str) -> Option<String> {
             found.extend(last(&wanted).map(|at| (rank, at, letter)));
         }
     }
-    let lower: Vec<char> = text
-        .iter()
-        .collect::<String>()
-        .to_lowercase()
-        .chars()
-        .collect();
-    for phrase in PHRASES {
-        let phrase: Vec<char> = phrase.chars().collect();
-        let Some(at) = lower.windows(phrase.len()).position(|w| w == phrase) else {
-            continue;
-        };
-        for &letter in letters {
-            let after = text
-                .iter()
-                .enumerate()
-                .skip(at + phrase.len())
-                .find(|(_, c)| **c == letter);
-            found.extend(after.map(|(at, _)| (7, at, letter)));
-        }
-    }
+    found.extend(after_phrases(letters, &text));
     let inner: Vec<char> = strip(&text.iter().collect::<String>()).chars().collect();
     for &letter in letters {
         if inner.first() == Some(&letter) && inner.get(1).is_none_or(|c| !c.is_alphabetic()) {
@@ -234,6 +215,32 @@ fn ranked(letters: &[char], text: &str) -> Option<String> {
         .rev()
         .max_by_key(|(rank, at, _)| (*rank, *at))
         .map(|(_, _, letter)| letter.to_string())
+}
+
+/// Finds the letters behind phrases that announce an answer, each with its rank and place.
+fn after_phrases(letters: &[char], text: &[char]) -> Vec<(u32, usize, char)> {
+    let lower: Vec<char> = text
+        .iter()
+        .collect::<String>()
+        .to_lowercase()
+        .chars()
+        .collect();
+    let mut found = Vec::new();
+    for phrase in PHRASES {
+        let phrase: Vec<char> = phrase.chars().collect();
+        let Some(at) = lower.windows(phrase.len()).position(|w| w == phrase) else {
+            continue;
+        };
+        for &letter in letters {
+            let after = text
+                .iter()
+                .enumerate()
+                .skip(at + phrase.len())
+                .find(|(_, c)| **c == letter);
+            found.extend(after.map(|(at, _)| (7, at, letter)));
+        }
+    }
+    found
 }
 
 /// Reads as lmms-eval's ScienceQA: the letter alone, or `X.` first.

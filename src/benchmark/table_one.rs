@@ -109,17 +109,20 @@ impl Headline {
 
     /// Returns the metric of sums by stratum.
     fn value(self, strata: &[Tally]) -> f64 {
+        // Of MME every subtask is one, and points of subtasks add up.
+        strata.iter().map(|tally| self.of_stratum(tally)).sum()
+    }
+
+    fn of_stratum(self, tally: &Tally) -> f64 {
         let share = |part: f64, all: f64| if all > 0.0 { part / all } else { 0.0 };
-        let of = |tally: &Tally| match self {
+        match self {
             Self::Accuracy => share(tally.right, tally.items),
             Self::Pairs => share(tally.whole, tally.groups),
             Self::Grades => 100.0 * share(tally.grade, tally.reference),
             Self::Points => {
                 100.0 * (share(tally.right, tally.items) + share(tally.whole, tally.groups))
             }
-        };
-        // Of MME every subtask is one, and points of subtasks add up.
-        strata.iter().map(of).sum()
+        }
     }
 }
 
@@ -183,11 +186,10 @@ pub fn permuted(
 
 /// Returns the items that all variants have a verdict on.
 fn common<'a>(all: &[&'a [Outcome]]) -> HashSet<&'a str> {
-    let judged = |outcomes: &'a [Outcome]| -> HashSet<&'a str> {
+    let mut sets = all.iter().map(|outcomes| -> HashSet<&'a str> {
         let judged = outcomes.iter().filter(|o| o.verdict.score().is_some());
         judged.map(|o| o.label.id.as_str()).collect()
-    };
-    let mut sets = all.iter().copied().map(judged);
+    });
     let first = sets.next().unwrap_or_default();
     sets.fold(first, |common, own| &common & &own)
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device, Tensor};
 use clap::Args;
 use futures::{StreamExt, TryStreamExt, stream};
-use scotoma_client::v1::{Reduction, tokens::Named};
+use scotoma_client::v1::{ModelInfo, Reduction, tokens::Named};
 use scotoma_client::{CaptureRequest, CaptureTarget, Client, prompt, target};
 use serde_json::json;
 
@@ -128,19 +128,7 @@ impl AlignmentArgs {
         };
         let limit = if limit > 0 { limit } else { usize::MAX };
         let info = client.get_model(model).await?;
-        let capture = Capturer {
-            args: self,
-            client,
-            model,
-            pictures: self
-                .point
-                .iter()
-                .map(|text| targets(text))
-                .collect::<Result<_, _>>()?,
-            texts: vec![mean(TEXT_POINTS, Named::All)],
-            progress: Progress::new(None, "items"),
-        };
-        let (pictures, texts) = capture.all(items, limit).await?;
+        let (pictures, texts) = self.capturer(client, model)?.all(items, limit).await?;
         let n = pictures.len();
         let first = by_point(pictures)?;
         let second = match &self.features {
@@ -152,19 +140,7 @@ impl AlignmentArgs {
         let best = found.first().ok_or("no features")?;
         // `align` has failed where there are no two items.
         let chance = self.k as f64 / (n - 1) as f64;
-        let texts_by = match &self.features {
-            Some(path) => path.display().to_string(),
-            None => "the model itself".into(),
-        };
-        let facts = [
-            ("model", model_line(&info)),
-            ("model digest", info.digest.clone()),
-            ("items", n.to_string()),
-            ("k", self.k.to_string()),
-            ("clamp", self.clamp.to_string()),
-            ("text", self.text.clone()),
-            ("texts read by", texts_by),
-        ];
+        let facts = self.facts(&info, n);
         let page = AlignmentPage {
             first: &first,
             second: &second,
@@ -194,6 +170,35 @@ impl AlignmentArgs {
             parts,
             ..ExperimentDone::without_report(None)
         })
+    }
+
+    fn capturer<'a>(&'a self, client: Client, model: &'a str) -> Result<Capturer<'a>, Failure> {
+        let pictures = self.point.iter().map(|text| targets(text));
+        Ok(Capturer {
+            args: self,
+            client,
+            model,
+            pictures: pictures.collect::<Result<_, _>>()?,
+            texts: vec![mean(TEXT_POINTS, Named::All)],
+            progress: Progress::new(None, "items"),
+        })
+    }
+
+    /// Returns what a report of `n` items says of its run.
+    fn facts(&self, model: &ModelInfo, n: usize) -> [(&'static str, String); 7] {
+        let texts_by = match &self.features {
+            Some(path) => path.display().to_string(),
+            None => "the model itself".into(),
+        };
+        [
+            ("model", model_line(model)),
+            ("model digest", model.digest.clone()),
+            ("items", n.to_string()),
+            ("k", self.k.to_string()),
+            ("clamp", self.clamp.to_string()),
+            ("text", self.text.clone()),
+            ("texts read by", texts_by),
+        ]
     }
 
     fn text_of(&self, item: &Item) -> String {
@@ -414,8 +419,8 @@ const ABOUT: &str = "Section 3.7 of \"Intriguing Properties of Large Language an
     Huh et al. 2024). 1 is the same neighbourhoods.";
 
 const NOTES: [&str; 3] = [
-    "The intervals are over items, their neighbours as they are; the best of many pairs is the best by \
-     luck, too.",
+    "The intervals are over items, their neighbours as they are; the best of many pairs is the \
+     best by luck, too.",
     "The paper's k, N, pooling, layers, and which tensor of LLaVA it takes, are not published.",
     "A LLaVA drops its tower's class token, so that its features are means over patches; CLIP's \
      are usually its class token: pooling is a confound.",
@@ -460,15 +465,15 @@ impl AlignmentPage<'_> {
     }
 
     fn rows(&self, first: &[String], second: &[String]) -> Vec<Vec<String>> {
-        let row = |pair: &AlignedPair| {
+        let shown = self.found.iter().take(SHOWN).map(|pair| {
             vec![
                 first[pair.first].clone(),
                 second[pair.second].clone(),
                 score_with_interval(pair),
                 self.n.to_string(),
             ]
-        };
-        let mut rows: Vec<Vec<String>> = self.found.iter().take(SHOWN).map(row).collect();
+        });
+        let mut rows: Vec<Vec<String>> = shown.collect();
         rows.push(vec![
             "by chance, k / (N - 1)".into(),
             String::new(),
@@ -486,32 +491,33 @@ impl AlignmentPage<'_> {
     }
 
     fn write_csv(&self, path: &Path) -> Result<(), Failure> {
-        let row = |pair: &AlignedPair| {
+        let rows = self.found.iter().map(|pair| {
             let (first, second) = (&self.first[pair.first], &self.second[pair.second]);
             let (low, high) = pair.interval;
             let mut row = vec![first.name.clone(), second.name.clone()];
             row.extend([pair.score, self.n as f64, low, high].map(|v| v.to_string()));
             row
-        };
-        let rows: Vec<Vec<String>> = self.found.iter().map(row).collect();
+        });
+        let rows: Vec<Vec<String>> = rows.collect();
         let heads = ["pictures", "texts", "score", "n", "low", "high"];
         write_csv(path, &heads, &rows)
     }
 
     fn json(&self) -> serde_json::Value {
-        let pair = |pair: &AlignedPair| {
-            let (first, second) = (&self.first[pair.first], &self.second[pair.second]);
-            let (low, high) = pair.interval;
-            json!({
-                "pictures": first.name, "texts": second.name, "score": pair.score, "n": self.n,
-                "low": low, "high": high,
-            })
-        };
         let facts = self.facts.iter();
         let facts: BTreeMap<&str, &String> = facts.map(|(name, value)| (*name, value)).collect();
         json!({
-            "pairs": self.found.iter().map(pair).collect::<Vec<_>>(), "chance": self.chance,
-            "facts": facts,
+            "pairs": self.found.iter().map(|pair| self.pair_json(pair)).collect::<Vec<_>>(),
+            "chance": self.chance, "facts": facts,
+        })
+    }
+
+    fn pair_json(&self, pair: &AlignedPair) -> serde_json::Value {
+        let (first, second) = (&self.first[pair.first], &self.second[pair.second]);
+        let (low, high) = pair.interval;
+        json!({
+            "pictures": first.name, "texts": second.name, "score": pair.score, "n": self.n,
+            "low": low, "high": high,
         })
     }
 }

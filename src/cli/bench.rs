@@ -22,7 +22,7 @@ use super::error::Failure;
 use super::origin::{AdapterArgs, named_origin};
 use crate::engine::{Cost, Engine, Limits};
 use crate::intervention::{Plan, RowsProcessed};
-use crate::model::{self, Load, LoadTo, Model, ViewBatch};
+use crate::model::{self, Load, LoadTo, Model, ResidentTower, Source, ViewBatch};
 use crate::nn::{
     Backend, DecodeSlots, Layout, MemoryTracker, NoHooks, SequenceCache, Stack, likeliest,
 };
@@ -124,66 +124,8 @@ impl Bench {
     }
 
     fn measure(&self) -> Result<(), Failure> {
-        let mut config = ServerConfig {
-            models: Vec::new(),
-            ..ServerConfig::shapes()
-        };
-        self.device.apply(&mut config)?;
-        // `--device` of this command is one group.
-        let device = config.devices.swap_remove(0);
-        let dtype = config.dtype.unwrap_or_else(|| device.default_dtype());
-        let place = self
-            .random_weights
-            .as_ref()
-            .map_or(self.model.clone(), |name| {
-                format!("{}{name}", model::RANDOM)
-            });
-        let (name, origin) = named_origin(&place)?;
-        let wrong = self.device.wrong_processors(std::iter::once(name.as_str()));
-        if let Some(first) = wrong.into_iter().next() {
-            return Err(first.into());
-        }
-        let source = tokio::runtime::Handle::current().block_on(self.adapter.fetch(origin))?;
         let mut report = BenchReport::default();
-        let mut limits = Limits::for_devices(std::slice::from_ref(&device));
-        if self.soak > 0 {
-            // Caches are small, so that they are full after the first tenth.
-            (limits.kv_bytes, limits.picture_bytes) = (2 << 30, 32 << 20);
-        }
-        let engine = Engine::on(device.clone(), limits)?;
-        report.remember("before loading", &engine)?;
-        let start = Instant::now();
-        let options = Load {
-            dtype,
-            device: device.clone(),
-            budget: u64::MAX,
-            keys_and_values: limits.kv_bytes as u64,
-            image_processor: self.device.image_processor(&name)?,
-            chat_template: None,
-            resident: &[],
-        };
-        let prepared = Model::prepare(&name, &source, &options)?;
-        let load = move |to: &LoadTo<'_>| {
-            let model = prepared.load(to)?;
-            to.devices.iter().try_for_each(Device::synchronize)?;
-            Ok(model)
-        };
-        let model = Arc::new(engine.load(load, &|_, _| {})??);
-        let loading = start.elapsed();
-        report.remember("with the model", &engine)?;
-        report.model = name;
-        report.device = device.to_string();
-        report.dtype = format!("{dtype:?}").to_lowercase();
-        report.parameters = model.parameters;
-        let bench = Measured {
-            engine,
-            repeat: self.repeat.into(),
-            model,
-        };
-        report.push("load", loading, |row| {
-            row.rate = Some(bench.model.resident_bytes as f64 / loading.as_secs_f64());
-            row.note = format!("{}B", scaled(bench.model.resident_bytes as f64));
-        });
+        let bench = self.load(&mut report)?;
         for part in BenchPart::ALL {
             if self.parts.contains(&part) {
                 report = self.part(part, &bench, report)?;
@@ -212,9 +154,78 @@ impl Bench {
             Ok(())
         }
     }
-}
 
-impl Bench {
+    /// Loads the model on a device of its own, and reports what that takes.
+    fn load(&self, report: &mut BenchReport) -> Result<Measured, Failure> {
+        let mut config = ServerConfig {
+            models: Vec::new(),
+            ..ServerConfig::shapes()
+        };
+        self.device.apply(&mut config)?;
+        // `--device` of this command is one group.
+        let device = config.devices.swap_remove(0);
+        let dtype = config.dtype.unwrap_or_else(|| device.default_dtype());
+        let (name, source) = self.source()?;
+        let mut limits = Limits::for_devices(std::slice::from_ref(&device));
+        if self.soak > 0 {
+            // Caches are small, so that they are full after the first tenth.
+            (limits.kv_bytes, limits.picture_bytes) = (2 << 30, 32 << 20);
+        }
+        let engine = Engine::on(device.clone(), limits)?;
+        report.remember("before loading", &engine)?;
+        let start = Instant::now();
+        let options = Load {
+            dtype,
+            device: device.clone(),
+            budget: u64::MAX,
+            keys_and_values: limits.kv_bytes as u64,
+            image_processor: self.device.image_processor(&name)?,
+            chat_template: None,
+            resident: &[],
+        };
+        let prepared = Model::prepare(&name, &source, &options)?;
+        let loaded = engine.load(
+            move |to: &LoadTo<'_>| {
+                let model = prepared.load(to)?;
+                to.devices.iter().try_for_each(Device::synchronize)?;
+                Ok(model)
+            },
+            &|_, _| {},
+        )?;
+        let model = Arc::new(loaded?);
+        let loading = start.elapsed();
+        report.remember("with the model", &engine)?;
+        report.model = name;
+        report.device = device.to_string();
+        report.dtype = format!("{dtype:?}").to_lowercase();
+        report.parameters = model.parameters;
+        let bench = Measured {
+            engine,
+            repeat: self.repeat.into(),
+            model,
+        };
+        report.push("load", loading, |row| {
+            row.rate = Some(bench.model.resident_bytes as f64 / loading.as_secs_f64());
+            row.note = format!("{}B", scaled(bench.model.resident_bytes as f64));
+        });
+        Ok(bench)
+    }
+
+    /// Returns the name of the model and its files, which are fetched where they are on the hub.
+    fn source(&self) -> Result<(String, Source), Failure> {
+        let place = match &self.random_weights {
+            Some(name) => format!("{}{name}", model::RANDOM),
+            None => self.model.clone(),
+        };
+        let (name, origin) = named_origin(&place)?;
+        let wrong = self.device.wrong_processors(std::iter::once(name.as_str()));
+        if let Some(first) = wrong.into_iter().next() {
+            return Err(first.into());
+        }
+        let source = tokio::runtime::Handle::current().block_on(self.adapter.fetch(origin))?;
+        Ok((name, source))
+    }
+
     fn part(
         &self,
         part: BenchPart,
@@ -274,17 +285,9 @@ impl Measured {
     /// Returns the median time of `work`, after one run that is not counted.
     fn time<T>(&self, mut work: impl FnMut() -> Result<T, Failure>) -> Result<Duration, Failure> {
         let device = self.model.on_device()?;
-        let mut once = || -> Result<Duration, Failure> {
-            device.synchronize()?;
-            let start = Instant::now();
-            let result = work()?;
-            device.synchronize()?;
-            drop(result);
-            Ok(start.elapsed())
-        };
-        once()?;
+        time_once(&device, &mut work)?;
         let mut times = (0..self.repeat)
-            .map(|_| once())
+            .map(|_| time_once(&device, &mut work))
             .collect::<Result<Vec<_>, _>>()?;
         times.sort_unstable();
         Ok(times[times.len() / 2])
@@ -330,12 +333,8 @@ impl Measured {
             for image in 0..count {
                 batch.push_picture(model.tower.info(), (0, image), views, view);
             }
-            let encode = || {
-                let x = model.tower.embed(&all, &batch, &mut NoHooks)?;
-                Ok(model.tower.forward(x, &batch, &mut NoHooks)?)
-            };
-            let (features, layout) = encode()?;
-            let time = self.time(encode)?;
+            let (features, layout) = encoded(&model.tower, &all, &batch)?;
+            let time = self.time(|| encoded(&model.tower, &all, &batch))?;
             let layers = model.tower.info().layers_run();
             let rows = (count * views * view.rows * layers) as u64;
             let passed = RowsProcessed {
@@ -456,21 +455,15 @@ impl Measured {
             caches.iter_mut().for_each(|cache| cache.use_slots(&lanes));
         }
         let mut ids = vec![4u32; batch];
-        let mut step = |number: usize| -> Result<(), Failure> {
-            let logits = self.decode_step(&mut caches, &ids, prompt + number)?;
-            // As the engine has it, the token is all that comes back.
-            let found = likeliest(&logits)?
-                .to_device(&Device::Cpu)?
-                .to_vec2::<f32>()?;
-            ids = found.iter().map(|f| f[0] as u32).collect();
-            Ok(())
-        };
         // Two steps that are not counted: the first moves keys into slots, the second is the first
         // to find them there.
-        step(0)?;
-        step(1)?;
+        for number in 0..2 {
+            ids = next_tokens(&self.decode_step(&mut caches, &ids, prompt + number)?)?;
+        }
         let start = Instant::now();
-        (2..STEPS + 2).try_for_each(&mut step)?;
+        for number in 2..STEPS + 2 {
+            ids = next_tokens(&self.decode_step(&mut caches, &ids, prompt + number)?)?;
+        }
         let time = start.elapsed() / STEPS as u32;
         // A step reads all matrices once, and all keys and values.
         let config = model.decoder.config();
@@ -511,4 +504,36 @@ impl Measured {
             .forward(rows, &layout, &mut own, &mut NoHooks)?;
         Ok(model.decoder.logits(&hidden, &layout, &mut NoHooks)?)
     }
+}
+
+/// Returns the likeliest token of each row. As in the engine, that is all that comes back.
+fn next_tokens(logits: &Tensor) -> Result<Vec<u32>, Failure> {
+    let found = likeliest(logits)?.to_device(&Device::Cpu)?;
+    let found = found.to_vec2::<f32>()?;
+    Ok(found.iter().map(|f| f[0] as u32).collect())
+}
+
+/// Returns the time of `work` on a device, which is done when the device is.
+fn time_once<T>(
+    device: &Device,
+    work: &mut impl FnMut() -> Result<T, Failure>,
+) -> Result<Duration, Failure> {
+    device.synchronize()?;
+    let start = Instant::now();
+    let result = work()?;
+    device.synchronize()?;
+    // Freed after the clock has stopped.
+    let time = start.elapsed();
+    drop(result);
+    Ok(time)
+}
+
+/// Returns the features of pictures, and how their rows lie.
+fn encoded(
+    tower: &ResidentTower,
+    pixels: &Tensor,
+    batch: &ViewBatch,
+) -> Result<(Tensor, Layout), Failure> {
+    let x = tower.embed(pixels, batch, &mut NoHooks)?;
+    Ok(tower.forward(x, batch, &mut NoHooks)?)
 }

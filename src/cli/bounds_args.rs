@@ -12,9 +12,9 @@ use crate::server::ServerConfig;
 /// Heading of these flags in help texts.
 const HEADING: &str = "Budgets";
 
-/// What all requests may hold together before and while they run, and what those of one client may:
-/// of one key, or without keys of one connection. What has no room is refused with
-/// RESOURCE_EXHAUSTED and a delay after which to try again.
+/// Bounds what all requests may hold together before and while they run, and what those of one
+/// client may: of one key, or without keys of one connection. A request that has no room is refused
+/// with RESOURCE_EXHAUSTED and a delay after which to try again.
 #[derive(Debug, Clone, Args)]
 pub(super) struct BoundsArgs {
     /// Most MiB of messages that are on their way in or not yet decoded
@@ -162,6 +162,13 @@ pub(super) struct BoundsArgs {
     evaluation_mib_per_key: u32,
 }
 
+fn mib(all: u32, one: u32) -> Share {
+    Share {
+        all: u64::from(all) << 20,
+        one: u64::from(one) << 20,
+    }
+}
+
 /// Parses a network, or an address alone.
 fn network(text: &str) -> Result<IpNet, String> {
     let address = text.parse::<IpAddr>().map(IpNet::from);
@@ -173,10 +180,6 @@ fn network(text: &str) -> Result<IpNet, String> {
 impl BoundsArgs {
     /// Sets the budgets in `config`.
     pub(super) fn apply(&self, config: &mut ServerConfig) {
-        let mib = |all: u32, one: u32| Share {
-            all: u64::from(all) << 20,
-            one: u64::from(one) << 20,
-        };
         config.limits.pending_bytes = mib(self.pending_mib, self.pending_mib_per_key);
         config.limits.unread_bytes = mib(self.unread_mib, self.unread_mib_per_key);
         config.limits.evaluation_bytes = mib(self.evaluation_mib, self.evaluation_mib_per_key);

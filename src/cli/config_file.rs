@@ -84,15 +84,19 @@ fn named_file(program: &Command, arguments: &[OsString]) -> Option<(PathBuf, usi
         let text = argument.to_str()?.strip_prefix(&flag)?;
         text.strip_prefix('=').map(PathBuf::from)
     });
-    let in_environment = || {
-        let serve = program.find_subcommand(SERVE)?;
-        let mut flags = serve.get_arguments();
-        let variable = flags.find(|flag| name(flag) == CONFIG)?.get_env()?;
-        let value = std::env::var_os(variable).filter(|value| !value.is_empty());
-        value.map(PathBuf::from)
-    };
-    let path = spoken.or_else(in_environment).filter(|_| is_command)?;
+    let path = spoken
+        .or_else(|| in_environment(program))
+        .filter(|_| is_command)?;
     Some((path, at))
+}
+
+/// Returns the file that the environment names.
+fn in_environment(program: &Command) -> Option<PathBuf> {
+    let serve = program.find_subcommand(SERVE)?;
+    let mut flags = serve.get_arguments();
+    let variable = flags.find(|flag| name(flag) == CONFIG)?.get_env()?;
+    let value = std::env::var_os(variable).filter(|value| !value.is_empty());
+    value.map(PathBuf::from)
 }
 
 /// Tells whether an argument is `--threads` or its value.

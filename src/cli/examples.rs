@@ -31,7 +31,9 @@ const EXAMPLES: &[(&str, &[Example])] = &[
             ),
             (
                 "A folder and a model of the hub, to others, encrypted and with keys",
-                "scotoma serve --model mine=./llava-7b --model llava-hf/llava-1.5-7b-hf --listen 0.0.0.0:7878 --tls-cert server.pem --tls-key server.key --api-keys keys.txt",
+                "scotoma serve --model mine=./llava-7b --model llava-hf/llava-1.5-7b-hf \
+                 --listen 0.0.0.0:7878 --tls-cert server.pem --tls-key server.key --api-keys \
+                 keys.txt",
             ),
             (
                 "On two GPUs, each with an engine of its own",
@@ -56,15 +58,18 @@ const EXAMPLES: &[(&str, &[Example])] = &[
             ),
             (
                 "Ask a server, visual tokens permuted, and keep the record",
-                "scotoma generate picture.png 'What is it?' --server http://127.0.0.1:7878 --permute 7 --record r.json",
+                "scotoma generate picture.png 'What is it?' --server http://127.0.0.1:7878 \
+                 --permute 7 --record r.json",
             ),
             (
                 "Sample, and print each token beside the five likeliest",
-                "scotoma generate picture.png 'What is it?' --temperature 0.7 --top-p 0.9 --seed 1 --logprobs 5",
+                "scotoma generate picture.png 'What is it?' --temperature 0.7 --top-p 0.9 \
+                 --seed 1 --logprobs 5",
             ),
             (
                 "Any intervention of the contract",
-                r#"scotoma generate picture.png 'What is it?' --intervene '{"scale":{"target":{"point":"projector.hook_out"},"factor":0.5}}'"#,
+                "scotoma generate picture.png 'What is it?' --intervene \
+                 '{\"scale\":{\"target\":{\"point\":\"projector.hook_out\"},\"factor\":0.5}}'",
             ),
         ],
     ),
@@ -77,7 +82,8 @@ const EXAMPLES: &[(&str, &[Example])] = &[
             ),
             (
                 "The same with half of the picture hidden, as JSON",
-                "scotoma score picture.png 'Is there a red circle?' -c ' yes' -c ' no' --occlude random:0.5:7 --json",
+                "scotoma score picture.png 'Is there a red circle?' -c ' yes' -c ' no' \
+                 --occlude random:0.5:7 --json",
             ),
         ],
     ),
@@ -90,15 +96,19 @@ const EXAMPLES: &[(&str, &[Example])] = &[
             ),
             (
                 "Five permutations under each of five occlusions, to a table",
-                "scotoma sweep picture.png 'What is it?' --axis occlude=0..0.8..0.2 --axis permute=1..5 --out sweep.csv",
+                "scotoma sweep picture.png 'What is it?' --axis occlude=0..0.8..0.2 --axis \
+                 permute=1..5 --out sweep.csv",
             ),
             (
                 "Scale a hook point, and score two answers",
-                r#"scotoma sweep picture.png 'Is it red?' -c ' yes' -c ' no' --intervene '{"scale":{"target":{"point":"projector.hook_out"},"factor":1}}' --axis 'interventions[0].scale.factor=0..2..0.25'"#,
+                "scotoma sweep picture.png 'Is it red?' -c ' yes' -c ' no' --intervene \
+                 '{\"scale\":{\"target\":{\"point\":\"projector.hook_out\"},\"factor\":1}}' \
+                 --axis 'interventions[0].scale.factor=0..2..0.25'",
             ),
             (
                 "Variants with names",
-                r#"scotoma sweep picture.png 'What is it?' --variant 'plain=[]' --variant 'black=[{"blankImage":{"colour":"COLOUR_BLACK"}}]'"#,
+                "scotoma sweep picture.png 'What is it?' --variant 'plain=[]' --variant \
+                 'black=[{\"blankImage\":{\"colour\":\"COLOUR_BLACK\"}}]'",
             ),
             (
                 "A grid from a file",
@@ -111,15 +121,18 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         &[
             (
                 "Where is the colour? Patches of the clean picture, over the picture",
-                "scotoma trace red.png 'What colour is the circle?' --corrupted-image blue.png --answer ' red' --other ' blue' --positions visual --out trace.html",
+                "scotoma trace red.png 'What colour is the circle?' --corrupted-image blue.png \
+                 --answer ' red' --other ' blue' --positions visual --out trace.html",
             ),
             (
                 "Which words and which heads, with a part of the picture hidden",
-                "scotoma trace picture.png 'What is it?' --occlude random:0.5:7 --answer ' a circle' --point z --each-head --positions words",
+                "scotoma trace picture.png 'What is it?' --occlude random:0.5:7 --answer ' a \
+                 circle' --point z --each-head --positions words",
             ),
             (
                 "How much goes through visual tokens, how much through text",
-                "scotoma trace red.png 'What colour is it?' --corrupted-image blue.png --answer ' red' --mediation",
+                "scotoma trace red.png 'What colour is it?' --corrupted-image blue.png --answer \
+                 ' red' --mediation",
             ),
         ],
     ),
@@ -156,7 +169,8 @@ const EXAMPLES: &[(&str, &[Example])] = &[
             ),
             (
                 "The mean over visual tokens after every layer",
-                "scotoma capture picture.png 'What is it?' 'language_model.blocks.{l}.hook_resid_post' --reduce mean --tokens visual",
+                "scotoma capture picture.png 'What is it?' \
+                 'language_model.blocks.{l}.hook_resid_post' --reduce mean --tokens visual",
             ),
         ],
     ),
@@ -223,7 +237,8 @@ const EXAMPLES: &[(&str, &[Example])] = &[
             ),
             (
                 "A public benchmark under two variants, which a second run continues",
-                r#"scotoma eval mmstar --data MMStar.tsv --model ./llava-7b --out mmstar.jsonl --variant 'permuted=[{"permuteTokens":{"seed":"1"}}]'"#,
+                "scotoma eval mmstar --data MMStar.tsv --model ./llava-7b --out mmstar.jsonl \
+                 --variant 'permuted=[{\"permuteTokens\":{\"seed\":\"1\"}}]'",
             ),
             (
                 "What all would cost",
@@ -284,7 +299,8 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         "classify",
         &[(
             "A LLaVA beside the CLIP whose tower it has",
-            "scotoma classify --data Pets.tsv --model ./llava-7b --clip openai/clip-vit-large-patch14-336",
+            "scotoma classify --data Pets.tsv --model ./llava-7b --clip \
+             openai/clip-vit-large-patch14-336",
         )],
     ),
     (
@@ -317,7 +333,8 @@ const EXAMPLES: &[(&str, &[Example])] = &[
             ),
             (
                 "A table with other names of columns",
-                "scotoma dataset check mine.csv --column question=prompt_text --column ignore=notes",
+                "scotoma dataset check mine.csv --column question=prompt_text --column \
+                 ignore=notes",
             ),
         ],
     ),

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use scotoma_client::v1::image::Source;
 use scotoma_client::v1::{
-    self, BenchmarkMetric, EvaluateHeader, EvaluateVariant, Image, ModelInfo, SampleResult,
+    self, BenchmarkMetric, EvaluateFinished, EvaluateHeader, EvaluateVariant, Image, ModelInfo,
+    SampleResult,
 };
 use scotoma_client::{Client, PreviewRequest};
 use serde_json::{Value, json};
@@ -303,14 +304,7 @@ pub(super) async fn run_experiment(
     if !benchmark.is_whole() {
         return Ok(ExperimentDone::without_report(forecast));
     }
-    let answered = format!(
-        "{}, {} of them errors; {skipped} rows left out",
-        finished.results, finished.failed
-    );
-    let mut facts = vec![("answers".to_owned(), answered)];
-    if !left_out.is_empty() {
-        facts.push(("left out".into(), left_out));
-    }
+    let facts = facts(&finished, skipped, left_out);
     let results = read_results(&results)?;
     let findings = Findings {
         benchmark: benchmark_of(&started.rule).to_owned(),
@@ -328,6 +322,19 @@ pub(super) async fn run_experiment(
         parts: written.parts,
         forecast,
     })
+}
+
+/// Returns what a report says of its run.
+fn facts(finished: &EvaluateFinished, skipped: usize, left_out: String) -> Vec<(String, String)> {
+    let answered = format!(
+        "{}, {} of them errors; {skipped} rows left out",
+        finished.results, finished.failed
+    );
+    let mut facts = vec![("answers".to_owned(), answered)];
+    if !left_out.is_empty() {
+        facts.push(("left out".into(), left_out));
+    }
+    facts
 }
 
 /// Plans an experiment for a model with these layers in (language model, vision tower).

@@ -211,7 +211,7 @@ const METRIC_HEADS: [&str; 13] = [
 fn metric_rows(metrics: &[(String, Metric)], costs: &[VariantCost]) -> Vec<Vec<String>> {
     let costs: HashMap<&str, &VariantCost> =
         costs.iter().map(|c| (c.variant.as_str(), c)).collect();
-    let row = |(variant, m): &(String, Metric)| {
+    let rows = metrics.iter().map(|(variant, m)| {
         let mut row = vec![variant.clone(), m.name.clone()];
         row.extend([m.value, m.interval.0, m.interval.1, m.most].map(|v| v.to_string()));
         row.extend([m.n, m.unparsed].map(|v| v.to_string()));
@@ -223,8 +223,8 @@ fn metric_rows(metrics: &[(String, Metric)], costs: &[VariantCost]) -> Vec<Vec<S
         let means = means.unwrap_or_default();
         row.extend(means.map(|mean| mean.map_or(String::new(), |v| v.to_string())));
         row
-    };
-    metrics.iter().map(row).collect()
+    });
+    rows.collect()
 }
 
 /// Counts the answers of each variant, and keeps the most frequent ones.

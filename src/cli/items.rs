@@ -173,7 +173,7 @@ impl Items {
         let mut heads: Vec<&str> = ITEM_HEADS.to_vec();
         heads.extend(variants.iter().map(|v| v.as_str()));
         heads.extend(ITEM_COUNTS);
-        let row = |item: &Analysis| {
+        let rows = found.iter().map(|item| {
             let mut row = csv_cells(item);
             row.extend(variants.iter().map(|v| bit(&item.by_variant, v)));
             let Counts {
@@ -183,8 +183,8 @@ impl Items {
             } = item.counts;
             row.extend([orders, shown, unseen].map(|n| n.to_string()));
             row
-        };
-        let rows: Vec<Vec<String>> = found.iter().map(row).collect();
+        });
+        let rows: Vec<Vec<String>> = rows.collect();
         write_csv(&self.report.join("items.csv"), &heads, &rows)?;
         let mut lines = self.create("items.jsonl")?;
         for item in found {
@@ -201,19 +201,16 @@ impl Items {
     ) -> Result<(), Failure> {
         let heads = std::iter::once("variant").chain(found.iter().map(|a| a.id.as_str()));
         let heads: Vec<&str> = heads.collect();
-        let row = |name: &str, bits: Vec<String>| {
-            let mut row = vec![name.to_owned()];
-            row.extend(bits);
-            row
-        };
         let mut rows = Vec::new();
         for variant in variants_of(found) {
-            let bits = found.iter().map(|a| bit(&a.by_variant, variant));
-            rows.push(row(variant, bits.collect()));
+            let mut row = vec![variant.to_owned()];
+            row.extend(found.iter().map(|a| bit(&a.by_variant, variant)));
+            rows.push(row);
         }
         for (name, rights) in others {
-            let bits = found.iter().map(|a| bit(rights, &a.id));
-            rows.push(row(name, bits.collect()));
+            let mut row = vec![name.clone()];
+            row.extend(found.iter().map(|a| bit(rights, &a.id)));
+            rows.push(row);
         }
         write_csv(&self.report.join("responses.csv"), &heads, &rows)
     }
@@ -416,14 +413,13 @@ fn category(name: &str, items: &[&Analysis]) -> CategoryMeans {
         |a| a.image_needed,
         |a| a.letter_bias,
     ];
-    let mean = |value: fn(&Analysis) -> f64| {
-        let values: Vec<f64> = items.iter().map(|item| value(item)).collect();
-        Mean::of(&values)
-    };
     CategoryMeans {
         name: name.to_owned(),
         n: items.len(),
-        means: values.map(mean),
+        means: values.map(|value| {
+            let values: Vec<f64> = items.iter().map(|item| value(item)).collect();
+            Mean::of(&values)
+        }),
     }
 }
 

@@ -74,8 +74,9 @@ impl ItemsPage<'_> {
         let mut parts = self.overview();
         parts.push(Part::Heading("Item by item".into()));
         parts.push(Part::Text(format!(
-            "{} of {} items, those first whose verdict changes under most variants. Probability: of \
-             all tokens that were written, or, where options were scored, of the option among all.",
+            "{} of {} items, those first whose verdict changes under most variants. Probability: \
+             of all tokens that were written, or, where options were scored, of the option among \
+             all.",
             shown.len(),
             self.found.len()
         )));

@@ -16,8 +16,8 @@ const HEADS: [&str; 7] = [
     "lowest",
     "highest",
 ];
-const CAPTION: &str = "The drawn metric of the first variant, and of those of the others where it is \
-    lowest and highest. n is the items of each variant.";
+const CAPTION: &str = "The drawn metric of the first variant, and of those of the others where it \
+    is lowest and highest. n is the items of each variant.";
 
 /// An experiment's row in the table of all.
 #[derive(Debug, Clone, Default)]

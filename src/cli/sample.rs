@@ -25,8 +25,6 @@ pub(super) fn sample(item: Item) -> v1::Sample {
 }
 
 fn images(pictures: Vec<Vec<u8>>) -> Vec<v1::Image> {
-    let image = |data| v1::Image {
-        source: Some(v1::image::Source::Data(data)),
-    };
-    pictures.into_iter().map(image).collect()
+    let sources = pictures.into_iter().map(v1::image::Source::Data).map(Some);
+    sources.map(|source| v1::Image { source }).collect()
 }

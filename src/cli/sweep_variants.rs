@@ -21,7 +21,7 @@ const MOST_VALUES: usize = 1_000_000;
 /// Longest name of a value in the table.
 const LONGEST: usize = 24;
 
-/// What varies; one of these.
+/// Says what varies; one of these is given.
 #[derive(Debug, Clone, Args)]
 #[group(required = true, multiple = false)]
 pub(super) struct VariantArgs {
@@ -73,16 +73,17 @@ impl FromStr for Axis {
     }
 }
 
+fn finite(text: &str) -> Result<f64, String> {
+    let found = f64::from_str(text).ok().filter(|n| n.is_finite());
+    found.ok_or_else(|| format!("{text:?} is no number; 3, 0..7 and 0..1..0.25 are values"))
+}
+
 /// Reads a number, or a range with both ends, as shells write it in braces.
 fn numbers(text: &str) -> Result<Vec<f64>, String> {
-    let number = |text: &str| {
-        let found = f64::from_str(text).ok().filter(|n| n.is_finite());
-        found.ok_or_else(|| format!("{text:?} is no number; 3, 0..7 and 0..1..0.25 are values"))
-    };
     match text.split("..").collect::<Vec<_>>()[..] {
-        [one] => Ok(vec![number(one)?]),
-        [first, last] => spread(number(first)?, number(last)?, 1.0),
-        [first, last, step] => spread(number(first)?, number(last)?, number(step)?),
+        [one] => Ok(vec![finite(one)?]),
+        [first, last] => spread(finite(first)?, finite(last)?, 1.0),
+        [first, last, step] => spread(finite(first)?, finite(last)?, finite(step)?),
         _ => Err(format!(
             "{text:?}: FIRST..LAST or FIRST..LAST..STEP is needed"
         )),
@@ -164,20 +165,17 @@ impl Variants {
 
     /// Returns the width of each column.
     pub(super) fn widths(&self) -> Vec<usize> {
-        let widest = |head: usize, cells: &mut dyn Iterator<Item = usize>| {
-            cells.fold(head, usize::max).min(LONGEST.max(head))
-        };
         match &self.columns {
             Columns::Axes(axes) => axes
                 .iter()
                 .map(|axis| {
                     let cells = axis.values.iter().map(|v| v.to_string().len());
-                    widest(axis.name.len(), &mut { cells })
+                    widest(axis.name.len(), cells)
                 })
                 .collect(),
             Columns::Names(names) => {
                 let cells = names.iter().map(String::len);
-                vec![widest("variant".len(), &mut { cells })]
+                vec![widest("variant".len(), cells)]
             }
         }
     }
@@ -301,6 +299,11 @@ fn short(name: &str) -> Option<(Intervention, &'static str)> {
         ),
         _ => return None,
     })
+}
+
+/// Returns the width of a column: its head whole, long cells cut.
+fn widest(head: usize, cells: impl Iterator<Item = usize>) -> usize {
+    cells.fold(head, usize::max).min(LONGEST.max(head))
 }
 
 #[cfg(test)]

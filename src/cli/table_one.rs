@@ -219,12 +219,11 @@ fn entry(path: &Path, name: Option<&str>) -> Result<Option<TableOneEntry>, Failu
 
 /// Returns the variants that permute all visual tokens and do nothing else.
 fn permutations(variants: &[EvaluateVariant]) -> Vec<&str> {
-    let permutes = |v: &&EvaluateVariant| {
+    let own = variants.iter().filter(|v| {
         let own = v.interventions.as_slice();
         v.pictures.is_empty()
             && matches!(own, [one] if matches!(one.kind, Some(Kind::PermuteTokens(_))))
-    };
-    let own = variants.iter().filter(permutes);
+    });
     own.map(|v| v.name.as_str()).collect()
 }
 

@@ -35,7 +35,7 @@ const SITES: [(&str, &str); 7] = [
     ("v", "attn.hook_v"),
 ];
 
-/// What is measured of a run.
+/// Says what is measured of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum MetricArg {
     Logprob,
@@ -111,7 +111,10 @@ pub(super) struct Trace {
     #[arg(long)]
     noise: bool,
     /// Print what visual tokens and text each carry: total, direct and indirect effects by layer
-    #[arg(long, conflicts_with_all = ["noise", "positions", "blocks", "each_head", "out", "record", "json"])]
+    #[arg(
+        long,
+        conflicts_with_all = ["noise", "positions", "blocks", "each_head", "out", "record", "json"]
+    )]
     mediation: bool,
     /// Files to write: .html (a page with the heat map over the picture), .png, .svg or .csv. Repeat
     /// for several
@@ -239,12 +242,6 @@ impl Trace {
     }
 
     fn positions(&self) -> Vec<TracePositions> {
-        let patches = |by: By, grid| {
-            positions(Set::Patches(TracePatches {
-                by: by.into(),
-                grid,
-            }))
-        };
         if let Some(side) = self.blocks {
             return vec![patches(By::Block, side)];
         }
@@ -289,6 +286,13 @@ impl Trace {
     }
 }
 
+fn patches(by: By, grid: u32) -> TracePositions {
+    positions(Set::Patches(TracePatches {
+        by: by.into(),
+        grid,
+    }))
+}
+
 /// Returns the pictures of both inputs.
 fn all_pictures(request: &TraceRequest) -> Vec<scotoma_client::v1::Image> {
     let sides = [&request.clean, &request.corrupted];
@@ -304,16 +308,14 @@ fn positions(set: Set) -> TracePositions {
 }
 
 fn modalities() -> Vec<TracePositions> {
-    let group = |named: Named, label: &str| {
-        positions(Set::Group(TraceGroup {
-            tokens: Some([named].into()),
-            label: label.to_owned(),
-        }))
-    };
-    vec![
-        group(Named::Visual, "visual tokens"),
-        group(Named::Text, "text"),
-    ]
+    [(Named::Visual, "visual tokens"), (Named::Text, "text")]
+        .map(|(named, label)| {
+            positions(Set::Group(TraceGroup {
+                tokens: Some([named].into()),
+                label: label.to_owned(),
+            }))
+        })
+        .into()
 }
 
 /// Returns the name of a hook point; a short one is of the language model.
@@ -345,9 +347,10 @@ async fn run(client: &mut Client, request: TraceRequest, json: bool) -> Result<T
                     let (rows, naive) = (started.rows, started.rows_naive);
                     let flops = started.flops as f64;
                     progress.suspend(|| {
+                        let cells = started.cells;
                         eprintln!(
-                            "{} cells: {rows} (row, layer) pairs of {naive}, {flops:.1e} operations",
-                            started.cells
+                            "{cells} cells: {rows} (row, layer) pairs of {naive}, \
+                             {flops:.1e} operations"
                         );
                     });
                 }

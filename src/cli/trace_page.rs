@@ -102,22 +102,24 @@ impl Traced {
 
     /// Returns a row for each cell, as a table of text has them.
     fn rows(&self) -> Vec<Vec<String>> {
-        let row = |cell: &TraceCell| {
-            let head = self.started.heads.get(cell.head as usize);
-            let value = (cell.error.is_none()).then(|| cell.value.to_string());
-            vec![
-                self.started.points[cell.point as usize].clone(),
-                self.layer(cell),
-                cell.position.to_string(),
-                spelled(&self.position(cell).label),
-                head.map_or(String::new(), u32::to_string),
-                value.unwrap_or_default(),
-                cell.effect
-                    .map_or(String::new(), |effect| effect.to_string()),
-                cell.rows_computed.to_string(),
-            ]
-        };
-        self.cells.iter().map(row).collect()
+        self.cells.iter().map(|cell| self.row(cell)).collect()
+    }
+
+    fn row(&self, cell: &TraceCell) -> Vec<String> {
+        let head = self.started.heads.get(cell.head as usize);
+        // A cell that failed has 0 for its value.
+        let value = (cell.error.is_none()).then(|| cell.value.to_string());
+        vec![
+            self.started.points[cell.point as usize].clone(),
+            self.layer(cell),
+            cell.position.to_string(),
+            spelled(&self.position(cell).label),
+            head.map_or(String::new(), u32::to_string),
+            value.unwrap_or_default(),
+            cell.effect
+                .map_or(String::new(), |effect| effect.to_string()),
+            cell.rows_computed.to_string(),
+        ]
     }
 
     /// Draws the heat maps of all points, one below the other.
@@ -146,14 +148,18 @@ impl Traced {
 
     /// Draws the effects of patches over the picture, a panel for each layer.
     fn overlays(&self, picture: &[u8]) -> Vec<String> {
-        let with_patches = |slice: &Slice<'_>| {
-            slice
-                .cells
-                .iter()
-                .any(|cell| !self.position(cell).patches.is_empty())
-        };
-        let slices = self.slices().into_iter().filter(with_patches);
-        slices.map(|slice| self.overlay(&slice, picture)).collect()
+        self.slices()
+            .into_iter()
+            .filter(|slice| self.has_patches(slice))
+            .map(|slice| self.overlay(&slice, picture))
+            .collect()
+    }
+
+    fn has_patches(&self, slice: &Slice<'_>) -> bool {
+        slice
+            .cells
+            .iter()
+            .any(|cell| !self.position(cell).patches.is_empty())
     }
 
     fn overlay(&self, slice: &Slice<'_>, picture: &[u8]) -> String {
@@ -164,7 +170,12 @@ impl Traced {
             30.0 + (PANEL + 26.0) * down as f64,
         );
         let mut svg = format!(
-            r##"<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 {width:.0} {height:.0}" width="{width:.0}" height="{height:.0}" font-family="Helvetica, Arial, DejaVu Sans, sans-serif" font-size="12" fill="#222"><rect width="100%" height="100%" fill="#fff"/><text x="16" y="18">{}</text>"##,
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" \
+             xmlns:xlink=\"http://www.w3.org/1999/xlink\" \
+             viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" height=\"{height:.0}\" \
+             font-family=\"Helvetica, Arial, DejaVu Sans, sans-serif\" font-size=\"12\" \
+             fill=\"#222\"><rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\
+             <text x=\"16\" y=\"18\">{}</text>",
             escaped(&slice.name)
         );
         let data = STANDARD.encode(picture);
@@ -180,49 +191,55 @@ impl Traced {
                 .map_or("all".into(), |l| format!("layer {l}"));
             let _ = write!(
                 svg,
-                r#"<text x="{x:.1}" y="{:.1}">{name}</text><image x="{x:.1}" y="{y:.1}" width="{PANEL}" height="{PANEL}" preserveAspectRatio="none" href="data:image/png;base64,{data}"/>"#,
+                "<text x=\"{x:.1}\" y=\"{:.1}\">{name}</text>\
+                 <image x=\"{x:.1}\" y=\"{y:.1}\" width=\"{PANEL}\" height=\"{PANEL}\" \
+                 preserveAspectRatio=\"none\" href=\"data:image/png;base64,{data}\"/>",
                 y - 6.0
             );
-            let own = slice.cells.iter().filter(|c| c.layer as usize == layer);
-            for cell in own {
-                let Some(effect) = cell.effect else { continue };
-                // Of several pictures the first one is drawn, and of a tiled one its base view.
-                let patches = self.position(cell).patches.iter();
-                for patch in patches.filter(|p| p.image == 0 && p.view == 0) {
-                    let (w, h) = (
-                        PANEL / f64::from(patch.grid_columns.max(1)),
-                        PANEL / f64::from(patch.grid_rows.max(1)),
-                    );
-                    let (x, y) = (
-                        x + w * f64::from(patch.column),
-                        y + h * f64::from(patch.row),
-                    );
-                    // Blue restores the clean run, red goes the other way.
-                    let colour = if effect >= 0.0 { "#1b6ca8" } else { "#c8553d" };
-                    let opacity = effect.abs().min(1.0) * 0.85;
-                    let _ = write!(
-                        svg,
-                        r##"<rect x="{x:.1}" y="{y:.1}" width="{w:.1}" height="{h:.1}" fill="{colour}" fill-opacity="{opacity:.2}" stroke="#fff" stroke-opacity="0.4"><title>{effect:.3}</title></rect>"##
-                    );
-                }
+            for cell in slice.cells.iter().filter(|c| c.layer as usize == layer) {
+                self.draw_patches(cell, (x, y), &mut svg);
             }
         }
         svg + "</svg>"
+    }
+
+    /// Draws the patches of a cell in the panel whose corner is at `(x, y)`.
+    fn draw_patches(&self, cell: &TraceCell, (x, y): (f64, f64), svg: &mut String) {
+        let Some(effect) = cell.effect else { return };
+        // Of several pictures the first one is drawn, and of a tiled one its base view.
+        let patches = self.position(cell).patches.iter();
+        for patch in patches.filter(|p| p.image == 0 && p.view == 0) {
+            let (w, h) = (
+                PANEL / f64::from(patch.grid_columns.max(1)),
+                PANEL / f64::from(patch.grid_rows.max(1)),
+            );
+            let (x, y) = (
+                x + w * f64::from(patch.column),
+                y + h * f64::from(patch.row),
+            );
+            // Blue restores the clean run, red goes the other way.
+            let colour = if effect >= 0.0 { "#1b6ca8" } else { "#c8553d" };
+            let opacity = effect.abs().min(1.0) * 0.85;
+            let _ = write!(
+                svg,
+                "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{w:.1}\" height=\"{h:.1}\" \
+                 fill=\"{colour}\" fill-opacity=\"{opacity:.2}\" stroke=\"#fff\" \
+                 stroke-opacity=\"0.4\"><title>{effect:.3}</title></rect>"
+            );
+        }
     }
 }
 
 /// Writes a trace to a file of the kind that its name says.
 pub(super) fn write(path: &Path, traced: &Traced, picture: Option<&[u8]>) -> Result<(), Failure> {
-    let drawings = || {
-        let mut all = picture.map_or(Vec::new(), |picture| traced.overlays(picture));
-        all.extend(traced.maps());
-        all
-    };
     let bytes = match path.extension().and_then(|e| e.to_str()) {
         Some("csv") => return write_csv(path, &COLUMNS, &traced.rows()),
-        Some("html") => page(traced, &drawings()).into_bytes(),
+        Some("html") => page(traced, &drawings(traced, picture)).into_bytes(),
         kind => {
-            let drawing = drawings().into_iter().next().unwrap_or_default();
+            let drawing = drawings(traced, picture)
+                .into_iter()
+                .next()
+                .unwrap_or_default();
             if kind == Some("svg") {
                 drawing.into_bytes()
             } else {
@@ -231,6 +248,13 @@ pub(super) fn write(path: &Path, traced: &Traced, picture: Option<&[u8]>) -> Res
         }
     };
     Ok(files::write(path, &bytes)?)
+}
+
+/// Draws everything: what lies over the picture first, where there is one.
+fn drawings(traced: &Traced, picture: Option<&[u8]>) -> Vec<String> {
+    let mut all = picture.map_or(Vec::new(), |picture| traced.overlays(picture));
+    all.extend(traced.maps());
+    all
 }
 
 /// Returns the page: what was measured, and all drawings.
@@ -244,10 +268,11 @@ fn page(traced: &Traced, drawings: &[String]) -> String {
     let (computed, reused) = (traced.finished.rows_computed, traced.finished.rows_reused);
     format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Trace</title>\
-         <style>body{{font:14px sans-serif;margin:2em;max-width:80em}}svg{{max-width:100%;height:auto}}\
-         </style><h1>Trace</h1><p>Metric of the clean run {clean:.4}, of the corrupted run \
-         {corrupted:.4}. An effect of 1 is the clean run, 0 the corrupted one.</p><p>{computed} (row, \
-         layer) pairs computed, {reused} reused; record {record}.</p>{}</html>\n",
+         <style>body{{font:14px sans-serif;margin:2em;max-width:80em}}\
+         svg{{max-width:100%;height:auto}}</style><h1>Trace</h1>\
+         <p>Metric of the clean run {clean:.4}, of the corrupted run {corrupted:.4}. An effect of \
+         1 is the clean run, 0 the corrupted one.</p><p>{computed} (row, layer) pairs computed, \
+         {reused} reused; record {record}.</p>{}</html>\n",
         drawings.concat()
     )
 }

@@ -8,6 +8,7 @@ use metrics::counter;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::cost::Cost;
+use super::deadline::Deadline;
 use super::error::Error;
 use super::event::{Event, Finish, Prefilled, Timing, Token, VariantEvent};
 use super::measure::Gathered;
@@ -26,7 +27,7 @@ pub(super) struct ActiveRequest {
     pub(super) client: ClientId,
     pub(super) sequences: Vec<Sequence>,
     pub(super) output: Output,
-    pub(super) deadline: Option<Instant>,
+    pub(super) deadline: Deadline,
     /// (row, layer) pairs of all sequences, as planned.
     pub(super) price: u64,
     pub(super) started: bool,

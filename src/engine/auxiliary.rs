@@ -2,11 +2,11 @@
 //! between the steps of sequences.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use candle_core::{DType, Device};
 use tokio::sync::oneshot;
 
+use super::deadline::Deadline;
 use super::error::Error;
 use super::guard::guarded;
 use super::parity::{self, CaseComparison, GoldenSet, ParityCheck};
@@ -17,7 +17,7 @@ use crate::nn::{HostTensor, NoHooks};
 /// An auxiliary request that is admitted.
 pub(super) struct AuxiliaryRequest {
     pub(super) client: ClientId,
-    pub(super) deadline: Option<Instant>,
+    pub(super) deadline: Deadline,
     /// (row, layer) pairs of all its steps, as planned.
     pub(super) price: u64,
     pub(super) started: bool,

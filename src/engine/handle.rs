@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -13,6 +13,7 @@ use super::auxiliary::{
     TowerAttention,
 };
 use super::cost::Cost;
+use super::deadline::Deadline;
 use super::error::Error;
 use super::event::Events;
 use super::fault::{DeviceState, StepCheck};
@@ -37,7 +38,7 @@ pub struct Engine {
     limits: Limits,
     device: Arc<watch::Sender<DeviceState>>,
     client: ClientId,
-    deadline: Option<Instant>,
+    deadline: Deadline,
 }
 
 /// A request that is planned and priced, and not yet admitted.
@@ -135,17 +136,17 @@ impl Engine {
             device: state,
             // Whoever asks without a name shares with all others who do.
             client: ClientId::default(),
-            deadline: None,
+            deadline: Deadline::default(),
         })
     }
 
     /// Returns a handle whose [`attention`](Self::attention), [`encode`](Self::encode) and
     /// [`parity`](Self::parity) are charged to `client` and given up at `deadline`.
     #[must_use]
-    pub fn on_behalf_of(&self, client: &ClientId, deadline: Option<Instant>) -> Self {
+    pub fn on_behalf_of(&self, client: &ClientId, deadline: &Deadline) -> Self {
         Self {
             client: client.clone(),
-            deadline,
+            deadline: deadline.clone(),
             ..self.clone()
         }
     }
@@ -297,7 +298,7 @@ impl Engine {
         let (sender, reply) = oneshot::channel();
         let request = AuxiliaryRequest {
             client: self.client.clone(),
-            deadline: self.deadline,
+            deadline: self.deadline.clone(),
             price,
             started: false,
             failed: false,

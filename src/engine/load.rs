@@ -28,15 +28,14 @@ impl Load {
         reports: Sender<LoadReport<T>>,
     ) -> Self {
         Self(Box::new(move |owned, pause| {
-            // Whoever waits may have gone; the load ends all the same.
-            let progress = |done, total| {
-                let _ = reports.send(LoadReport::Progress(done, total));
-                pause();
-            };
             let to = LoadTo {
                 devices: owned.devices(),
                 home: owned.home(),
-                progress: &progress,
+                progress: &|done, total| {
+                    // Whoever waits may have gone; the load ends all the same.
+                    let _ = reports.send(LoadReport::Progress(done, total));
+                    pause();
+                },
             };
             let result = caught(|| work(&to));
             let failed = match &result {

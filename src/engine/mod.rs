@@ -17,6 +17,7 @@ mod admission;
 mod auxiliary;
 mod cache;
 mod cost;
+mod deadline;
 mod encoder;
 mod error;
 mod event;
@@ -41,6 +42,7 @@ pub use active::digest_of_digests;
 pub use admission::QueueLength;
 pub use cache::bytes::ByteCache;
 pub use cost::Cost;
+pub use deadline::Deadline;
 pub use error::Error;
 pub use event::{
     Distributions, Event, Events, Finish, Measured, Prefilled, Timing, Token, VariantEvent,

@@ -1,8 +1,8 @@
 //! Requests to the engine.
 
 use std::sync::Arc;
-use std::time::Instant;
 
+use super::deadline::Deadline;
 use super::measure::Measure;
 use super::sampler::Sampling;
 use crate::intervention::{EditKeys, EffectLog, Plan};
@@ -18,7 +18,7 @@ pub struct Request {
     /// The plans to run; variants share what they have in common.
     pub variants: Vec<Variant>,
     /// The time when the engine gives the request up.
-    pub deadline: Option<Instant>,
+    pub deadline: Deadline,
 }
 
 /// The client that a request is of.

@@ -15,5 +15,5 @@ pub use event::{
 };
 pub use item::Question;
 pub use judge_client::{JudgeClient, JudgeConfig};
-pub use run::{Evaluation, Input, KnownResult};
+pub use run::{Evaluation, EvaluationInput, KnownResult};
 pub use spec::{Answering, EvaluationSpec, EvaluationVariant, MAX_VARIANTS, option_prefix};

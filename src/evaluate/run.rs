@@ -30,7 +30,7 @@ const SETTLED_EVERY: u64 = 32;
 
 /// Tells the run what comes next.
 #[derive(Debug)]
-pub enum Input {
+pub enum EvaluationInput {
     /// Asks an item.
     Question {
         /// Names it; empty where a row has no id that can be read.
@@ -132,7 +132,7 @@ impl Evaluation {
         mut self,
         runtime: &Runtime,
         context: &RequestContext,
-        inputs: impl Stream<Item = Result<Input, E>>,
+        inputs: impl Stream<Item = Result<EvaluationInput, E>>,
         going_down: impl Future<Output = ()>,
         events: mpsc::Sender<EvaluationEvent>,
     ) -> Result<(), E> {
@@ -168,17 +168,10 @@ impl Evaluation {
                         is_open = false;
                         continue;
                     };
-                    match self.handle_input(input?)? {
-                        Next::Ask(request) => {
-                            let number = self.asked.read;
-                            self.asked.in_flight.insert(number);
-                            running.push(numbered(number, request, runtime, context));
-                        }
-                        Next::Emit(result) => {
-                            self.emit(*result, &events).await?;
-                            self.tell_settled(1, &events).await?;
-                        }
-                        Next::Nothing => self.tell_settled(SETTLED_EVERY, &events).await?,
+                    if let Some(request) = self.take_in(input?, &events).await? {
+                        let number = self.asked.read;
+                        self.asked.in_flight.insert(number);
+                        running.push(numbered(number, request, runtime, context));
                     }
                 }
             }
@@ -191,15 +184,32 @@ impl Evaluation {
         Ok(())
     }
 
+    /// Takes in what comes next, and sends what is known of it at once; returns what is to be asked.
+    async fn take_in(
+        &mut self,
+        input: EvaluationInput,
+        events: &mpsc::Sender<EvaluationEvent>,
+    ) -> Result<Option<Box<ItemRequest>>, Error> {
+        match self.handle_input(input)? {
+            Next::Ask(request) => return Ok(Some(request)),
+            Next::Emit(result) => {
+                self.emit(*result, events).await?;
+                self.tell_settled(1, events).await?;
+            }
+            Next::Nothing => self.tell_settled(SETTLED_EVERY, events).await?,
+        }
+        Ok(None)
+    }
+
     /// Takes in what comes next. An item that cannot be asked has a result that says why; only what
     /// the run as a whole cannot bear is an error.
-    fn handle_input(&mut self, input: Input) -> Result<Next, Error> {
+    fn handle_input(&mut self, input: EvaluationInput) -> Result<Next, Error> {
         let (id, question) = match input {
-            Input::Known(result) => {
+            EvaluationInput::Known(result) => {
                 self.resume_from(result)?;
                 return Ok(Next::Nothing);
             }
-            Input::Question { id, question } => (id, question),
+            EvaluationInput::Question { id, question } => (id, question),
         };
         self.asked.read += 1;
         Ok(match question.and_then(|question| self.request(question)) {

@@ -145,27 +145,32 @@ pub struct Clip {
     device: Device,
 }
 
+impl ClipConfig {
+    fn check(&self) -> Result<(), Error> {
+        if self.model_type != "clip" {
+            let message = format!(
+                "model_type {:?}; a clip with both towers is needed",
+                self.model_type
+            );
+            return Err(Error::Config(message));
+        }
+        self.vision_config.check()?;
+        self.text_config.check(self.projection_dim)
+    }
+}
+
 impl Clip {
     /// Loads Hugging Face's `CLIPModel`: config.json, weights, tokenizer.json,
     /// preprocessor_config.json.
     pub fn load(source: &Source, device: &Device) -> Result<Self, Error> {
-        let config: ClipConfig = source
-            .json("config.json")?
-            .ok_or_else(|| source.missing("config.json"))?;
-        if config.model_type != "clip" {
-            let message = format!(
-                "model_type {:?}; a clip with both towers is needed",
-                config.model_type
-            );
-            return Err(Error::Config(message));
-        }
+        let config: Option<ClipConfig> = source.json("config.json")?;
+        let config = config.ok_or_else(|| source.missing("config.json"))?;
+        config.check()?;
         let (vision, text, dim) = (
             config.vision_config,
             config.text_config,
             config.projection_dim,
         );
-        vision.check()?;
-        text.check(dim)?;
         let tokenizer = Tokenizer::from_bytes(source.require("tokenizer.json")?)
             .map_err(|e| Error::Text(format!("tokenizer.json: {e}")))?;
         let processor = Processor::from_json(
@@ -190,19 +195,16 @@ impl Clip {
             vision.hidden_size,
             vision.layer_norm_eps,
         )?;
-        let visual_projection =
-            weights.get("visual_projection.weight", &[dim, vision.hidden_size])?;
+        let weight = |name, width| weights.get(name, &[dim, width]);
+        let projection = |name, width| Ok::<_, Error>(Linear::new(weight(name, width)?, None)?);
         let (width, eps) = (text.hidden_size, text.layer_norm_eps);
         let clip = Self {
             tokens: text.embedding(&weights, "token", text.vocab_size)?,
             positions: text.embedding(&weights, "position", text.max_position_embeddings)?,
             blocks: Transformer::new(Stack::LanguageModel, text.blocks(&weights)?, None)?,
             final_norm: layer_norm(&weights, "text_model.final_layer_norm", width, eps)?,
-            text_projection: Linear::new(
-                weights.get("text_projection.weight", &[dim, width])?,
-                None,
-            )?,
-            visual_projection: Linear::new(visual_projection, None)?,
+            text_projection: projection("text_projection.weight", width)?,
+            visual_projection: projection("visual_projection.weight", vision.hidden_size)?,
             tower: Vit::load(
                 &vision,
                 // The last layer, with the class token: CLIP pools by taking its row.
@@ -284,10 +286,10 @@ impl Clip {
                 ids.extend(own);
             }
             let positions: Vec<u32> = layout.positions().collect();
-            let at = |table: &Tensor, rows: Vec<u32>| {
-                table.index_select(&Tensor::new(rows, &self.device)?, 0)
-            };
-            let x = (at(&self.tokens, ids)? + at(&self.positions, positions)?)?; // (R, D)
+            let ids = Tensor::new(ids, &self.device)?;
+            let positions = Tensor::new(positions, &self.device)?;
+            let x = (self.tokens.index_select(&ids, 0)?
+                + self.positions.index_select(&positions, 0)?)?; // (R, D)
             let (x, _) = self.blocks.forward(
                 x,
                 self.text.num_hidden_layers,
@@ -295,7 +297,7 @@ impl Clip {
                 &mut [],
                 &mut NoHooks,
             )?;
-            let last = at(&x, ends)?; // (B, D)
+            let last = x.index_select(&Tensor::new(ends, &self.device)?, 0)?; // (B, D)
             found.push(of_length_1(&self.text_projection.forward(
                 &self.final_norm.forward(&last, Backend::of(last.device()))?,
             )?)?);

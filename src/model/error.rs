@@ -1,6 +1,6 @@
 //! Reasons why a model does not load, or a prompt is not read.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Reasons why a model does not load, or a prompt is not read.
 #[derive(Debug, thiserror::Error)]
@@ -103,4 +103,22 @@ pub enum Error {
     /// Shapes, dtypes, the device.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
+}
+
+impl Error {
+    /// Says why a file cannot be read.
+    pub(super) fn file(path: &Path, reason: String) -> Self {
+        Self::File {
+            path: path.to_owned(),
+            reason,
+        }
+    }
+
+    /// Says why a model is not read.
+    pub(super) fn unsupported(place: &str, reason: String) -> Self {
+        Self::Unsupported {
+            place: place.to_owned(),
+            reason,
+        }
+    }
 }

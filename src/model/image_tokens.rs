@@ -258,11 +258,8 @@ impl ImageTokens {
         let per_view = height * width;
         let (rows, columns) = unpadded((tiles.0 * height, tiles.1 * width), size);
         let newline = ((1 + tiles.0 * tiles.1) * per_view) as u32;
-        let tile_at = |row: usize, column: usize| (row / height) * tiles.1 + column / width;
-        let row_at = |row: usize, column: usize| {
-            let within = (row % height) * width + column % width;
-            (per_view * (1 + tile_at(row, column)) + within) as u32
-        };
+        let view_grid = view.grid;
+        let canvas = TiledCanvas { view_grid, tiles };
         let mut tokens = Self {
             views: 1 + tiles.0 * tiles.1,
             canvas: (rows.len(), columns.len()),
@@ -275,12 +272,8 @@ impl ImageTokens {
         // The tiles are still all encoded: what is scaled down is the projector's output, as in
         // OneVision.
         tokens.canvas = shrunk.unwrap_or(tokens.canvas);
-        let axis = |from: Range<usize>, to: usize| {
-            (0..to)
-                .map(|i| interpolate(&from, to, i))
-                .collect::<Vec<_>>()
-        };
-        let (by_row, by_column) = (axis(rows, tokens.canvas.0), axis(columns, tokens.canvas.1));
+        let by_row = interpolated(&rows, tokens.canvas.0);
+        let by_column = interpolated(&columns, tokens.canvas.1);
         // Four rows each, also where one is all: one gather serves all tokens.
         let single = |row: u32| [(row, 1.0), (row, 0.0), (row, 0.0), (row, 0.0)];
         let mut mixes: Vec<Mix> = (0..per_view as u32).map(single).collect();
@@ -292,15 +285,15 @@ impl ImageTokens {
                     if along < 0.5 { left } else { right },
                 );
                 tokens.places.push(Place::Canvas {
-                    tile: tile_at(nearest.0, nearest.1),
+                    tile: canvas.tile(nearest.0, nearest.1),
                     row,
                     column,
                 });
                 mixes.push([
-                    (row_at(top, left), (1.0 - down) * (1.0 - along)),
-                    (row_at(top, right), (1.0 - down) * along),
-                    (row_at(bottom, left), down * (1.0 - along)),
-                    (row_at(bottom, right), down * along),
+                    (canvas.row(top, left), (1.0 - down) * (1.0 - along)),
+                    (canvas.row(top, right), (1.0 - down) * along),
+                    (canvas.row(bottom, left), down * (1.0 - along)),
+                    (canvas.row(bottom, right), down * along),
                 ]);
             }
             tokens.places.push(Place::Newline);
@@ -325,17 +318,16 @@ impl ImageTokens {
             Source::Rows(index) => &[(index[origin], 1.0)],
             Source::Mixed(mixes) => &mixes[origin],
         };
-        let patch = |&(row, weight): &(u32, f32)| {
-            // A class token has no patch: with `lead` 1 its row 0 becomes -1 and drops out here.
-            let row = (row as usize).checked_add_signed(-self.lead)?;
-            (row < self.views * per_view && weight > 0.0).then_some((
-                row / per_view,
-                row % per_view,
-                weight,
-            ))
-        };
-        let merged = |(view, token, weight)| self.merged(view, token, weight);
-        mix.iter().filter_map(patch).flat_map(merged).collect()
+        mix.iter()
+            .filter_map(|&(row, weight)| {
+                // A class token has no patch: with `lead` 1 its row 0 becomes -1 and drops out
+                // here.
+                let row = (row as usize).checked_add_signed(-self.lead)?;
+                let is_patch = row < self.views * per_view && weight > 0.0;
+                is_patch.then_some((row / per_view, row % per_view, weight))
+            })
+            .flat_map(|(view, token, weight)| self.merged(view, token, weight))
+            .collect()
     }
 
     /// The patches, as (view, number within it, weight), that row `row` of a view in the projector
@@ -384,14 +376,11 @@ impl ImageTokens {
     /// Leaves the tokens `kept` (or those of `kept` that begin a group, with [`Place::Pooled`]), at
     /// the positions they had or (`compact`) one after the other.
     pub fn keep(&mut self, kept: &[u32], pooled: bool, compact: bool) {
-        let place = |&i: &u32| {
-            if pooled {
-                Place::Pooled
-            } else {
-                self.places[i as usize]
-            }
+        let places: Vec<Place> = if pooled {
+            vec![Place::Pooled; kept.len()]
+        } else {
+            kept.iter().map(|&i| self.places[i as usize]).collect()
         };
-        let places: Vec<Place> = kept.iter().map(place).collect();
         let offsets: Vec<u32> = kept.iter().map(|&i| self.offsets[i as usize]).collect();
         let origins = kept.iter().map(|&i| self.origins[i as usize]).collect();
         (self.places, self.offsets, self.origins) = (places, offsets, origins);
@@ -459,12 +448,34 @@ fn base_places((rows, columns): Size) -> impl Iterator<Item = Place> {
     })
 }
 
+/// The grid of patches of a picture's tiles, side by side.
+struct TiledCanvas {
+    /// Patches of a tile.
+    view_grid: Size,
+    tiles: Size,
+}
+
+impl TiledCanvas {
+    /// Returns the tile of a patch.
+    fn tile(&self, row: usize, column: usize) -> usize {
+        (row / self.view_grid.0) * self.tiles.1 + column / self.view_grid.1
+    }
+
+    /// Returns the projector's row of a patch: those of the base view stand first.
+    fn row(&self, row: usize, column: usize) -> u32 {
+        let (height, width) = self.view_grid;
+        let within = (row % height) * width + column % width;
+        (height * width * (1 + self.tile(row, column)) + within) as u32
+    }
+}
+
+/// Scales a length as Hugging Face does, which rounds to seven decimals before it truncates.
+fn scaled(length: usize, scale: f64) -> usize {
+    ((length as f64 * scale * 1e7).round_ties_even() / 1e7) as usize
+}
+
 /// The rows and columns of a canvas of patches that do not pad a picture of `size` pixels.
 fn unpadded(canvas: Size, (height, width): Size) -> (Range<usize>, Range<usize>) {
-    // Hugging Face rounds to seven decimals before it truncates.
-    let scaled = |length: usize, scale: f64| {
-        ((length as f64 * scale * 1e7).round_ties_even() / 1e7) as usize
-    };
     if width as f64 / height as f64 > canvas.1 as f64 / canvas.0 as f64 {
         // The picture touches the canvas left and right, so rows are cut; half of an odd rest
         // stays, as in the reference's integer division.
@@ -491,6 +502,11 @@ fn shrink(canvas: Size, most: usize) -> Option<Size> {
             (canvas.1 as f64 / ratio).floor() as usize,
         )
     })
+}
+
+/// Returns the places between `from` of all `to` entries, as [`interpolate`] finds them.
+fn interpolated(from: &Range<usize>, to: usize) -> Vec<(usize, usize, f32)> {
+    (0..to).map(|i| interpolate(from, to, i)).collect()
 }
 
 /// Bilinear interpolation with half-pixel centres: the two entries of `from` that entry `i` of `to`

@@ -50,15 +50,15 @@ impl Projector {
             let at = format!("multi_modal_projector.{name}");
             layer_norm(weights, &at, input, eps).map(|norm| (name, norm))
         });
-        let layer = |number: usize| {
+        let read = (1..=layers).map(|number| {
             let name = format!("multi_modal_projector.linear_{number}");
             // Both layers of LLaVA's MLP end at the language model's width; there is no bottleneck.
             let from = if number == 1 { input } else { output };
             linear(weights, &name, output, from, bias)
-        };
+        });
         Ok(Self::Mlp {
             norm: norm.transpose()?,
-            layers: (1..=layers).map(layer).collect::<Result<_, _>>()?,
+            layers: read.collect::<Result<_, _>>()?,
             activation,
         })
     }

@@ -137,14 +137,14 @@ impl TowerInfo {
     /// Returns after how many layers of `path` each feature is read: entry i holds what the last
     /// pass through any layer below i has left.
     pub fn reads(&self, path: &[usize]) -> Vec<usize> {
-        let read = |&entry: &usize| {
+        let reads = self.features.iter().map(|&entry| {
             // Under DropLayers or RepeatLayers "entry i of hidden_states" is no longer "after i
             // layers": the entry is what layer i-1 left last, or what stood below where it was
             // dropped.
             let last = path.iter().rposition(|&layer| layer < entry);
             last.map_or(0, |last| last + 1)
-        };
-        self.features.iter().map(read).collect()
+        });
+        reads.collect()
     }
 }
 
@@ -377,11 +377,11 @@ impl dyn VisionTower {
     ) -> Result<(Tensor, Layout), Error> {
         let (info, layout) = (self.info(), &batch.layout);
         let all: Vec<usize> = (0..info.layers_run()).collect();
-        let reads = |span: &Span| {
+        let reads = layout.spans.iter().map(|span| {
             let path = hooks.path(Stack::VisionTower, span.sequence);
             info.reads(path.unwrap_or(&all))
-        };
-        let reads: Vec<Vec<usize>> = layout.spans.iter().map(reads).collect();
+        });
+        let reads: Vec<Vec<usize>> = reads.collect();
         // One feature is the output of the last layer that runs: nothing has to be kept for it.
         let several = info.features.len() > 1;
         if several {

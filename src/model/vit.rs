@@ -168,15 +168,8 @@ pub(super) fn encoder_block(
     causal: bool,
 ) -> Result<Block, Error> {
     let norm = |name: &str| layer_norm(weights, &format!("{at}.{name}"), width, eps);
-    let project = |name: &str| {
-        linear(
-            weights,
-            &format!("{at}.self_attn.{name}"),
-            width,
-            width,
-            true,
-        )
-    };
+    let name = |name| format!("{at}.self_attn.{name}");
+    let project = |own| linear(weights, &name(own), width, width, true);
     Ok(Block {
         ln1: norm("layer_norm1")?,
         attention: Attention {

@@ -28,6 +28,23 @@ pub(super) struct MicroBatch {
 }
 
 impl MicroBatch {
+    fn of(
+        spans: Range<usize>,
+        x: Tensor,
+        layout: Layout,
+        layers: usize,
+        path: impl Fn(&Span) -> Option<Vec<usize>>,
+    ) -> Self {
+        Self {
+            paths: layout.spans.iter().map(path).collect(),
+            pass: PassState::default(),
+            spans,
+            x,
+            layout,
+            layers,
+        }
+    }
+
     /// Cuts `x (R, D)` between sequences into at most `most` parts of about as many rows each.
     pub(super) fn cut(
         x: Tensor,
@@ -36,14 +53,7 @@ impl MicroBatch {
         layers: usize,
         path: impl Fn(&Span) -> Option<Vec<usize>>,
     ) -> Result<Vec<Self>> {
-        let of = |spans: Range<usize>, x: Tensor, layout: Layout| Self {
-            paths: layout.spans.iter().map(&path).collect(),
-            pass: PassState::default(),
-            spans,
-            x,
-            layout,
-            layers,
-        };
+        let of = |spans, x, layout| Self::of(spans, x, layout, layers, &path);
         if most < 2 {
             // Nothing is copied for a stack that is on one device.
             return Ok(vec![of(0..layout.spans.len(), x, layout.clone())]);

@@ -244,10 +244,9 @@ impl Completion<'_> {
         if begin == prompt.len() {
             return Ok(());
         }
-        let cannot = || {
-            let message = "its tokens cannot be told apart at the beginning; score it by Score";
-            invalid("prompt", message)
-        };
+        let message = "its tokens cannot be told apart at the beginning; score it by Score";
+        let cannot = || invalid("prompt", message);
+        // In the middle of a character, whose bytes are several tokens, there is no way to cut.
         let (before, rest) = prompt.split_at_checked(begin).ok_or_else(cannot)?;
         let scored = door.state.score(ScoreRequest {
             context: self.context.clone(),

@@ -64,11 +64,9 @@ impl ImageHosts {
 
     fn contains(&self, host: &str) -> bool {
         let host = host.to_ascii_lowercase();
-        let covers = |own: &String| match own.strip_prefix('.') {
-            Some(_) => host.ends_with(own),
-            None => host == *own,
-        };
-        self.0.iter().any(covers)
+        self.0
+            .iter()
+            .any(|own| host == *own || (own.starts_with('.') && host.ends_with(own)))
     }
 }
 
@@ -150,25 +148,21 @@ pub(super) async fn collect(
         let message = format!("{remote} pictures to fetch; at most {limit} are taken");
         return Err(invalid(field, message));
     }
-    let mut fetching = Fetching {
+    let fetching = Fetching {
         held,
         left: runtime.limits.message_bytes,
         agent: agent(PublicHosts, FETCH_TIMEOUT),
         until: Instant::now() + FETCH_TIMEOUT,
     };
-    let work = move || {
-        let all: Result<Vec<_>, _> = pictures.into_iter().map(|p| fetching.image(p)).collect();
-        Ok((all?, fetching.held))
-    };
     if remote == 0 {
-        return work();
+        return fetching.all(pictures);
     }
     let permit = fetches.clone().acquire_owned().await;
     let permit = permit.map_err(Error::fault)?;
     // No turn is taken: it waits for others, and would keep those that compute waiting.
     let fetched = tokio::task::spawn_blocking(move || {
         let _permit = permit;
-        work()
+        fetching.all(pictures)
     });
     fetched.await.map_err(Error::fault)?
 }
@@ -195,6 +189,12 @@ struct Fetching {
 }
 
 impl Fetching {
+    /// Returns all pictures, with the memory that is held for them.
+    fn all(mut self, pictures: Vec<Picture>) -> Result<(Vec<Image>, Reservation), Error> {
+        let all: Result<Vec<_>, _> = pictures.into_iter().map(|p| self.image(p)).collect();
+        Ok((all?, self.held))
+    }
+
     fn image(&mut self, picture: Picture) -> Result<Image, Error> {
         match picture {
             Picture::Sent(image) => Ok(image),

@@ -176,6 +176,7 @@ impl Reservation {
         let budget = &self.budget;
         let mut held = budget.lock();
         let all = held.all;
+        // Where nothing is held, an amount beyond the limit is let in: it would wait for ever.
         if all > 0 && all.saturating_add(more) > limit.all {
             return Err(budget.over("", all, more, limit.all));
         }
@@ -185,6 +186,7 @@ impl Reservation {
                 return Err(budget.over(" for this client", *own, more, limit.one));
             }
             *own += more;
+            // `entry` has made one for an amount of 0, which nothing would take away again.
             if *own == 0 {
                 held.clients.remove(client);
             }
@@ -210,6 +212,7 @@ impl Reservation {
         }
         self.budget.0.used.set(held.all as f64);
         self.amount -= less;
+        // Unlocked, since those that wait look at once.
         drop(held);
         self.budget.0.freed.notify_waiters();
     }

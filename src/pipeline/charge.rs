@@ -71,7 +71,7 @@ fn admit(
 /// Waits for a quota, unless the caller stops waiting before.
 async fn wait(context: &RequestContext, duration: Duration) -> Result<(), Error> {
     let until = tokio::time::Instant::now() + duration;
-    match context.deadline {
+    match context.deadline.get() {
         Some(deadline) if deadline < until.into_std() => {
             Err(engine::Error::Deadline { tokens: 0 }.into())
         }

@@ -94,7 +94,7 @@ impl Runtime {
             model,
             client: context.client.clone(),
             variants: vec![variant],
-            deadline: context.deadline,
+            deadline: context.deadline.clone(),
         };
         let (events, charge) = charge::submit(&engine, context, request)?;
         // From here on the engine counts it.

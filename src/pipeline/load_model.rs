@@ -53,10 +53,9 @@ impl Runtime {
         let mut fetched = |file: &str, done, total| progress(LoadProgress { file, done, total });
         let source = request.origin.fetch_with(request.adapter, &mut fetched);
         let source = source.map_err(Error::load("place"))?;
-        let loaded = |done, total| {
-            let file = "";
-            progress(LoadProgress { file, done, total });
-        };
+        // Bytes of all files together.
+        let file = "";
+        let loaded = |done, total| progress(LoadProgress { file, done, total });
         self.models
             .load(&request.name, &source, &request.options, &loaded)
     }

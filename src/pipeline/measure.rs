@@ -103,12 +103,12 @@ impl Runtime {
             .map(|p| p.base.image.clone())
             .collect();
         let own = saliency.clone();
-        let prepare = move || {
+        let client = &input.context.client;
+        let prepared = self.blocking(client, Price::BASE, move || {
             let pixels = bases.iter().map(|base| own.pixels(base));
             Ok(pixels.collect::<Result<Vec<HostTensor>, model::Error>>()?)
-        };
-        let client = &input.context.client;
-        let pixels = self.blocking(client, Price::BASE, prepare).await?;
+        });
+        let pixels = prepared.await?;
         // A saliency model sees the whole picture: one view of each.
         let looks = self
             .saliency_engine_for(input)
@@ -121,7 +121,7 @@ impl Runtime {
     fn engine_for(&self, input: &PreparedInput) -> Engine {
         let context = &input.context;
         let engine = self.engine(&input.model);
-        engine.on_behalf_of(&context.client, context.deadline)
+        engine.on_behalf_of(&context.client, &context.deadline)
     }
 
     /// Returns the engine of the saliency models' device, for the same caller.
@@ -130,7 +130,7 @@ impl Runtime {
         // Where `load_saliency` puts them.
         self.engines[0]
             .1
-            .on_behalf_of(&context.client, context.deadline)
+            .on_behalf_of(&context.client, &context.deadline)
     }
 
     /// Returns the visual tokens of donor pictures, prepared as one of the input's, by the place
@@ -147,12 +147,12 @@ impl Runtime {
             let (own, price) = (model.clone(), price_of_picture(&bytes, limit));
             // As many pictures as the input has: one that came alone might be cut into tiles, and have
             // other visual tokens than the ones that it replaces.
-            let read = move || {
+            let client = &input.context.client;
+            let read = self.blocking(client, price, move || {
                 let read = own.read_image(&bytes, together, limit);
                 read.map_err(|error| donor_error(place, error))
-            };
-            let client = &input.context.client;
-            let donor = self.blocking(client, price, read).await?;
+            });
+            let donor = read.await?;
             let engine = self.engine_for(input);
             let encoded = engine.encode(model.clone(), donor.pixels.views, donor.tokens);
             found.insert(place, encoded.await?);

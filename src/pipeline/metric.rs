@@ -8,7 +8,7 @@ use crate::field_path::FieldPath;
 
 /// A metric as asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Metric {
+pub enum AnswerMetric {
     /// The logarithm of the probability of an answer.
     Logprob(String),
     /// The logarithm of one answer less that of another one.
@@ -25,7 +25,7 @@ pub enum Metric {
     Divergence(String),
 }
 
-impl Metric {
+impl AnswerMetric {
     /// Returns the answers, each with the path of its field.
     fn answers(&self) -> Vec<(&'static str, &str)> {
         match self {
@@ -70,10 +70,8 @@ impl Metric {
     /// Returns the number; that of the clean run itself, which has no reference, is 0 where it
     /// compares.
     pub(super) fn value(&self, measured: &Measured) -> f64 {
-        let sum = |answer: usize| -> f64 {
-            let tokens = measured.answers.get(answer);
-            tokens.map_or(0.0, |logprobs| logprobs.iter().sum())
-        };
+        let answer = |number: usize| measured.answers.get(number);
+        let sum = |number| answer(number).map_or(0.0, |logprobs| logprobs.iter().sum::<f64>());
         match self {
             Self::Logprob(_) => sum(0),
             Self::LogprobDifference { .. } => sum(0) - sum(1),
@@ -88,7 +86,7 @@ impl Runtime {
     pub(super) async fn answers(
         &self,
         compiled: CompiledRequest,
-        metric: &Metric,
+        metric: &AnswerMetric,
     ) -> Result<(CompiledRequest, Vec<Vec<u32>>), Error> {
         let answers = metric.answers();
         if answers.is_empty() {

@@ -62,7 +62,7 @@ pub use in_flight::{InFlight, InFlightGuard, Phase};
 pub use input::PreparedInput;
 pub use interventions::Interventions;
 pub use load_model::{LoadProgress, LoadRequest, Unloading};
-pub use metric::Metric;
+pub use metric::AnswerMetric;
 pub use model_registry::{LoadOptions, ModelRegistry, Placement};
 pub use output::{
     CaptureEvent, CaptureFinished, CapturedActivation, ContinuationScore, Difference, FinishReason,
@@ -94,5 +94,5 @@ pub use trace::{
     Axes, Direction, Trace, TraceCell, TraceEvent, TraceFinished, TraceInput, TracePath,
     TracePosition, TraceRequest, TraceStarted, Via,
 };
-pub use turns::{Place, Price};
+pub use turns::{Price, QueuePlace};
 pub use upload::Uploaded;

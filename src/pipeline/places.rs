@@ -21,12 +21,13 @@ pub struct Places {
 impl Places {
     /// Allows folders below `roots`, which have to be there, and ids that `hub` matches.
     pub fn new(roots: &[PathBuf], hub: Option<Patterns>) -> Result<Self, String> {
-        let canonical = |root: &PathBuf| {
+        // With links followed, as the folders are that are compared with them.
+        let roots = roots.iter().map(|root| {
             let found = root.canonicalize();
             found.map_err(|e| format!("{}: {e}", root.display()))
-        };
-        let roots: Result<Vec<PathBuf>, String> = roots.iter().map(canonical).collect();
-        Ok(Self { roots: roots?, hub })
+        });
+        let roots = roots.collect::<Result<Vec<PathBuf>, String>>()?;
+        Ok(Self { roots, hub })
     }
 
     /// Returns whether everything is allowed.

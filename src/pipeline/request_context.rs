@@ -10,8 +10,8 @@ use jiff::civil::DateTime;
 use super::account::Account;
 use super::budget::Arrived;
 use super::in_flight::InFlightGuard;
-use super::turns::Place;
-use crate::engine::ClientId;
+use super::turns::QueuePlace;
+use crate::engine::{ClientId, Deadline};
 use crate::telemetry::{StageSpan, traces_are_exported};
 
 /// Stages that are noted of one request.
@@ -30,14 +30,14 @@ pub struct RequestContext {
     /// Holds what the caller's key may do; `None` where no key is needed, and everybody may do
     /// everything.
     pub account: Option<Arc<Account>>,
-    /// Says when the client stops waiting.
-    pub deadline: Option<Instant>,
+    /// Says when the client stops waiting; the last of several that wait for one run.
+    pub deadline: Deadline,
     /// Takes what only the handler knows and the metrics layer records.
     pub metrics: RequestMetrics,
     /// Keeps the server up while anything that belongs to the request goes on.
     pub in_flight: Option<Arc<InFlightGuard>>,
     /// Counts it as waiting, until the engine has it.
-    pub place: Option<Arc<Place>>,
+    pub place: Option<Arc<QueuePlace>>,
     /// Hands on what each message of a stream holds, to whoever reads it.
     pub arrived: Arrived,
     /// Sets the time that chat templates are told; `None`: now.
@@ -51,7 +51,7 @@ impl Default for RequestContext {
             id: fresh_id(),
             client: ClientId::default(),
             account: None,
-            deadline: None,
+            deadline: Deadline::default(),
             metrics: RequestMetrics::default(),
             in_flight: None,
             place: None,

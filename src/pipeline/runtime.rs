@@ -11,7 +11,7 @@ use super::model_registry::ModelRegistry;
 use super::owned_store::{OwnedStore, Shares};
 use super::state_folder::StateFolder;
 use super::stores::{Activations, Uploads};
-use super::turns::{Place, Price, TurnLimits, Turns};
+use super::turns::{Price, QueuePlace, TurnLimits, Turns};
 use crate::engine::{ClientId, Engine, QueueLength};
 use crate::model::{LoadTo, Model, SaliencyModel, Source};
 use crate::nn::DeviceGroup;
@@ -230,7 +230,7 @@ impl Runtime {
     }
 
     /// Lets a request of `client` wait, or refuses it where the queue is full.
-    pub fn enter(&self, client: &ClientId) -> Result<Arc<Place>, Error> {
+    pub fn enter(&self, client: &ClientId) -> Result<Arc<QueuePlace>, Error> {
         let mut waiting = QueueLength::default();
         for (_, engine) in &self.engines {
             let queue = engine.queue(client);
@@ -249,13 +249,12 @@ impl Runtime {
         work: impl FnOnce() -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let turn = self.turns.turn(client, price).await?;
-        let turn_of_work = move || {
+        let done = tokio::task::spawn_blocking(move || {
             // Held by the work, which goes on where nobody waits for it any more.
             let _turn = turn;
             work()
-        };
-        let done = tokio::task::spawn_blocking(turn_of_work).await;
+        });
         // A panic, of a library most likely.
-        done.map_err(|e| Error::Fault(e.to_string()))?
+        done.await.map_err(|e| Error::Fault(e.to_string()))?
     }
 }

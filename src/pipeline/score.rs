@@ -76,11 +76,11 @@ impl Runtime {
             compiled.input.context.client.clone(),
             continuations.to_vec(),
         );
-        let work = move || {
+        self.blocking(&client, Price::of_text(bytes), move || {
             let tokens = tokenize(&compiled, &all)?;
             Ok((compiled, tokens))
-        };
-        self.blocking(&client, Price::of_text(bytes), work).await
+        })
+        .await
     }
 }
 

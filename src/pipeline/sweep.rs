@@ -197,7 +197,6 @@ impl SweepRun<'_> {
         for (i, prepared) in prepared.into_iter().enumerate() {
             match prepared {
                 Ok((own, variant)) => {
-                    own.compiled.count();
                     running.push((first + i, Some(own)));
                     variants.push(variant);
                 }
@@ -211,6 +210,9 @@ impl SweepRun<'_> {
             return Ok(());
         }
         let (mut events, mut charge) = self.submit(variants, first > 0).await?;
+        // Behind admission: what is refused was not applied.
+        let admitted = running.iter().filter_map(|(_, own)| own.as_ref());
+        admitted.for_each(|own| own.compiled.count());
         while left > 0 {
             let Some(told) = events.recv().await else {
                 return Err(Error::EngineStopped);
@@ -247,7 +249,7 @@ impl SweepRun<'_> {
             model: model.clone(),
             client: context.client.clone(),
             variants,
-            deadline: context.deadline,
+            deadline: context.deadline.clone(),
         };
         // The first window is refused where the queue is full, as any request is.
         if begun || request.patient {

@@ -134,7 +134,7 @@ struct Waiter {
 
 /// Counts a request as waiting until it is left, or dropped.
 #[derive(Debug)]
-pub struct Place {
+pub struct QueuePlace {
     turns: Turns,
     client: ClientId,
     is_left: AtomicBool,
@@ -168,7 +168,7 @@ impl Turns {
         &self,
         client: &ClientId,
         engines: QueueLength,
-    ) -> Result<Arc<Place>, engine::Error> {
+    ) -> Result<Arc<QueuePlace>, engine::Error> {
         let limit = self.0.limits.queue;
         let mut state = self.lock();
         let own = state.clients.get(client).map_or(0, |c| c.places);
@@ -181,7 +181,7 @@ impl Turns {
         state.places += 1;
         state.clients.entry(client.clone()).or_default().places += 1;
         self.0.waiting.set((state.places + engines.all) as f64);
-        Ok(Arc::new(Place {
+        Ok(Arc::new(QueuePlace {
             turns: self.clone(),
             client: client.clone(),
             is_left: AtomicBool::new(false),
@@ -318,7 +318,7 @@ fn fits(more: u64, held: u64, limit: u64) -> bool {
     more == 0 || held == 0 || held.saturating_add(more) <= limit
 }
 
-impl Place {
+impl QueuePlace {
     /// Counts the request as waiting no more.
     pub fn leave(&self) {
         if self.is_left.swap(true, Ordering::AcqRel) {
@@ -334,7 +334,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for QueuePlace {
     fn drop(&mut self) {
         self.leave();
     }

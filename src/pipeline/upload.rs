@@ -24,15 +24,15 @@ impl Runtime {
         // It is kept as it came, and decoded all the same: a handle stands for a picture that requests
         // can use.
         let (bytes, limit) = (data.clone(), self.limits.image_pixels);
-        let size = move || {
+        let price = price_of_picture(&data, limit);
+        let decoded = self.blocking(&context.client, price, move || {
             let picture = vision::decode(&bytes, limit).map_err(|source| Error::Image {
                 field: "data".into(),
                 source,
             })?;
             Ok((picture.width, picture.height))
-        };
-        let price = price_of_picture(&data, limit);
-        let (width, height) = self.blocking(&context.client, price, size).await?;
+        });
+        let (width, height) = decoded.await?;
         let handle = self.uploads.put(&context.client.tenant, data)?;
         self.settle().await;
         Ok(Uploaded {

@@ -102,34 +102,7 @@ impl ServerConfig {
             dtype: None,
             saliency: Vec::new(),
             engine: engine::Limits::default(),
-            limits: pipeline::RequestLimits {
-                images: 16,
-                image_pixels: 64 << 20,
-                message_bytes: 64 << 20,
-                capture_bytes: 1 << 30,
-                kept_bytes: 256 << 20,
-                upload_bytes: 256 << 20,
-                pending_bytes: Share {
-                    all: 512 << 20,
-                    one: 256 << 20,
-                },
-                decoding_pixels: Share {
-                    all: 96 << 20,
-                    one: 64 << 20,
-                },
-                unread_bytes: Share {
-                    all: 512 << 20,
-                    one: 256 << 20,
-                },
-                streams: Share {
-                    all: 4096,
-                    one: 1024,
-                },
-                evaluation_bytes: Share {
-                    all: 1024 << 20,
-                    one: 512 << 20,
-                },
-            },
+            limits: request_limits(),
             memory_budget: u64::MAX,
             state: None,
             allow_load: false,
@@ -155,5 +128,36 @@ impl ServerConfig {
             openai: openai::OpenAiConfig::default(),
             step_check: engine::StepCheck::default(),
         }
+    }
+}
+
+fn request_limits() -> pipeline::RequestLimits {
+    pipeline::RequestLimits {
+        images: 16,
+        image_pixels: 64 << 20,
+        message_bytes: 64 << 20,
+        capture_bytes: 1 << 30,
+        kept_bytes: 256 << 20,
+        upload_bytes: 256 << 20,
+        pending_bytes: Share {
+            all: 512 << 20,
+            one: 256 << 20,
+        },
+        decoding_pixels: Share {
+            all: 96 << 20,
+            one: 64 << 20,
+        },
+        unread_bytes: Share {
+            all: 512 << 20,
+            one: 256 << 20,
+        },
+        streams: Share {
+            all: 4096,
+            one: 1024,
+        },
+        evaluation_bytes: Share {
+            all: 1024 << 20,
+            one: 512 << 20,
+        },
     }
 }

@@ -40,12 +40,14 @@ impl MetricsPage {
     /// Returns a router that answers `/metrics`, once `collect` has set what is read at that time.
     pub(super) fn router(&self, collect: impl Fn() + Clone + Send + Sync + 'static) -> Router {
         let (page, process) = (self.0.clone(), ProcessMetrics::default());
-        let answer = move || async move {
-            process.collect();
-            collect();
-            page.render()
-        };
-        Router::new().route("/metrics", get(answer))
+        Router::new().route(
+            "/metrics",
+            get(move || async move {
+                process.collect();
+                collect();
+                page.render()
+            }),
+        )
     }
 
     /// Keeps the recorder small, for as long as it is polled.

@@ -13,6 +13,7 @@ mod page;
 mod reload;
 mod tls;
 mod transport;
+mod unknown_path;
 mod workers;
 
 use std::path::Path;
@@ -22,7 +23,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::HeaderValue;
-use axum::middleware::{from_fn, map_response};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use metrics::gauge;
 use tokio::net::TcpListener;
 use tonic::server::NamedService;
@@ -58,6 +59,7 @@ use connections::Connections;
 use layers::{ByKey, Replays};
 use metrics_page::MetricsPage;
 use transport::Transports;
+use unknown_path::Served;
 use workers::Workers;
 
 /// Names what the health service knows beside the models.
@@ -109,20 +111,7 @@ impl Server {
             _ => Vec::new(),
         };
         let models = load_models(config, &unloaded, start_engines(config)?)?;
-        let mut runtime = Runtime::new(models, config.limits);
-        for (name, source) in &config.saliency {
-            let loaded = runtime.load_saliency(name, source);
-            loaded.map_err(|source| Error::Model {
-                name: name.clone(),
-                source: Box::new(source),
-            })?;
-        }
-        let (uploads, kept) = config.keys.shares(&config.limits).map_err(Error::Setup)?;
-        runtime.set_shares(uploads, kept);
-        // After the shares, which what is kept has to fit.
-        if let Some(folder) = folder {
-            runtime.keep_in(folder);
-        }
+        let runtime = start_runtime(config, models, folder)?;
         let in_flight = InFlight::default();
         let mut state = State::new(
             runtime,
@@ -171,41 +160,20 @@ impl Server {
         listener: TcpListener,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), Error> {
+        let health = &self.state.health;
         for name in self.health_names() {
-            self.state
-                .health
-                .set_service_status(name, ServingStatus::Serving)
-                .await;
+            let serving = health.set_service_status(name, ServingStatus::Serving);
+            serving.await;
         }
-        let open = open_services(&self.state)?.into_axum_router();
-        let grpc = layers::end_with_server(open, self.in_flight.clone()).merge(self.services());
-        // gRPC-Web turns away what is not gRPC, so `/metrics` stands beside it.
-        let grpc = tonic_web::GrpcWebLayer::new().layer(Routes::from(grpc).prepare());
-        let (runtime, replays) = (self.state.runtime.clone(), self.replays.clone());
-        let (reload, in_flight) = (self.reload.clone(), self.in_flight.clone());
-        let collect = move || {
-            runtime.report_budgets();
-            replays.report();
-            reload.report();
-            gauge!(names::DRAINING).set(in_flight.draining_for());
-        };
-        let mut router = self.metrics.router(collect).merge(self.openai());
-        if self.page {
-            router = router.merge(page::router());
-        }
-        let router = router.fallback_service(grpc);
-        let router = router.layer(from_fn(layers::count_requests));
-
+        let router = self.router()?;
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let tls = self.reload.tls.clone();
-        let incoming = connections::accept(
-            listener,
-            connections::Settings {
-                connections: self.connections.clone(),
-                keepalive: self.keepalive,
-                encrypted: tls.is_some(),
-            },
-        );
+        let settings = connections::Settings {
+            connections: self.connections.clone(),
+            keepalive: self.keepalive,
+            encrypted: tls.is_some(),
+        };
+        let incoming = connections::accept(listener, settings);
         let incoming = self.transports.take(incoming, tls);
         let serving = tonic::transport::Server::builder()
             // gRPC-Web comes over HTTP/1 as well, and so does Prometheus.
@@ -227,12 +195,9 @@ impl Server {
             shutdown.await;
             self.go_down(stop, &cut_off).await;
         };
-        let tending = futures::future::join_all(
-            self.state
-                .engines
-                .iter()
-                .map(|(device, engine)| self.tend(device, engine)),
-        );
+        let engines = self.state.engines.iter();
+        let tending = engines.map(|(device, engine)| self.tend(device, engine));
+        let tending = futures::future::join_all(tending);
         let served = tokio::select! {
             result = serving => result,
             // What has not ended by now is dropped with its connection.
@@ -248,6 +213,34 @@ impl Server {
             0 => Ok(()),
             requests => Err(Error::CutOff { requests }),
         }
+    }
+
+    /// Returns all that is served on one port.
+    fn router(&self) -> Result<Router, Error> {
+        let open = open_services(&self.state)?.into_axum_router();
+        let grpc = layers::end_with_server(open, self.in_flight.clone()).merge(self.services());
+        // gRPC-Web turns away what is not gRPC, so `/metrics` stands beside it.
+        let grpc = tonic_web::GrpcWebLayer::new().layer(Routes::from(grpc).prepare());
+        let served = Served {
+            page: self.page,
+            services: &SERVICES,
+        };
+        // Before gRPC-Web, which answers an empty 400.
+        let grpc = from_fn_with_state(served, unknown_path::explain).layer(grpc);
+        let (runtime, replays) = (self.state.runtime.clone(), self.replays.clone());
+        let (reload, in_flight) = (self.reload.clone(), self.in_flight.clone());
+        let metrics = self.metrics.router(move || {
+            runtime.report_budgets();
+            replays.report();
+            reload.report();
+            gauge!(names::DRAINING).set(in_flight.draining_for());
+        });
+        let mut router = metrics.merge(self.openai());
+        if self.page {
+            router = router.merge(page::router());
+        }
+        let router = router.fallback_service(grpc);
+        Ok(router.layer(from_fn(layers::count_requests)))
     }
 
     /// Loads the models of a device again whenever it was restarted, and says meanwhile that they
@@ -387,6 +380,29 @@ impl Server {
 
 /// Says so often what a server that goes down waits for.
 const SAY_AGAIN: Duration = Duration::from_secs(10);
+
+/// Makes what runs requests, with the saliency models and what is kept of an earlier run.
+fn start_runtime(
+    config: &ServerConfig,
+    models: ModelRegistry,
+    folder: Option<StateFolder>,
+) -> Result<Runtime, Error> {
+    let mut runtime = Runtime::new(models, config.limits);
+    for (name, source) in &config.saliency {
+        let loaded = runtime.load_saliency(name, source);
+        loaded.map_err(|source| Error::Model {
+            name: name.clone(),
+            source: Box::new(source),
+        })?;
+    }
+    let (uploads, kept) = config.keys.shares(&config.limits).map_err(Error::Setup)?;
+    runtime.set_shares(uploads, kept);
+    // After the shares, which what is kept has to fit.
+    if let Some(folder) = folder {
+        runtime.keep_in(folder);
+    }
+    Ok(runtime)
+}
 
 fn open_state(config: &ServerConfig, place: &Path) -> Result<StateFolder, Error> {
     let limits = StateLimits {

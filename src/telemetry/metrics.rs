@@ -125,8 +125,8 @@ table! {
     PARITY_MAX_RELATIVE_ERROR: Gauge "scotoma_parity_max_relative_error" ["model"]
         "Largest relative error of the last parity check.";
     KEY_REQUESTS: Counter "scotoma_key_requests_total" ["key", "code"]
-        "Requests by the name of their key, with --metrics-by-key; the names of more than 64 keys are \
-         other.";
+        "Requests by the name of their key, with --metrics-by-key; the names of more than 64 keys \
+         are other.";
     KEY_ROWS: Counter "scotoma_key_rows_total" ["key", "kind"]
         "(row, layer) pairs by the name of the key, computed and reused, with --metrics-by-key.";
     DEVICE_MEMORY_USED: Gauge "scotoma_device_memory_used_bytes" ["device"]

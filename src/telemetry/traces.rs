@@ -26,30 +26,30 @@ const LAST_EXPORT: Duration = Duration::from_secs(5);
 pub struct StageSpan {
     /// Names the stage.
     pub name: &'static str,
-    /// When it began.
+    /// Says when it began.
     pub start: Instant,
-    /// When it ended.
+    /// Says when it ended.
     pub end: Instant,
 }
 
 /// A request that has ended.
 #[derive(Debug)]
 pub struct RequestSpan<'a> {
-    /// Its method, such as `Generate`.
+    /// Names its method, such as `Generate`.
     pub method: &'a str,
     /// The client's `traceparent` and `tracestate`.
     pub parent: [Option<&'a str>; 2],
-    /// When it came.
+    /// Says when it came.
     pub start: Instant,
     /// Name of its code, such as `Ok`.
     pub code: &'a str,
-    /// Its reason, where it failed.
+    /// Names the reason, where it failed.
     pub reason: Option<&'a str>,
-    /// What else is known of it.
+    /// Holds what else is known of it.
     pub attributes: Vec<(&'static str, String)>,
     /// Counts of it.
     pub counts: Vec<(&'static str, u64)>,
-    /// Its stages.
+    /// Lists its stages.
     pub stages: Vec<StageSpan>,
 }
 

@@ -17,7 +17,7 @@ mod rgb;
 pub use anyres::{Size, best_canvas, best_tiles, fitted};
 pub use decode::{count_pixels, decode};
 pub use error::Error;
-pub use paint::{Grid, blur, encode_png};
+pub use paint::{CellGrid, blur, encode_png};
 pub use picture::{Area, Canvas, Picture, View};
 pub use processor::{Aspect, Processor, ProcessorBackend, Tiling};
 pub use resize::{Filter, resize};

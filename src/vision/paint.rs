@@ -10,7 +10,7 @@ use super::{Area, Error, Rgb, Size};
 /// A grid of cells over a picture, counted row by row; where the pixels do not divide, cells differ
 /// by one pixel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Grid {
+pub struct CellGrid {
     /// Cells along the height.
     pub rows: usize,
     /// Cells along the width.
@@ -29,7 +29,7 @@ fn cell_of(at: usize, cells: usize, pixels: usize) -> usize {
         .unwrap_or(0)
 }
 
-impl Grid {
+impl CellGrid {
     /// Creates a grid of `side` x `side` cells.
     pub fn square(side: usize) -> Self {
         Self {
@@ -161,7 +161,7 @@ pub fn encode_png(picture: &Rgb) -> Result<Vec<u8>, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Area, Grid, Rgb, blur, cell_of, cut};
+    use super::{Area, CellGrid, Rgb, blur, cell_of, cut};
 
     #[test]
     fn cells_cover_an_axis_once() {
@@ -212,8 +212,8 @@ mod tests {
             height: 1,
         };
         // Columns 0..2 and 2..5; the grid has two rows, of which the first is empty.
-        Grid::square(2).copy(&old, &mut new, area, 2, 3);
-        Grid::square(2).copy(&old, &mut new, area, 3, 2);
+        CellGrid::square(2).copy(&old, &mut new, area, 2, 3);
+        CellGrid::square(2).copy(&old, &mut new, area, 3, 2);
         let shown: Vec<u8> = new.data.iter().step_by(3).copied().collect();
         assert_eq!(shown, [2, 3, 0, 1, 1]);
     }

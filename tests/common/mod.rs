@@ -13,7 +13,7 @@ use std::sync::Arc;
 use candle_core::DType;
 pub use scotoma::api::interventions_from_json;
 use scotoma::engine::parity::{GoldenSet, Prepared};
-use scotoma::engine::{ClientId, Engine, Request, Task, Variant};
+use scotoma::engine::{ClientId, Deadline, Engine, Request, Task, Variant};
 use scotoma::model::{Load, LoadTo, Model, Pixels, PreparedModel, Source, ViewInfo};
 use scotoma::nn::{DeviceGroup, DeviceId, Home};
 use scotoma::server::{Server, ServerConfig};
@@ -27,7 +27,7 @@ pub fn job(case: Prepared, model: &Arc<Model>, task: Task) -> Request {
         model: model.clone(),
         client: ClientId::default(),
         variants: vec![variant(case, task)],
-        deadline: None,
+        deadline: Deadline::default(),
     }
 }
 

@@ -669,7 +669,12 @@ fn attribute() {
     says(&mut table, &base, "--sample-key one-of-many", "one-of-many");
     says(&mut table, &base, "--other No", "logprobDifference");
     says(&mut table, &base, "--probability", "probability");
-    says(&mut table, &base, "--method gradient", "METHOD_GRADIENT\\\"");
+    says(
+        &mut table,
+        &base,
+        "--method gradient",
+        "METHOD_GRADIENT\\\"",
+    );
     says(&mut table, plain, "--layers 3", "layers\\\":[3]");
     let point = "--point language_model.blocks.{l}.hook_mlp_out";
     says(&mut table, &base, point, "hook_mlp_out");

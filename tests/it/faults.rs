@@ -8,7 +8,8 @@ use prost::Message as _;
 use scotoma::api::interventions_from_json;
 use scotoma::engine::parity::Resident;
 use scotoma::engine::{
-    ClientId, DeviceState, Engine, Error, Event, Events, Limits, Request, Sampling, StepCheck, Task,
+    ClientId, Deadline, DeviceState, Engine, Error, Event, Events, Limits, Request, Sampling,
+    StepCheck, Task,
 };
 use scotoma::intervention::Effect;
 use scotoma::model::{Model, Source};
@@ -158,7 +159,7 @@ fn variants_of_a_sweep_survive_steps_that_fail() {
             model: model.clone(),
             client: ClientId::default(),
             variants: variants.collect(),
-            deadline: None,
+            deadline: Deadline::default(),
         }
     };
     let tokens = |engine: &Engine| {

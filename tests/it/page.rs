@@ -49,5 +49,21 @@ async fn anybody_may_open_it_and_nobody_must() {
     })
     .await;
     let none = ask(&without, "GET /").await;
-    assert!(none.starts_with("HTTP/1.1 4"), "{none}");
+    assert!(none.starts_with("HTTP/1.1 404"), "{none}");
+    assert!(none.contains("/v1") && !none.contains("the page"), "{none}");
+    // A path that nobody serves is told what is; what belongs to a service is the service's.
+    for line in [
+        "GET /v2/models",
+        "POST /chat/completions",
+        "GET /assets/nope.js",
+    ] {
+        let none = ask(&server, line).await;
+        assert!(none.starts_with("HTTP/1.1 404"), "{none}");
+        for part in [line, "the page at /", "/v1", "/metrics", "gRPC"] {
+            let part = part.replace("T /", "T \"/");
+            assert!(none.contains(&part), "{line}: {none}");
+        }
+    }
+    let method = ask(&server, "GET /scotoma.v1.ModelService/ListModels").await;
+    assert!(!method.starts_with("HTTP/1.1 404"), "{method}");
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::common::{goldens, job, model};
 use scotoma::engine::parity::{GoldenSet, Prepared};
-use scotoma::engine::{ClientId, Engine, Error, Event, Events, Limits, Sampling, Task};
+use scotoma::engine::{ClientId, Deadline, Engine, Error, Event, Events, Limits, Sampling, Task};
 use scotoma::model::{ImageTokens, Model};
 use scotoma::nn::HostTensor;
 
@@ -130,7 +130,7 @@ async fn auxiliary_requests_have_a_price_and_a_deadline() {
     assert!(matches!(refused, Error::Backlog { .. }), "{refused}");
 
     let engine = Engine::start(Limits::default()).unwrap();
-    let late = engine.on_behalf_of(&ClientId::default(), Some(Instant::now()));
+    let late = engine.on_behalf_of(&ClientId::default(), &Deadline::at(Instant::now()));
     let refused = attend(late).await.unwrap_err();
     assert!(matches!(refused, Error::Deadline { .. }), "{refused}");
     assert!(attend(engine).await.is_ok());

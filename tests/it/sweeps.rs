@@ -10,7 +10,9 @@ use scotoma::api::interventions_from_json;
 use scotoma::engine::parity::{GoldenSet, Resident};
 use scotoma::engine::reuse::planner::{checkpoint_rows, schedule};
 use scotoma::engine::reuse::program::{Program, Row};
-use scotoma::engine::{ClientId, Engine, Event, Events, Limits, Request, Sampling, Task, Variant};
+use scotoma::engine::{
+    ClientId, Deadline, Engine, Event, Events, Limits, Request, Sampling, Task, Variant,
+};
 use scotoma::intervention::Draws;
 use scotoma::model::{LoadTo, Model};
 use scotoma::nn::{DeviceGroup, DeviceId, Stack};
@@ -71,7 +73,7 @@ fn run(engine: &Engine, model: &Arc<Model>, variants: Vec<Variant>) -> (Vec<Told
         model: model.clone(),
         client: ClientId::default(),
         variants,
-        deadline: None,
+        deadline: Deadline::default(),
     };
     told_of(engine.submit(job).unwrap(), count)
 }
@@ -372,7 +374,7 @@ fn tenants_share_no_picture_of_one_step() {
                     connection: 0,
                 },
                 variants: vec![score()],
-                deadline: None,
+                deadline: Deadline::default(),
             };
             engine.submit(job).unwrap()
         });

@@ -393,9 +393,23 @@ async fn call(
     call: &str,
     request: GenerateRequest,
 ) -> Result<tonic::Streaming<v1::GenerateResponse>, tonic::Status> {
+    call_within(None, server, key, call, request).await
+}
+
+/// The same with a deadline.
+async fn call_within(
+    timeout: Option<Duration>,
+    server: &Running,
+    key: usize,
+    call: &str,
+    request: GenerateRequest,
+) -> Result<tonic::Streaming<v1::GenerateResponse>, tonic::Status> {
     let endpoint = tonic::transport::Endpoint::from_shared(server.address.clone()).unwrap();
     let mut service = InferenceServiceClient::new(endpoint.connect().await.unwrap());
     let mut request = tonic::Request::new(request);
+    if let Some(timeout) = timeout {
+        request.set_timeout(timeout);
+    }
     let metadata = request.metadata_mut();
     let bearer = format!("Bearer {}", key.to_string().repeat(40));
     metadata.insert("authorization", bearer.parse().unwrap());
@@ -416,6 +430,21 @@ async fn read(
         }
     }
     Ok((id, text))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_ends_with_the_last_of_its_calls() {
+    let server = start(&["one"]).await;
+    let timeout = Some(Duration::from_millis(400));
+    let mut first = call_within(timeout, &server, 0, "a", long()).await.unwrap();
+    first.message().await.unwrap().unwrap();
+    let patient = call(&server, 0, "a", long()).await.unwrap();
+    let (first, patient) = tokio::join!(read(first), read(patient));
+    // A machine may write it all in that time.
+    if let Err(error) = first {
+        assert_eq!(error.code(), Code::DeadlineExceeded, "{error}");
+    }
+    assert!(patient.unwrap().1.len() > 1000, "the whole");
 }
 
 #[tokio::test(flavor = "multi_thread")]

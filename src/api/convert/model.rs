@@ -3,7 +3,7 @@
 use crate::api::{Error, State, v1};
 use crate::field_path::shown;
 use crate::intervention;
-use crate::model::Model;
+use crate::model::{DecoderConfig, Model, TowerInfo};
 use crate::nn::{HookRow, Point, Stack};
 use crate::pipeline::{LoadOptions, LoadRequest, ParityCase, ParityReport, PointParity};
 use crate::vision::ProcessorBackend;
@@ -57,20 +57,8 @@ pub(in crate::api) fn model_info(state: &State, model: &Model) -> v1::ModelInfo 
         device: model.device.to_string(),
         resident_bytes: model.resident_bytes,
         parameters: model.parameters,
-        vision_tower: Some(v1::StackInfo {
-            layers: tower.layers as u32,
-            width: tower.width as u32,
-            heads: tower.heads as u32,
-            kv_heads: tower.heads as u32,
-            layers_run: tower.layers_run() as u32,
-        }),
-        language_model: Some(v1::StackInfo {
-            layers: decoder.num_hidden_layers as u32,
-            width: decoder.hidden_size as u32,
-            heads: decoder.num_attention_heads as u32,
-            kv_heads: decoder.kv_heads() as u32,
-            layers_run: decoder.num_hidden_layers as u32,
-        }),
+        vision_tower: Some(tower_info(tower)),
+        language_model: Some(decoder_info(decoder)),
         // One number cannot say several; `vision_feature_layers` has them.
         vision_feature_layer: if tower.features.len() == 1 {
             feature_layer(tower.layers_run())
@@ -110,6 +98,27 @@ pub(in crate::api) fn model_info(state: &State, model: &Model) -> v1::ModelInfo 
             text_only: chat.is_text_only(),
         }),
         image_processor: model.processor.backend.name().into(),
+    }
+}
+
+fn tower_info(tower: &TowerInfo) -> v1::StackInfo {
+    v1::StackInfo {
+        layers: tower.layers as u32,
+        width: tower.width as u32,
+        heads: tower.heads as u32,
+        // Towers share no keys and values among heads.
+        kv_heads: tower.heads as u32,
+        layers_run: tower.layers_run() as u32,
+    }
+}
+
+fn decoder_info(decoder: &DecoderConfig) -> v1::StackInfo {
+    v1::StackInfo {
+        layers: decoder.num_hidden_layers as u32,
+        width: decoder.hidden_size as u32,
+        heads: decoder.num_attention_heads as u32,
+        kv_heads: decoder.kv_heads() as u32,
+        layers_run: decoder.num_hidden_layers as u32,
     }
 }
 

@@ -9,13 +9,13 @@ use super::request::prompt;
 use super::target::{selector, target};
 use super::values::{unknown, unset};
 use crate::intervention::{GridSpec, GridToken, Patches, Positions, Target, fresh_seed};
-use crate::pipeline::{Axes, Direction, Metric, TraceInput, TracePath, TracePosition, Via};
+use crate::pipeline::{AnswerMetric, Axes, Direction, TraceInput, TracePath, TracePosition, Via};
 
 /// Everything of a trace but who asks, and of which model.
 pub(in crate::api) struct TraceParts {
     pub(in crate::api) clean: TraceInput,
     pub(in crate::api) corrupted: TraceInput,
-    pub(in crate::api) metric: Metric,
+    pub(in crate::api) metric: AnswerMetric,
     pub(in crate::api) grid: GridSpec,
     pub(in crate::api) direction: Direction,
     pub(in crate::api) path: Option<TracePath>,
@@ -66,16 +66,16 @@ fn input(name: &str, message: Option<&mut v1::TraceInput>) -> Result<TraceInput,
 }
 
 /// Converts a metric.
-pub(super) fn metric(message: Option<v1::Metric>) -> Result<Metric, Error> {
+pub(super) fn metric(message: Option<v1::Metric>) -> Result<AnswerMetric, Error> {
     use v1::metric::Kind;
     Ok(match message.and_then(|message| message.kind) {
-        Some(Kind::Logprob(answer)) => Metric::Logprob(answer),
-        Some(Kind::LogprobDifference(contrast)) => Metric::LogprobDifference {
+        Some(Kind::Logprob(answer)) => AnswerMetric::Logprob(answer),
+        Some(Kind::LogprobDifference(contrast)) => AnswerMetric::LogprobDifference {
             answer: contrast.answer,
             other: contrast.other,
         },
-        Some(Kind::Probability(answer)) => Metric::Probability(answer),
-        Some(Kind::Divergence(divergence)) => Metric::Divergence(divergence.answer),
+        Some(Kind::Probability(answer)) => AnswerMetric::Probability(answer),
+        Some(Kind::Divergence(divergence)) => AnswerMetric::Divergence(divergence.answer),
         None => {
             let valid = "logprob, logprob_difference, probability, divergence";
             return Err(unset("metric.kind", valid));
@@ -129,15 +129,13 @@ fn positions(
     seeds: Seeds,
 ) -> Result<Positions, Error> {
     use v1::trace_positions::Set;
-    let tokens = |field: &str, set: Option<&mut v1::TokenSelector>| {
-        selector(&format!("{path}.{field}"), set, seeds)
-    };
+    let field = |name: &str| format!("{path}.{name}");
     Ok(match &mut message.set {
-        Some(Set::Each(set)) => Positions::Each(tokens("each", Some(set))?),
-        Some(Set::Words(set)) => Positions::Words(tokens("words", Some(set))?),
+        Some(Set::Each(set)) => Positions::Each(selector(&field("each"), Some(set), seeds)?),
+        Some(Set::Words(set)) => Positions::Words(selector(&field("words"), Some(set), seeds)?),
         Some(Set::Patches(patches)) => Positions::Patches(self::patches(path, *patches)?),
         Some(Set::Group(group)) => Positions::Group {
-            tokens: tokens("group.tokens", group.tokens.as_mut())?,
+            tokens: selector(&field("group.tokens"), group.tokens.as_mut(), seeds)?,
             label: group.label.clone(),
         },
         None => return Err(unset(&format!("{path}.set"), "each, words, patches, group")),
@@ -167,20 +165,22 @@ pub(in crate::api) fn trace_positions(axes: &Axes) -> Vec<v1::TracePosition> {
     axes.positions.iter().map(position).collect()
 }
 
+/// Converts the patch of a token; a token of text has none.
+fn patch(token: &GridToken) -> Option<v1::TracePatch> {
+    let patch = token.patch?;
+    Some(v1::TracePatch {
+        token: token.token,
+        image: patch.image as u32,
+        view: token.view.1 as u32,
+        row: patch.row as u32,
+        column: patch.column as u32,
+        grid_rows: patch.extent.0 as u32,
+        grid_columns: patch.extent.1 as u32,
+    })
+}
+
 fn position(position: &TracePosition) -> v1::TracePosition {
     let numbers = |tokens: &[GridToken]| tokens.iter().map(|token| token.token).collect();
-    let patch = |token: &GridToken| {
-        let patch = token.patch?;
-        Some(v1::TracePatch {
-            token: token.token,
-            image: patch.image as u32,
-            view: token.view.1 as u32,
-            row: patch.row as u32,
-            column: patch.column as u32,
-            grid_rows: patch.extent.0 as u32,
-            grid_columns: patch.extent.1 as u32,
-        })
-    };
     v1::TracePosition {
         label: position.label.clone(),
         tokens: numbers(&position.tokens),

@@ -220,10 +220,6 @@ impl Row<'_> {
     }
 
     fn images(&mut self, source: &mut dyn pictures::PictureSource) -> Result<Vec<Vec<u8>>, String> {
-        let wrong = |name: &str| {
-            let name = name.to_owned();
-            move |message: String| format!("{name}: {message}")
-        };
         let found = self.columns(ColumnRole::Image)?;
         // Beside a picture its path stays a column: it says which items are about the same one.
         let is_path = |cells: &Cells, name: &String| pictures::names_picture(&cells[name.as_str()]);
@@ -239,28 +235,10 @@ impl Row<'_> {
             // One empty picture says that there is one; the client has sent its bytes apart.
             return Ok(vec![Vec::new()]);
         }
-        let mut images = Vec::new();
         if let Some((name, others)) = found.split_first() {
-            let of = |name: &String| &self.cells[name.as_str()];
-            let others = others
-                .iter()
-                .filter(|o| pictures::is_another(of(name), of(o)));
-            if let Some(other) = others
-                .chain(numbered.iter().map(|(_, n)| n))
-                .find(|o| !is_empty(&self.cells[o.as_str()]))
-            {
-                return Err(format!(
-                    "{other}: it looks like a picture, and {name} is one; {}",
-                    way_out(other, ColumnRole::Image)
-                ));
-            }
-            let value = self.take(name, ColumnRole::Image);
-            images = pictures::read(&value, source).map_err(wrong(name))?;
-            if images.is_empty() && !self.may_be_blind() {
-                return Err(format!("{name}: empty"));
-            }
-            return Ok(images);
+            return self.images_of(name, others, &numbered, source);
         }
+        let mut images = Vec::new();
         let mut missing: Option<String> = None;
         for (_, name) in numbered {
             let value = self.take(&name, ColumnRole::Image);
@@ -270,7 +248,8 @@ impl Row<'_> {
                     return Err(format!("{name}: {before} is empty, which stands before"));
                 }
                 (None, false) => {
-                    images.extend(pictures::read(&value, source).map_err(wrong(&name))?);
+                    let read = pictures::read(&value, source);
+                    images.extend(read.map_err(|message| of_column(&name, &message))?);
                 }
             }
         }
@@ -288,6 +267,44 @@ impl Row<'_> {
         Ok(images)
     }
 
+    /// Reads the pictures of the column `name`; none of the others may have one.
+    fn images_of(
+        &mut self,
+        name: &str,
+        others: &[String],
+        numbered: &[(usize, String)],
+        source: &mut dyn pictures::PictureSource,
+    ) -> Result<Vec<Vec<u8>>, String> {
+        let others = others
+            .iter()
+            .filter(|o| pictures::is_another(&self.cells[name], &self.cells[o.as_str()]));
+        if let Some(other) = others
+            .chain(numbered.iter().map(|(_, n)| n))
+            .find(|o| !is_empty(&self.cells[o.as_str()]))
+        {
+            return Err(format!(
+                "{other}: it looks like a picture, and {name} is one; {}",
+                way_out(other, ColumnRole::Image)
+            ));
+        }
+        let value = self.take(name, ColumnRole::Image);
+        let images = pictures::read(&value, source).map_err(|m| of_column(name, &m))?;
+        if images.is_empty() && !self.may_be_blind() {
+            return Err(format!("{name}: empty"));
+        }
+        Ok(images)
+    }
+
+    /// Reads the answer in a column, as it is given for an item with `options`.
+    fn read_answer(
+        &self,
+        name: &str,
+        options: &[String],
+        how: AnswerForm,
+    ) -> Result<String, String> {
+        answer::read(&self.cells[name], options, how).map_err(|m| of_column(name, &m))
+    }
+
     /// Tells whether an item may lack a picture: ScienceQA has such questions, which its tools ask
     /// without one.
     fn may_be_blind(&self) -> bool {
@@ -299,13 +316,17 @@ impl Row<'_> {
         if self.place.reading.given.contains_key(&role) {
             return Vec::new();
         }
-        let own = |name: &String| {
-            let given = self.place.reading.given.values().any(|g| g == name);
-            columns::one_of(name)
-                .filter(|(own, _)| *own == role && !given)
-                .map(|(_, place)| (place, name.clone()))
-        };
-        let mut found: Vec<(usize, String)> = self.cells.keys().filter_map(own).collect();
+        let given = &self.place.reading.given;
+        let mut found: Vec<(usize, String)> = self
+            .cells
+            .keys()
+            // What a flag names for something else is not looked at.
+            .filter(|name| given.values().all(|g| g != *name))
+            .filter_map(|name| {
+                let (own, place) = columns::one_of(name)?;
+                (own == role).then(|| (place, name.clone()))
+            })
+            .collect();
         found.sort();
         found
     }
@@ -377,14 +398,10 @@ impl Row<'_> {
             _ if self.cells.contains_key("answer_type") => AnswerForm::Words,
             _ => AnswerForm::Any,
         };
-        let read = |row: &Self, name: &String| {
-            let found = answer::read(&row.cells[name.as_str()], options, how);
-            found.map_err(|message| format!("{name}: {message}"))
-        };
-        let own = read(self, first)?;
+        let own = self.read_answer(first, options, how)?;
         for other in &columns[1..] {
             if !REFERENCES.contains(&columns::normal(other).as_str())
-                && read(self, other).as_ref() != Ok(&own)
+                && self.read_answer(other, options, how).as_ref() != Ok(&own)
             {
                 return Err(format!(
                     "{other}: it says another answer than {first}; {}",
@@ -455,6 +472,10 @@ impl Row<'_> {
 }
 
 /// Tells whether a value is a number, such as the count of options.
+fn of_column(name: &str, message: &str) -> String {
+    format!("{name}: {message}")
+}
+
 fn is_number(value: &Value) -> bool {
     value.is_number()
         || value

@@ -28,8 +28,8 @@ pub(super) fn parse(value: &Value) -> Result<Vec<String>, String> {
 fn unread(text: &str) -> String {
     let start: String = text.chars().take(60).collect();
     format!(
-        "{start:?} is one text; a list (JSON or Python), an object {{\"A\": ..}}, or a text such as \
-         \"A. .. B. ..\" or \"(a) .. (b) ..\" is read"
+        "{start:?} is one text; a list (JSON or Python), an object {{\"A\": ..}}, or a text \
+         such as \"A. .. B. ..\" or \"(a) .. (b) ..\" is read"
     )
 }
 

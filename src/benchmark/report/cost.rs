@@ -78,10 +78,8 @@ pub fn variant_costs<'a>(
 }
 
 fn variant_cost(variant: &str, answers: &[&AnswerCost]) -> VariantCost {
-    let mean = |value: fn(&AnswerCost) -> f64| {
-        let values: Vec<f64> = answers.iter().map(|cost| value(cost)).collect();
-        Mean::of(&values)
-    };
+    let values = |value: fn(&AnswerCost) -> f64| answers.iter().map(move |cost| value(cost));
+    let mean = |value| Mean::of(&values(value).collect::<Vec<_>>());
     let is_known = answers.iter().all(|cost| cost.flops > 0);
     VariantCost {
         variant: variant.to_owned(),
@@ -127,23 +125,24 @@ pub(super) fn cost_table(costs: &[VariantCost], with_time: bool) -> DataTable {
                     of the run, with which it shares work.";
     }
     let first = costs.first().and_then(flops);
-    let row = |cost: &VariantCost| {
-        let mut row = vec![cost.variant.clone(), cost.n.to_string()];
-        row.push(cost.flops.map_or("not known".into(), |m| shown(m, size)));
+    let rows = costs.iter().map(|cost| {
         let share = flops(cost).zip(first).map(|(own, first)| 1e2 * own / first);
-        row.push(share.map_or(String::new(), |share| format!("{share:.1}")));
-        row.push(format!("{:.0}", cost.rows.value));
-        row.push(format!("{:.1}", cost.visual_tokens.value));
-        row.push(shown(cost.generated_tokens, 1.0));
-        if with_time {
-            row.push(shown(cost.seconds, 1e-3));
-        }
+        let mut row = vec![
+            cost.variant.clone(),
+            cost.n.to_string(),
+            cost.flops.map_or("not known".into(), |m| shown(m, size)),
+            share.map_or(String::new(), |share| format!("{share:.1}")),
+            format!("{:.0}", cost.rows.value),
+            format!("{:.1}", cost.visual_tokens.value),
+            shown(cost.generated_tokens, 1.0),
+        ];
+        row.extend(with_time.then(|| shown(cost.seconds, 1e-3)));
         row
-    };
+    });
     DataTable {
         caption,
         heads,
-        rows: costs.iter().map(row).collect(),
+        rows: rows.collect(),
         places: Vec::new(),
     }
 }

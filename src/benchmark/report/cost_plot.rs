@@ -103,20 +103,12 @@ fn points<'a>(
     costs: &HashMap<&str, &VariantCost>,
     axis: &CostAxis,
 ) -> Vec<CostPoint<'a>> {
-    let place = |variants: &[&str]| {
-        let values = variants
-            .iter()
-            .filter_map(|variant| (axis.value)(costs.get(*variant)?));
-        let values: Vec<f64> = values.collect();
-        let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
-        (!values.is_empty()).then_some(mean / axis.size)
-    };
     let points = report.series_points().into_iter();
     let mut points: Vec<CostPoint<'a>> = points
         .filter_map(|point| {
             Some(CostPoint {
                 series: point.series,
-                x: place(&point.variants)?,
+                x: place(&point.variants, costs, axis)?,
                 value: point.mean(),
                 interval: point.interval(),
                 about: point.variants.join("; "),
@@ -125,6 +117,29 @@ fn points<'a>(
         .collect();
     points.sort_by(|a, b| a.x.total_cmp(&b.x));
     points
+}
+
+/// Returns the mean cost of variants on an axis; nothing where none is known.
+fn place(variants: &[&str], costs: &HashMap<&str, &VariantCost>, axis: &CostAxis) -> Option<f64> {
+    let known = variants
+        .iter()
+        .filter_map(|variant| (axis.value)(costs.get(*variant)?));
+    let values: Vec<f64> = known.collect();
+    let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
+    (!values.is_empty()).then_some(mean / axis.size)
+}
+
+/// Lists the series of points in the order of the other drawings, so that each has its colour
+/// there.
+fn series_of<'a>(report: &Report<'_>, points: &[CostPoint<'a>]) -> Vec<&'a str> {
+    let mut series: Vec<&str> = Vec::new();
+    for point in points {
+        if !series.contains(&point.series) {
+            series.push(point.series);
+        }
+    }
+    series.sort_by_key(|name| report.planned.iter().position(|p| p.series == *name));
+    series
 }
 
 fn panel(report: &Report<'_>, costs: &HashMap<&str, &VariantCost>, axis: &CostAxis) -> String {
@@ -151,15 +166,7 @@ fn panel(report: &Report<'_>, costs: &HashMap<&str, &VariantCost>, axis: &CostAx
         &axis.name,
     );
     let points = points(report, costs, axis);
-    let mut series: Vec<&str> = Vec::new();
-    for point in &points {
-        if !series.contains(&point.series) {
-            series.push(point.series);
-        }
-    }
-    // In the order of the other drawings, so that each has its colour there.
-    let order = |name: &&str| report.planned.iter().position(|p| p.series == *name);
-    series.sort_by_key(order);
+    let series = series_of(report, &points);
     for (i, name) in series.iter().enumerate() {
         let colour = COLOURS[i % COLOURS.len()];
         let own: Vec<&CostPoint<'_>> = points.iter().filter(|p| p.series == *name).collect();
@@ -199,9 +206,10 @@ fn mark(
 ) -> String {
     let [low, high] = [point.interval.0, point.interval.1].map(|end| y(end.clamp(0.0, most)));
     let bar = line((x, low), (x, high), &format!(r#"stroke="{colour}""#));
+    let about = escaped(&point.about);
     format!(
-        r#"{bar}<circle cx="{x:.1}" cy="{at:.1}" r="3.5" fill="{colour}"><title>{}</title></circle>"#,
-        escaped(&point.about)
+        "{bar}<circle cx=\"{x:.1}\" cy=\"{at:.1}\" r=\"3.5\" fill=\"{colour}\">\
+         <title>{about}</title></circle>"
     )
 }
 

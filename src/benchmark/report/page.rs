@@ -209,8 +209,8 @@ impl Report<'_> {
             "of the mean",
         ];
         let rows = points.iter().map(|p| self.series_row(p)).collect();
-        let caption = "n is the items of a draw. The interval of a mean is the mean of those of its \
-                       draws, which are of the same items.";
+        let caption = "n is the items of a draw. The interval of a mean is the mean of those of \
+                       its draws, which are of the same items.";
         parts.push(Part::Table(DataTable::new(caption, &heads, rows)));
         parts.push(Part::Text(
             "Lost: against the first variant, in % of it, with the interval of the variant's own \
@@ -302,8 +302,8 @@ impl Report<'_> {
             "McNemar's p",
         ];
         let rows = self.comparisons.iter().map(comparison_row).collect();
-        let caption = "Each variant against the first, item by item: how many answers are better and \
-                       worse, and the mean difference by a bootstrap over groups of items.";
+        let caption = "Each variant against the first, item by item: how many answers are better \
+                       and worse, and the mean difference by a bootstrap over groups of items.";
         DataTable::new(caption, &heads, rows)
     }
 
@@ -319,8 +319,8 @@ impl Report<'_> {
             "unparsed",
         ];
         let own = self.metrics.iter().filter(|(_, m)| few || m.name == name);
-        let caption = "Intervals are Wilson's for shares, else of a bootstrap over groups of items. \
-                       Unparsed: answers that could not be read, and count as wrong.";
+        let caption = "Intervals are Wilson's for shares, else of a bootstrap over groups of \
+                       items. Unparsed: answers that could not be read, and count as wrong.";
         DataTable::new(caption, &heads, own.map(metric_row).collect())
     }
 }
@@ -331,17 +331,16 @@ fn place(point: &SeriesPoint<'_>) -> String {
 }
 
 fn answers_row(answers: &AnswerCounts) -> Vec<String> {
-    let share = |(answer, count): &(String, usize)| {
+    let shares = answers.most.iter().map(|(answer, count)| {
         let answer = if answer.is_empty() { "(none)" } else { answer };
         let i = wilson(*count, answers.all);
         let [share, low, high] = [i.share, i.low, i.high].map(|v| 1e2 * v);
         format!("{answer}: {share:.1} % [{low:.1}, {high:.1}]")
-    };
-    let shares: Vec<String> = answers.most.iter().map(share).collect();
+    });
     vec![
         answers.variant.clone(),
         answers.all.to_string(),
-        shares.join(", "),
+        shares.collect::<Vec<_>>().join(", "),
     ]
 }
 

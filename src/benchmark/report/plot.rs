@@ -439,7 +439,8 @@ fn grid(report: &Report<'_>, panel: &str) -> Panel {
             let (square, opacity) = (square((x, y), cell), 0.75 * share(value));
             let _ = write!(
                 body,
-                r##"{square} fill="#1b6ca8" fill-opacity="{opacity:.2}" stroke="#fff" stroke-opacity="0.5"/>"##
+                "{square} fill=\"#1b6ca8\" fill-opacity=\"{opacity:.2}\" stroke=\"#fff\" \
+                 stroke-opacity=\"0.5\"/>"
             );
         }
         width += size + 40.0;

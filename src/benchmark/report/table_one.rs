@@ -9,9 +9,9 @@ use super::names::{benchmark_name, benchmark_place};
 use crate::benchmark::experiments::PaperTable;
 use crate::benchmark::{Estimate, Permuted};
 
-const ABOUT: &str = "Table 1 of \"Intriguing Properties of Large Language and Vision Models\" (Lee et \
-    al. 2024): every benchmark as it is, and with the visual tokens permuted before the language \
-    model reads them. In brackets are 95 % intervals.";
+const ABOUT: &str = "Table 1 of \"Intriguing Properties of Large Language and Vision Models\" \
+    (Lee et al. 2024): every benchmark as it is, and with the visual tokens permuted before the \
+    language model reads them. In brackets are 95 % intervals.";
 const CAPTION: &str = "Shares in %, MME in points of 2800, grades of 100. Permuted: the mean over \
     draws. Intervals: Wilson's of shares as they are, else of a bootstrap over groups of items, of \
     the difference over the same groups. The mean difference is over benchmarks without MME, whose \
@@ -104,10 +104,9 @@ impl TableOne {
             .into_iter()
             .map(|benchmark| self.entry(model, benchmark))
             .collect();
-        let row = |shown: fn(&Permuted) -> Shown| {
-            let cells = entries.iter().map(|e| e.map(|e| shown(&e.found)));
-            cells.collect::<Vec<_>>()
-        };
+        let cells =
+            |shown: fn(&Permuted) -> Shown| entries.iter().map(move |e| Some(shown(&(*e)?.found)));
+        let row = |shown| cells(shown).collect::<Vec<_>>();
         let mut differences = row(|f| Shown::signed(f.difference, f.most));
         differences.push(mean_difference(&entries));
         [
@@ -221,27 +220,28 @@ impl TableOne {
             "flops",
             "seconds",
         ];
-        let row = |entry: &TableOneEntry| {
-            let found = &entry.found;
-            let mut row = vec![
-                entry.model.clone(),
-                entry.benchmark.clone(),
-                entry.rule.clone(),
-                found.metric.clone(),
-                found.most.to_string(),
-                found.n.to_string(),
-                found.draws.to_string(),
-            ];
-            for estimate in [found.unchanged, found.permuted, found.difference] {
-                let (low, high) = estimate.interval;
-                row.extend([estimate.value, low, high].map(|v| v.to_string()));
-            }
-            row.push(entry.flops.map_or(String::new(), |m| m.value.to_string()));
-            row.push(entry.seconds.value.to_string());
-            row
-        };
-        (&HEADS, self.entries.iter().map(row).collect())
+        (&HEADS, self.entries.iter().map(csv_row).collect())
     }
+}
+
+fn csv_row(entry: &TableOneEntry) -> Vec<String> {
+    let found = &entry.found;
+    let mut row = vec![
+        entry.model.clone(),
+        entry.benchmark.clone(),
+        entry.rule.clone(),
+        found.metric.clone(),
+        found.most.to_string(),
+        found.n.to_string(),
+        found.draws.to_string(),
+    ];
+    for estimate in [found.unchanged, found.permuted, found.difference] {
+        let (low, high) = estimate.interval;
+        row.extend([estimate.value, low, high].map(|v| v.to_string()));
+    }
+    row.push(entry.flops.map_or(String::new(), |m| m.value.to_string()));
+    row.push(entry.seconds.value.to_string());
+    row
 }
 
 /// A cell of the table.
@@ -311,13 +311,9 @@ fn mean_difference(entries: &[Option<&TableOneEntry>]) -> Option<Shown> {
     }
     let n = own.len() as f64;
     let value = own.iter().map(|d| d[0]).sum::<f64>() / n;
-    let half = |end: usize| {
-        own.iter()
-            .map(|d| (d[end] - d[0]).powi(2))
-            .sum::<f64>()
-            .sqrt()
-            / n
-    };
+    // Benchmarks are independent: the squares of their half intervals add up.
+    let squares = |end: usize| own.iter().map(move |d| (d[end] - d[0]).powi(2));
+    let half = |end: usize| squares(end).sum::<f64>().sqrt() / n;
     let (low, high) = (value - half(1), value + half(2));
     Some(Shown {
         value: format!("{value:+.1}"),

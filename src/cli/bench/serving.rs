@@ -12,7 +12,7 @@ use super::report::{BenchReport, memory_of};
 use crate::api::interventions_from_json;
 use crate::cli::error::Failure;
 use crate::cli::progress::Progress;
-use crate::engine::{ClientId, Event, Events, Request, Sampling, Task, Variant};
+use crate::engine::{ClientId, Deadline, Event, Events, Request, Sampling, Task, Variant};
 use crate::intervention::{Context, compile};
 use crate::model::{IMAGE_MARKER, Pixels, Rendered};
 
@@ -69,7 +69,7 @@ impl Measured {
             model: self.model.clone(),
             client: ClientId::default(),
             variants,
-            deadline: None,
+            deadline: Deadline::default(),
         };
         Ok(self.engine.submit(job)?)
     }
@@ -88,12 +88,8 @@ impl Measured {
             ("permute visual tokens", permute),
         ];
         for (name, lists) in all {
-            let variants = || {
-                lists
-                    .iter()
-                    .map(|l| self.variant(0, l, 1))
-                    .collect::<Result<Vec<_>, _>>()
-            };
+            let variants = lists.iter().map(|l| self.variant(0, l, 1));
+            let variants = || variants.clone().collect::<Result<Vec<_>, _>>();
             self.engine.forget();
             // Another picture first: kernels are warm then, and nothing of the sweep's own is in a
             // cache.

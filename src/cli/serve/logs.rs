@@ -12,7 +12,7 @@ use crate::telemetry::{self, LogFormat};
 /// Heading of these flags in help texts.
 const HEADING: &str = "Logs, metrics and traces";
 
-/// What is written down of requests.
+/// Says what is written down of requests.
 #[derive(Debug, Args)]
 pub(super) struct LogArgs {
     /// Log level: error, warn, info, debug, trace or off

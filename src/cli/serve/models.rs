@@ -190,6 +190,7 @@ impl ServedModelArgs {
     ) -> Result<Vec<(String, Origin)>, Failure> {
         let mut adapters: Vec<(String, Origin)> = Vec::new();
         for text in &self.adapter {
+            // Without a name it is the first model's, as projectors are.
             let first = origins.first().map_or("", |(name, _)| name);
             let (name, place) = text.split_once('=').unwrap_or((first, text));
             if !is_named(origins, name) {

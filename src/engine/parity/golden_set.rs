@@ -325,14 +325,14 @@ impl Prepared {
         let device = model.on_device()?;
         let pixels = self.pixels.iter().map(|pixels| pixels.upload(&device));
         let pixels = pixels.collect::<TensorResult<Vec<Tensor>>>()?;
-        let image = |(image, (pixels, tokens))| ImageInput {
+        let images = pixels.iter().zip(&self.images).enumerate();
+        let images = images.map(|(image, (pixels, tokens))| ImageInput {
             sequence: 0,
             image,
             pixels,
             tokens,
-        };
-        let images = pixels.iter().zip(&self.images).enumerate();
-        let images: Vec<ImageInput<'_>> = images.map(image).collect();
+        });
+        let images: Vec<ImageInput<'_>> = images.collect();
         let own = model.own_projector();
         let projector = self.plan.projector.as_ref().unwrap_or(own);
         Ok(model.forward(&self.prompt, ids, &images, projector, hooks)?)

@@ -19,11 +19,7 @@ impl Worker {
         // A sweep has hundreds of sequences, and each is looked for as often.
         let mut ids: HashSet<SequenceId> = batch.iter().map(|scheduled| scheduled.id).collect();
         let mut running = self.running();
-        let mut budget = StepBudget {
-            rows: self.limits.step_rows.saturating_sub(batch.len()),
-            sequences: self.limits.running.saturating_sub(running),
-            is_short: false,
-        };
+        let mut budget = self.budget(batch.len(), running);
         self.share_step(&batch);
         let mut passed_over: Vec<usize> = Vec::new();
         let mut encoded_rows = 0;
@@ -59,8 +55,7 @@ impl Worker {
                             // All requests end when the device is restarted.
                             return Vec::new();
                         }
-                        let output = &mut self.requests[id.request].output;
-                        output.fail(|| error.clone());
+                        self.requests[id.request].output.fail(|| error.clone());
                         passed_over.push(id.request);
                         continue;
                     }
@@ -76,6 +71,15 @@ impl Worker {
             }
         }
         batch
+    }
+
+    /// Returns what a step has room for beside `rows` that decode and `running` sequences.
+    fn budget(&self, rows: usize, running: usize) -> StepBudget {
+        StepBudget {
+            rows: self.limits.step_rows.saturating_sub(rows),
+            sequences: self.limits.running.saturating_sub(running),
+            is_short: false,
+        }
     }
 
     /// Shares the step that begins with `batch` among the clients.

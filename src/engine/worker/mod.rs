@@ -247,7 +247,7 @@ impl Worker {
         let late = |deadline, price, started| is_late(deadline, now, price, started, throughput);
         let before = self.requests.len() + self.auxiliary.len();
         self.requests.retain_mut(|request| {
-            if late(request.deadline, request.price, request.started) {
+            if late(request.deadline.get(), request.price, request.started) {
                 let generated = request.sequences.iter().map(Sequence::generated);
                 let tokens = generated.max().unwrap_or(0);
                 request.output.fail(|| Error::Deadline { tokens });
@@ -260,7 +260,7 @@ impl Worker {
             !over
         });
         self.auxiliary.retain_mut(|request| {
-            if late(request.deadline, request.price, request.started) {
+            if late(request.deadline.get(), request.price, request.started) {
                 request.task.fail(Error::Deadline { tokens: 0 });
             }
             let over = request.task.is_over();

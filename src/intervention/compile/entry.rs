@@ -7,7 +7,7 @@ use crate::field_path::{FieldPath, InvalidField};
 use crate::intervention::error::Error;
 use crate::intervention::random::Draws;
 use crate::nn::Stack;
-use crate::vision::Grid;
+use crate::vision::CellGrid;
 
 /// Largest factor and scale that interventions take.
 pub(crate) const MAX_FACTOR: f64 = 1e6;
@@ -92,7 +92,7 @@ impl Entry {
     }
 
     /// Returns a grid of `side` x `side` cells over the picture; a cell holds at least one pixel.
-    pub(crate) fn grid(self, context: &Context<'_>, side: usize) -> Result<Grid, Error> {
+    pub(crate) fn grid(self, context: &Context<'_>, side: usize) -> Result<CellGrid, Error> {
         // Smaller cells than pixels would be empty.
         let limit = context.model.processor.side;
         if side > limit {
@@ -101,6 +101,6 @@ impl Entry {
                 format!("{side} is more than the {limit} pixels of a side"),
             ));
         }
-        Ok(Grid::square(side))
+        Ok(CellGrid::square(side))
     }
 }

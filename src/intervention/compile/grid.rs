@@ -9,26 +9,21 @@ use std::sync::Arc;
 use super::compiler::Compiler;
 use super::context::Context;
 use super::entry::Entry;
+use super::grid_positions::{
+    GridPosition, GridToken, MAX_CELLS, Positions, grid_entry, invalid, positions,
+};
 use super::saliency::Salient;
-use super::selector::{Steps, TokenSelector};
 use super::shape::{Shape, shape_of};
 use super::target::Target;
-use super::token_map::{TokenInfo, TokenMap};
 use super::{Needs, compiled, needs};
-use crate::field_path::{InvalidField, shown};
+use crate::field_path::shown;
 use crate::intervention::error::Error;
 use crate::intervention::plan::Rows;
 use crate::intervention::spec::Intervention;
-use crate::model::Place;
 use crate::nn::{HOOK_TABLE, Point, Site, Stack};
-use crate::vision;
 
 /// Most points of a grid.
 const MAX_POINTS: usize = 16;
-/// Most entries that a grid's positions are listed in.
-const MAX_ENTRIES: usize = 1024;
-/// Most cells of a grid, and so most of each of its axes.
-const MAX_CELLS: usize = 1 << 16;
 /// The points of a grid that names none.
 const DEFAULT_POINT: &str = "language_model.blocks.{l}.hook_resid_pre";
 
@@ -47,35 +42,6 @@ pub struct GridSpec {
     pub each_head: bool,
     /// The end of a path: what receives the effect.
     pub receiver: Option<Target>,
-}
-
-/// Some positions.
-#[derive(Debug, Clone)]
-pub enum Positions {
-    /// Each of these tokens.
-    Each(TokenSelector),
-    /// Each word among these tokens; returned token by token, which are joined by their texts.
-    Words(TokenSelector),
-    /// Patches in groups.
-    Patches(Patches),
-    /// These tokens together.
-    Group {
-        /// The tokens.
-        tokens: TokenSelector,
-        /// Names the position; empty: the text of its tokens.
-        label: String,
-    },
-}
-
-/// Groups of patches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Patches {
-    /// Blocks of a partition with so many along a side.
-    Blocks(u32),
-    /// Rows of each grid.
-    Rows,
-    /// Columns of each grid.
-    Columns,
 }
 
 /// A grid resolved against a model and one input.
@@ -111,45 +77,6 @@ pub struct GridPoint {
     pub shape: Shape,
 }
 
-/// One position.
-#[derive(Debug, Clone)]
-pub struct GridPosition {
-    /// The entry that it is of; 0 where none were listed.
-    pub entry: usize,
-    /// The label as asked; empty: the text of its tokens.
-    pub label: String,
-    /// The tokens, ascending.
-    pub tokens: Vec<GridToken>,
-    /// Set for a part of a word.
-    pub in_word: bool,
-}
-
-/// One token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct GridToken {
-    /// The picture and the view; (0, 0) in the language model.
-    pub view: (usize, usize),
-    /// The number of the token.
-    pub token: u32,
-    /// The patch that it shows.
-    pub patch: Option<PatchPlace>,
-}
-
-/// The place of a patch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PatchPlace {
-    /// The picture.
-    pub image: usize,
-    /// Set for a patch of the canvas that tiles make up, not of the base view.
-    pub on_canvas: bool,
-    /// Rows above it.
-    pub row: usize,
-    /// Columns before it.
-    pub column: usize,
-    /// Rows and columns of the grid that it is in.
-    pub extent: (usize, usize),
-}
-
 impl Grid {
     /// Returns how many cells it has.
     pub fn cells(&self) -> usize {
@@ -181,8 +108,8 @@ impl Grid {
         let cells = self.cells();
         if cells > MAX_CELLS {
             let message = format!(
-                "{cells} cells, {} points x {} layers x {} positions x {} heads; at most {MAX_CELLS} \
-                 are taken",
+                "{cells} cells, {} points x {} layers x {} positions x {} heads; at most \
+                 {MAX_CELLS} are taken",
                 self.points.len(),
                 self.layers.len().max(1),
                 self.positions.len(),
@@ -226,7 +153,7 @@ pub fn compile_grid(
         grid_entry(0).needs_image(context)?;
     }
     Ok(Grid {
-        positions: positions(spec, site, &maps, &compiler)?,
+        positions: positions(&spec.positions, site, &maps, &compiler)?,
         receiver: receiver(spec, &compiler)?,
         lengths: maps
             .iter()
@@ -237,18 +164,6 @@ pub fn compile_grid(
         heads,
         together,
     })
-}
-
-fn invalid(field: impl Into<crate::field_path::FieldPath>, message: impl Into<String>) -> Error {
-    InvalidField::new(field, message).into()
-}
-
-fn grid_entry(index: usize) -> Entry {
-    Entry {
-        list: "grid.positions",
-        index,
-        name: "",
-    }
 }
 
 fn points(spec: &GridSpec, compiler: &Compiler<'_>) -> Result<Vec<GridPoint>, Error> {
@@ -273,8 +188,8 @@ fn points(spec: &GridSpec, compiler: &Compiler<'_>) -> Result<Vec<GridPoint>, Er
         });
         if !is_alike {
             let message = format!(
-                "{name} counts its rows or layers otherwise than {}; trace each in a request of its \
-                 own",
+                "{name} counts its rows or layers otherwise than {}; trace each in a request of \
+                 its own",
                 points[0].name
             );
             return Err(invalid(format!("grid.points[{i}]"), message));
@@ -398,235 +313,13 @@ fn heads(spec: &GridSpec, points: &[GridPoint]) -> Result<Heads, Error> {
     })
 }
 
-type Maps = [((usize, usize), TokenMap)];
-
-fn positions(
-    spec: &GridSpec,
-    site: Point,
-    maps: &Maps,
-    compiler: &Compiler<'_>,
-) -> Result<Vec<GridPosition>, Error> {
-    let default = [Positions::Each(TokenSelector::default())];
-    let entries = if spec.positions.is_empty() {
-        &default[..]
-    } else {
-        &spec.positions[..]
-    };
-    if entries.len() > MAX_ENTRIES {
-        let message = format!("{} entries; at most {MAX_ENTRIES} are taken", entries.len());
-        return Err(invalid("grid.positions", message));
-    }
-    let at = Rowed {
-        site,
-        maps,
-        compiler,
-    };
-    let mut all = Vec::new();
-    for (entry, positions) in entries.iter().enumerate() {
-        let found = positions.resolve(entry, &at)?;
-        if found.is_empty() {
-            let field = format!("grid.positions[{entry}]");
-            return Err(invalid(field, "no token is chosen; choose some"));
-        }
-        all.extend(found);
-        // Before many entries of all tokens have been written out.
-        if all.len() > MAX_CELLS {
-            let message = format!(
-                "{} positions and more; at most {MAX_CELLS} cells are taken",
-                all.len()
-            );
-            return Err(invalid("grid.positions", message));
-        }
-    }
-    Ok(all)
-}
-
-impl Positions {
-    fn selector(&self) -> Option<&TokenSelector> {
-        match self {
-            Self::Each(tokens) | Self::Words(tokens) | Self::Group { tokens, .. } => Some(tokens),
-            Self::Patches(_) => None,
-        }
-    }
-
-    fn resolve(&self, entry: usize, at: &Rowed<'_>) -> Result<Vec<GridPosition>, Error> {
-        let one = |tokens: Vec<GridToken>| GridPosition {
-            entry,
-            label: String::new(),
-            tokens,
-            in_word: false,
-        };
-        match self {
-            Self::Each(selector) => {
-                let tokens = at.pick(entry, "each", selector)?;
-                Ok(tokens.into_iter().map(|token| one(vec![token])).collect())
-            }
-            Self::Words(selector) => {
-                if at.site.stack != Stack::LanguageModel {
-                    let message = "words are in the language model; choose one of its points";
-                    return Err(invalid(format!("grid.positions[{entry}].words"), message));
-                }
-                let tokens = at.pick(entry, "words", selector)?;
-                let parts = tokens
-                    .into_iter()
-                    .filter(|token| at.is_text(token))
-                    .map(|token| GridPosition {
-                        in_word: true,
-                        ..one(vec![token])
-                    });
-                Ok(parts.collect())
-            }
-            Self::Group { tokens, label } => {
-                let tokens = at.pick(entry, "group.tokens", tokens)?;
-                if tokens.is_empty() {
-                    return Ok(Vec::new());
-                }
-                Ok(vec![GridPosition {
-                    label: label.clone(),
-                    ..one(tokens)
-                }])
-            }
-            Self::Patches(by) => {
-                by.check(entry, at.compiler)?;
-                let groups = by.groups(at.maps).into_iter();
-                let groups = groups.map(|(label, tokens)| GridPosition {
-                    label,
-                    ..one(tokens)
-                });
-                Ok(groups.collect())
-            }
-        }
-    }
-}
-
-/// Holds what positions are resolved against: rows at one kind of point.
-struct Rowed<'a> {
-    site: Point,
-    maps: &'a Maps,
-    compiler: &'a Compiler<'a>,
-}
-
-impl Rowed<'_> {
-    /// Returns the tokens that a selector picks; `field` is its path within its entry.
-    fn pick(
-        &self,
-        entry: usize,
-        field: &str,
-        selector: &TokenSelector,
-    ) -> Result<Vec<GridToken>, Error> {
-        let (stack, site) = (self.site.stack, self.site.site);
-        let steps = Steps { first: 0, last: 0 };
-        let rows = self
-            .compiler
-            .pick(grid_entry(entry), field, selector, steps, stack, site)?;
-        let mut tokens = Vec::with_capacity(rows.count());
-        for (view, map) in self.maps {
-            let chosen = rows.views.get(view).map_or(&[][..], Vec::as_slice);
-            for (token, (info, is_chosen)) in (0..).zip(map.tokens.iter().zip(chosen)) {
-                if *is_chosen {
-                    tokens.push(GridToken {
-                        view: *view,
-                        token,
-                        patch: place(info),
-                    });
-                }
-            }
-        }
-        Ok(tokens)
-    }
-
-    /// Reports whether a token of the language model is one of text.
-    fn is_text(&self, token: &GridToken) -> bool {
-        let map = self.maps.first();
-        let info = map.and_then(|(_, map)| map.tokens.get(token.token as usize));
-        matches!(info, Some(TokenInfo::Text(..)))
-    }
-}
-
-/// Returns the place of the patch that a token shows.
-fn place(info: &TokenInfo) -> Option<PatchPlace> {
-    let TokenInfo::Visual { image, extent, .. } = info else {
-        return None;
-    };
-    let (on_canvas, row, column) = match info.place()? {
-        Place::Base { row, column } => (false, row, column),
-        Place::Canvas { row, column, .. } => (true, row, column),
-        Place::Class | Place::Newline | Place::Pooled => return None,
-    };
-    Some(PatchPlace {
-        image: *image,
-        on_canvas,
-        row,
-        column,
-        extent: *extent,
-    })
-}
-
-impl Patches {
-    fn check(self, entry: usize, compiler: &Compiler<'_>) -> Result<(), Error> {
-        let Self::Blocks(grid) = self else {
-            return Ok(());
-        };
-        let side = compiler.context.largest_side() as u32;
-        if (1..=side).contains(&grid) {
-            return Ok(());
-        }
-        let message = format!("{grid} is not in 1 to {side}, the side of the patch grid");
-        Err(invalid(
-            format!("grid.positions[{entry}].patches.grid"),
-            message,
-        ))
-    }
-
-    /// Returns the groups of all patches, with what each is called.
-    fn groups(self, maps: &Maps) -> Vec<(String, Vec<GridToken>)> {
-        let mut groups: BTreeMap<(usize, bool, usize), Vec<GridToken>> = BTreeMap::new();
-        for (view, map) in maps {
-            for (token, info) in (0..).zip(&map.tokens) {
-                let Some(patch) = place(info) else { continue };
-                let key = match self {
-                    // A block of the base view and that of the canvas show the same.
-                    Self::Blocks(grid) => {
-                        let cells = vision::Grid::square(grid as usize);
-                        (
-                            patch.image,
-                            false,
-                            cells.cell_of((patch.row, patch.column), patch.extent),
-                        )
-                    }
-                    Self::Rows => (patch.image, patch.on_canvas, patch.row),
-                    Self::Columns => (patch.image, patch.on_canvas, patch.column),
-                };
-                groups.entry(key).or_default().push(GridToken {
-                    view: *view,
-                    token,
-                    patch: Some(patch),
-                });
-            }
-        }
-        let several = groups.keys().any(|key| key.0 > 0);
-        let named = |(key, tokens)| (self.label(key, several), tokens);
-        groups.into_iter().map(named).collect()
-    }
-
-    /// Returns what a group is called; the picture is named where there are several.
-    fn label(self, (image, on_canvas, number): (usize, bool, usize), several: bool) -> String {
-        let what = match self {
-            Self::Blocks(grid) => {
-                let (row, column) = (number / grid as usize, number % grid as usize);
-                format!("block ({row}, {column})")
-            }
-            Self::Rows => format!("row {number}"),
-            Self::Columns => format!("column {number}"),
-        };
-        let of = if several {
-            format!("picture {image}, ")
-        } else {
-            String::new()
-        };
-        let tiles = if on_canvas { "tiles, " } else { "" };
-        format!("{of}{tiles}{what}")
-    }
+/// Tells whether a row for each token is at `point`, as what is received needs it.
+fn can_receive(point: &Point) -> bool {
+    point.stack == Stack::LanguageModel
+        && !matches!(
+            point.site,
+            Site::Scores | Site::Pattern | Site::Logits | Site::LnFinalNormalized
+        )
 }
 
 fn receiver(spec: &GridSpec, compiler: &Compiler<'_>) -> Result<Option<Receiver>, Error> {
@@ -646,14 +339,7 @@ fn receiver(spec: &GridSpec, compiler: &Compiler<'_>) -> Result<Option<Receiver>
         }
         error
     })?;
-    let is_taken = |point: &Point| {
-        point.stack == Stack::LanguageModel
-            && !matches!(
-                point.site,
-                Site::Scores | Site::Pattern | Site::Logits | Site::LnFinalNormalized
-            )
-    };
-    if !found.points.iter().all(is_taken) {
+    if !found.points.iter().all(can_receive) {
         let message = format!(
             "{} cannot receive; a point of the language model with a row for each token can",
             target.point

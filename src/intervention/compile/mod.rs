@@ -6,6 +6,7 @@ mod compiler;
 mod context;
 mod entry;
 mod grid;
+mod grid_positions;
 mod saliency;
 mod selector;
 mod shape;
@@ -19,10 +20,8 @@ pub use capture::{CaptureTarget, Reduce, Volume};
 pub(crate) use compiler::Compiler;
 pub use context::{Context, SaliencyMaps, SaliencyQuery};
 pub(crate) use entry::{Entry, MAX_FACTOR};
-pub use grid::{
-    Grid, GridPoint, GridPosition, GridSpec, GridToken, PatchPlace, Patches, Positions, Receiver,
-    compile_grid, grid_needs,
-};
+pub use grid::{Grid, GridPoint, GridSpec, Receiver, compile_grid, grid_needs};
+pub use grid_positions::{GridPosition, GridToken, PatchPlace, Patches, Positions};
 pub(crate) use saliency::rounded;
 pub use saliency::{Amount, SaliencySource, Salient};
 pub use selector::{Named, Steps, TokenSelector, Tokens};

@@ -6,7 +6,7 @@ use super::entry::Entry;
 use super::token_map::TokenInfo;
 use crate::intervention::error::Error;
 use crate::model::Place;
-use crate::vision::{Grid, Size};
+use crate::vision::{CellGrid, Size};
 
 /// The most attended patches.
 #[derive(Debug, Clone, PartialEq)]
@@ -119,7 +119,7 @@ impl Salient {
         field: &str,
         context: &Context<'_>,
         image: usize,
-        grid: Grid,
+        grid: CellGrid,
     ) -> Result<Vec<f64>, Error> {
         let views = self.views(entry, field, context, image)?;
         let base = views.first().map_or(&[][..], Vec::as_slice);

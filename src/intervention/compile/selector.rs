@@ -7,7 +7,7 @@ use super::token_map::{TokenInfo, TokenMap};
 use crate::intervention::error::Error;
 use crate::intervention::plan::indices;
 use crate::model::{Place, TextSegment};
-use crate::vision::Grid;
+use crate::vision::CellGrid;
 
 /// The union of some sets of tokens (all tokens where there are no sets), or its complement.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -312,7 +312,7 @@ fn block(token: &TokenInfo, grid: usize) -> Option<usize> {
     else {
         return None;
     };
-    Some(Grid::square(grid).cell_of((*row, *column), *extent))
+    Some(CellGrid::square(grid).cell_of((*row, *column), *extent))
 }
 
 /// Picks the patches of each picture that `choose` names by their number among them.

@@ -2,7 +2,7 @@
 //! its tiles.
 
 use crate::intervention::random::Draws;
-use crate::vision::{Grid, Picture, Processor, Rgb, View, blur};
+use crate::vision::{CellGrid, Picture, Processor, Rgb, View, blur};
 
 /// An edit of one picture.
 #[derive(Debug, Clone)]
@@ -12,7 +12,7 @@ pub struct ImageEdit {
     /// The picture.
     pub image: usize,
     /// The grid of its cells.
-    pub grid: Grid,
+    pub grid: CellGrid,
     /// The change of the cells.
     pub change: ImageChange,
 }

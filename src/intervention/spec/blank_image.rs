@@ -3,7 +3,7 @@
 use crate::intervention::compile::{Compiler, Entry, Spec};
 use crate::intervention::error::Error;
 use crate::intervention::plan::{Fill, ImageChange, ImageEdit, Resolution, Resolved};
-use crate::vision::Grid;
+use crate::vision::CellGrid;
 
 /// Every picture becomes one colour.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,7 +28,7 @@ impl Spec for BlankImage {
             compiler.plan.image_edits.push(ImageEdit {
                 owner: entry.index,
                 image,
-                grid: Grid::square(1),
+                grid: CellGrid::square(1),
                 change,
             });
             resolved.resolutions.push(Resolution::of(image, Vec::new()));

@@ -8,7 +8,7 @@ use crate::intervention::compile::{
 };
 use crate::intervention::error::Error;
 use crate::intervention::plan::{Fill, ImageChange, ImageEdit, Resolution, Resolved};
-use crate::vision::Grid;
+use crate::vision::CellGrid;
 
 /// Paints over cells of a grid on every picture.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,7 +76,7 @@ impl Spec for OccludePatches {
         };
         for (image, tokens) in context.images.iter().enumerate() {
             let (rows, columns) = tokens.view.grid;
-            let grid = given.unwrap_or(Grid { rows, columns });
+            let grid = given.unwrap_or(CellGrid { rows, columns });
             self.check(entry, grid)?;
             let cells = self.cells(entry, compiler, grid, image)?;
             resolved.changed_nothing &= cells.is_empty();
@@ -110,7 +110,7 @@ impl OccludePatches {
         }
     }
 
-    fn check(&self, entry: Entry, grid: Grid) -> Result<(), Error> {
+    fn check(&self, entry: Entry, grid: CellGrid) -> Result<(), Error> {
         match &self.choice {
             Choice::Random { ratio, .. } => entry.check_share("random.ratio", *ratio),
             Choice::Salient(salient) => salient.check(entry, "salient"),
@@ -132,7 +132,7 @@ impl OccludePatches {
         &self,
         entry: Entry,
         compiler: &Compiler<'_>,
-        grid: Grid,
+        grid: CellGrid,
         image: usize,
     ) -> Result<Vec<u32>, Error> {
         let context = compiler.context;
@@ -161,7 +161,7 @@ fn top(
     entry: Entry,
     field: &str,
     salient: &Salient,
-    (context, image, grid): (&Context<'_>, usize, Grid),
+    (context, image, grid): (&Context<'_>, usize, CellGrid),
 ) -> Result<Vec<u32>, Error> {
     let mass = salient.of_grid(entry, field, context, image, grid)?;
     Ok(salient.amount.top(&mass))

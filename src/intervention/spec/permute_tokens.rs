@@ -11,7 +11,7 @@ use crate::intervention::compile::{Compiler, Context, Entry, Spec};
 use crate::intervention::error::Error;
 use crate::intervention::plan::{Operation, Resolution, Resolved};
 use crate::model::{ImageTokens, Place};
-use crate::vision::{Grid, Size};
+use crate::vision::{CellGrid, Size};
 
 /// Permutes the rows of each picture's visual tokens.
 #[derive(Debug, Clone, PartialEq)]
@@ -142,7 +142,7 @@ impl PermuteTokens {
 
 /// Returns the block of a `blocks` x `blocks` partition that a place falls in.
 fn block(blocks: usize, place: (usize, usize), extent: Size) -> usize {
-    Grid::square(blocks).cell_of(place, extent)
+    CellGrid::square(blocks).cell_of(place, extent)
 }
 
 /// Fails unless `order` is a permutation of `tokens` numbers, which errors call `of`.

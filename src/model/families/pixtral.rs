@@ -257,14 +257,10 @@ fn block(config: &PixtralConfig, weights: &Tensors<'_>, layer: usize) -> Result<
     let at = format!("vision_tower.transformer.layers.{layer}");
     let (width, inner) = (config.hidden_size, config.intermediate_size);
     let norm = |name: &str| rms_norm(weights, &format!("{at}.{name}"), width, NORM_EPS);
-    let project = |name: &str| {
-        let name = format!("{at}.attention.{name}");
-        linear(weights, &name, width, width, false)
-    };
-    let mlp = |name: &str, out: usize, input: usize| {
-        let name = format!("{at}.feed_forward.{name}");
-        linear(weights, &name, out, input, false)
-    };
+    let linear =
+        |name: &str, out, input| linear(weights, &format!("{at}.{name}"), out, input, false);
+    let project = |name: &str| linear(&format!("attention.{name}"), width, width);
+    let mlp = |name: &str, out, input| linear(&format!("feed_forward.{name}"), out, input);
     Ok(Block {
         ln1: norm("attention_norm")?,
         attention: Attention {

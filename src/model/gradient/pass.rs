@@ -34,7 +34,7 @@ pub struct GradientPass {
     decoder_states: Vec<HostTensor>,
     /// The gradient of the output of the next part.
     gradient: Option<HostTensor>,
-    /// That of the features, `(R, n D)`.
+    /// Holds the gradient of the features, `(R, n D)`.
     features: Option<HostTensor>,
     found: Gradients,
 }
@@ -123,19 +123,15 @@ impl GradientPass {
     fn is_wanted_below(&self, stage: Stage) -> bool {
         let has = |test: &dyn Fn(&Point) -> bool| self.input.taps.iter().any(|t| test(&t.point));
         let in_tower = |point: &Point| point.stack == Stack::VisionTower;
-        let in_splice = |point: &Point| {
-            point.stack == Stack::Projector
-                || (point.stack == Stack::LanguageModel && point.site == Site::Embed)
-        };
         let is_of = |point: &Point, path: &[usize]| point.layer.is_some_and(|l| path.contains(&l));
         self.input.pixels_wanted
             || match stage {
                 Stage::Forward | Stage::Head => true,
                 Stage::Decoder(place) => {
                     let path = &self.input.decoder_path[..=place];
-                    has(&|point| in_tower(point) || in_splice(point) || is_of(point, path))
+                    has(&|point| in_tower(point) || is_in_splice(point) || is_of(point, path))
                 }
-                Stage::Splice => has(&|point| in_tower(point) || in_splice(point)),
+                Stage::Splice => has(&|point| in_tower(point) || is_in_splice(point)),
                 Stage::Tower(place) => {
                     let path = &self.input.tower_path[..=place];
                     has(&|point| in_tower(point) && (point.layer.is_none() || is_of(point, path)))
@@ -472,7 +468,13 @@ fn download(states: &[Tensor]) -> TensorResult<Vec<HostTensor>> {
 /// Holds what the way back through one part gives.
 struct PulledBack {
     value: f64,
-    /// That of the input of the part.
+    /// Holds the gradient of the input of the part.
     gradient: Tensor,
     taps: Vec<TapGradient>,
+}
+
+/// Tells whether `point` is between the tower and the first layer of the language model.
+fn is_in_splice(point: &Point) -> bool {
+    point.stack == Stack::Projector
+        || (point.stack == Stack::LanguageModel && point.site == Site::Embed)
 }

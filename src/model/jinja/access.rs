@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::ast::Macro;
 use super::budget::{Budget, Failure};
 use super::methods::{self, Attribute};
-use super::value::{Loop, Object, Value, range_length, str_repr};
+use super::repr::str_repr;
+use super::value::{Loop, Object, Value, range_length};
 
 type Made = Result<Value, Failure>;
 

@@ -79,3 +79,14 @@ pub(super) fn whole(value: Option<Value>, what: &str, usual: i64) -> Result<i64,
         }),
     }
 }
+
+/// The text of an argument, which must be a string.
+pub(super) fn text(value: Value, what: &str) -> Result<Arc<str>, Failure> {
+    match value {
+        Value::Str(text) => Ok(text),
+        other => Err(Failure::new(format!(
+            "{what} needs a string, not a {:?}",
+            other.kind()
+        ))),
+    }
+}

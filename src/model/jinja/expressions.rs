@@ -9,7 +9,7 @@ use super::ast::{Arguments, Comparison, Expr};
 use super::budget::Failure;
 use super::interpreter::Interpreter;
 use super::value::{Namespace, Object, Scope, Value, range_length};
-use super::{access, checks, filters, format, methods, operators};
+use super::{access, arguments, checks, filters, format, methods, operators};
 
 type Made = Result<Value, Failure>;
 
@@ -29,6 +29,10 @@ const FUNCTIONS: [&str; 9] = [
     "lipsum",
     "self",
 ];
+
+fn unfiltered(filter: &str) -> Failure {
+    Failure::new(format!("the filter {filter} has nothing to filter"))
+}
 
 impl Interpreter<'_> {
     pub(super) fn eval(&mut self, expr: &Expr, scope: &Rc<Scope>) -> Made {
@@ -65,9 +69,7 @@ impl Interpreter<'_> {
                 let passed = self.pass(arguments, scope)?;
                 filters::call(name, value, passed, &mut self.budget)
             }
-            Expr::Filter(None, name, _) => Err(Failure::new(format!(
-                "the filter {name} has nothing to filter"
-            ))),
+            Expr::Filter(None, name, _) => Err(unfiltered(name)),
             Expr::Test(value, name, arguments) => {
                 let value = self.eval(value, scope)?;
                 let passed = self.pass(arguments, scope)?;
@@ -92,17 +94,19 @@ impl Interpreter<'_> {
                 left if left.is_true() => Ok(left),
                 _ => self.eval(right, scope),
             },
-            Expr::Conditional(test, value, otherwise) => {
-                if self.eval(test, scope)?.is_true() {
-                    return self.eval(value, scope);
-                }
-                match otherwise {
-                    Some(otherwise) => self.eval(otherwise, scope),
-                    None => Ok(Value::undefined(
-                        "the inline if-expression evaluated to false and no else was given",
-                    )),
-                }
+            Expr::Conditional(test, value, _) if self.eval(test, scope)?.is_true() => {
+                self.eval(value, scope)
             }
+            Expr::Conditional(_, _, otherwise) => self.otherwise(otherwise.as_deref(), scope),
+        }
+    }
+
+    fn otherwise(&mut self, otherwise: Option<&Expr>, scope: &Rc<Scope>) -> Made {
+        match otherwise {
+            Some(otherwise) => self.eval(otherwise, scope),
+            None => Ok(Value::undefined(
+                "the inline if-expression evaluated to false and no else was given",
+            )),
         }
     }
 
@@ -195,7 +199,7 @@ impl Interpreter<'_> {
             };
             for (key, value) in &dict.entries {
                 passed.named.push((
-                    methods::text(key.clone(), "a name after **")?,
+                    arguments::text(key.clone(), "a name after **")?,
                     value.clone(),
                 ));
             }
@@ -352,7 +356,7 @@ impl Interpreter<'_> {
             "namespace" => {
                 let namespace = Namespace::default();
                 for (key, value) in self.entries(name, passed)? {
-                    namespace.set(&methods::text(key, "an attribute of a namespace")?, value)?;
+                    namespace.set(&arguments::text(key, "an attribute of a namespace")?, value)?;
                 }
                 Ok(self.namespace(namespace))
             }
@@ -384,7 +388,7 @@ impl Interpreter<'_> {
             }
             "strftime_now" => {
                 let [format] = passed.bind(name, ["format"])?;
-                let format = methods::text(needed(format, name, "format")?, name)?;
+                let format = arguments::text(needed(format, name, "format")?, name)?;
                 // What strftime makes may be 256 times as long, and no budget is asked for that.
                 if format.len() > 1000 {
                     return Err(Failure::new(

@@ -1,7 +1,8 @@
 //! Python's `%` of strings and `str.format`.
 
 use super::budget::{Budget, Failure};
-use super::value::{Value, is_printable, str_repr};
+use super::repr::{is_printable, str_repr};
+use super::value::Value;
 
 /// Says how a value is set: fill, alignment, sign, width and the like.
 #[derive(Debug, Default, Clone)]
@@ -588,7 +589,7 @@ fn converted(conversion: char, value: &Value, budget: &mut Budget) -> Result<Str
 /// Returns the digits of a float as `repr` has them, without its sign, those before the point in
 /// groups.
 fn plain_float(value: f64, comma: Option<char>) -> String {
-    let text = super::value::float_repr(value.abs());
+    let text = super::repr::float_repr(value.abs());
     let point = text.find(|c: char| !c.is_ascii_digit());
     let (whole, rest) = text.split_at(point.unwrap_or(text.len()));
     grouped(whole, comma) + rest

@@ -144,12 +144,7 @@ impl<'a> Interpreter<'a> {
                 made.write_text(out, &mut self.budget)?;
             }
             Kind::FilterBlock(filter, body) => {
-                let (flow, text) = self.captured(body, scope)?;
-                if flow != Flow::Next {
-                    return Ok(flow);
-                }
-                let made = self.filtered(filter, text, scope)?;
-                made.write_text(out, &mut self.budget)?;
+                return self.filter_block(filter, body, scope, out);
             }
             Kind::Scoped(body) => return self.run(body, &Scope::inside(scope), out),
             Kind::Break => return Ok(Flow::Break),
@@ -175,6 +170,23 @@ impl<'a> Interpreter<'a> {
             None => text,
         };
         self.assign(target, value, scope)?;
+        Ok(Flow::Next)
+    }
+
+    /// Writes the text of a block, put through `filter`.
+    fn filter_block(
+        &mut self,
+        filter: &Expr,
+        body: &[Statement],
+        scope: &Rc<Scope>,
+        out: &mut String,
+    ) -> Result<Flow, Failure> {
+        let (flow, text) = self.captured(body, scope)?;
+        if flow != Flow::Next {
+            return Ok(flow);
+        }
+        let made = self.filtered(filter, text, scope)?;
+        made.write_text(out, &mut self.budget)?;
         Ok(Flow::Next)
     }
 

@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use super::budget::{Budget, Failure};
+use super::repr::float_repr;
 use super::sort::sort_by;
-use super::value::{Value, float_repr};
+use super::value::Value;
 
 /// Says how JSON is written.
 pub(super) struct Style {

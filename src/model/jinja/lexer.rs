@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::budget::Failure;
-use super::value::is_space;
+use super::repr::is_space;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Token {

@@ -26,6 +26,7 @@ mod lexer;
 mod methods;
 mod operators;
 mod parser;
+mod repr;
 mod sort;
 mod value;
 

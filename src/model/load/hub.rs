@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use hf_hub::api::Progress;
 use hf_hub::api::sync::{ApiBuilder, ApiRepo};
-use hf_hub::{Cache, Repo, RepoType};
+use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -115,19 +115,14 @@ impl Hub {
         purpose: Option<Purpose>,
         progress: &mut dyn FnMut(&str, u64, u64),
     ) -> Result<PathBuf, Error> {
-        let fail = |reason: String| Error::Hub {
-            id: format!("{}@{}", id.name, id.revision),
-            reason,
-        };
         let repo = Repo::with_revision(id.name.clone(), RepoType::Model, id.revision.clone());
         let cached = Cache::new(self.cache.clone()).repo(repo.clone());
         if self.offline {
             // The cache keeps a folder for each commit; loading names what is missing in it.
-            let known = CONFIGS
-                .iter()
-                .find_map(|name| cached.get(name))
-                .and_then(|p| p.parent().map(Path::to_owned));
-            return known.ok_or_else(|| fail(format!("not in {} (offline)", self.cache.display())));
+            let known = CONFIGS.iter().find_map(|name| cached.get(name));
+            let known = known.and_then(|p| p.parent().map(Path::to_owned));
+            let missing = || format!("not in {} (offline)", self.cache.display());
+            return known.ok_or_else(|| failed(id, missing()));
         }
         let api = ApiBuilder::from_cache(Cache::new(self.cache.clone()))
             .with_endpoint(self.endpoint.clone())
@@ -135,27 +130,23 @@ impl Hub {
             .with_user_agent("scotoma", crate::telemetry::VERSION)
             .with_retries(3)
             .build()
-            .map_err(|e| fail(e.to_string()))?
+            .map_err(|e| failed(id, e.to_string()))?
             .repo(repo);
         // The list of files decides between safetensors and pickles, and refuses repositories by
         // name.
         let info = api
             .info()
-            .map_err(|e| fail(format!("{}: {e}", self.endpoint)))?;
+            .map_err(|e| failed(id, format!("{}: {e}", self.endpoint)))?;
         let names: Vec<&str> = info.siblings.iter().map(|s| s.rfilename.as_str()).collect();
-        let mut get = |name: &str| match cached.get(name) {
-            Some(path) => Ok(path),
-            None => download(&api, name, progress).map_err(|e| fail(format!("{name}: {e}"))),
+        let mut files = Files {
+            id,
+            names: &names,
+            cached,
+            api,
+            progress,
         };
-        let mut read = |name: &str| -> Result<Option<Value>, Error> {
-            if !names.contains(&name) {
-                return Ok(None);
-            }
-            let path = get(name)?;
-            let folder = path.parent().unwrap_or(&path).to_owned();
-            Source::Folder(folder).json(name)
-        };
-        let (config, adapter) = (read("config.json")?, read("adapter_config.json")?);
+        let config = files.json("config.json")?;
+        let adapter = files.json("adapter_config.json")?;
         if let Some(purpose) = purpose {
             // A tower, CLIP or an adapter has other files than a model, which name themselves.
             if purpose != Purpose::Part {
@@ -168,14 +159,51 @@ impl Hub {
             .into_iter()
             .filter(|name| purpose.is_some() || is_text(name))
         {
-            let file = get(name)?;
+            let file = files.get(name)?;
             // Files within folders (chat templates) are in the cache below the one that is
             // returned.
             if !name.contains('/') {
                 folder = file.parent().map(Path::to_owned);
             }
         }
-        folder.ok_or_else(|| fail("the repository has no files of a model".into()))
+        folder.ok_or_else(|| failed(id, "the repository has no files of a model".into()))
+    }
+}
+
+/// The files of one revision, in the cache and on the hub.
+struct Files<'a> {
+    id: &'a HubId,
+    names: &'a [&'a str],
+    cached: CacheRepo,
+    api: ApiRepo,
+    progress: &'a mut dyn FnMut(&str, u64, u64),
+}
+
+impl Files<'_> {
+    /// Returns where a file is, downloaded if it has to be.
+    fn get(&mut self, name: &str) -> Result<PathBuf, Error> {
+        match self.cached.get(name) {
+            Some(path) => Ok(path),
+            None => download(&self.api, name, self.progress)
+                .map_err(|e| failed(self.id, format!("{name}: {e}"))),
+        }
+    }
+
+    /// Reads a file of JSON, where the repository has it.
+    fn json(&mut self, name: &str) -> Result<Option<Value>, Error> {
+        if !self.names.contains(&name) {
+            return Ok(None);
+        }
+        let path = self.get(name)?;
+        let folder = path.parent().unwrap_or(&path).to_owned();
+        Source::Folder(folder).json(name)
+    }
+}
+
+fn failed(id: &HubId, reason: String) -> Error {
+    Error::Hub {
+        id: format!("{}@{}", id.name, id.revision),
+        reason,
     }
 }
 

@@ -7,11 +7,9 @@ use serde_json::Value;
 
 use super::config::{self, Config, Merge};
 use super::device_map::{self, Unread};
+use super::gathered::{Gathered, around_images, check_image_token};
 use super::memory_plan::{MOST_LAYERS, MemoryPlan};
-use super::origin::Origin;
-use super::original;
-use super::source::{Source, is_original};
-use super::unsupported::{self, Purpose};
+use super::source::Source;
 use crate::model::decoder::Decoder;
 use crate::model::error::Error;
 use crate::model::families::Family;
@@ -23,7 +21,6 @@ use crate::model::projector::Projector;
 use crate::model::projectors::Projectors;
 use crate::model::resident::{ResidentDecoder, ResidentProjector, ResidentTower};
 use crate::model::text::chat::{Chat, ChatTemplate};
-use crate::model::text::chat_files;
 use crate::model::text::tokenizer::Text;
 use crate::model::vision_tower::{TowerConfig, TowerInfo, feature_entries};
 use crate::nn::{DeviceGroup, DeviceId, Home, HostTensor, for_host};
@@ -423,12 +420,12 @@ impl PreparedModel {
     fn row_ends(&self, tokens: &[(&str, &str)]) -> Result<Vec<u32>, Error> {
         let json: Option<Value> = self.source.json("processor_config.json")?;
         let json = json.unwrap_or_default();
-        let id = |(field, name): &(&str, &str)| {
+        let ids = tokens.iter().map(|(field, name)| {
             let name = json[*field].as_str().unwrap_or(name);
             let missing = || Error::Config(format!("{field}: the tokenizer has no {name}"));
             self.text.token_id(name).ok_or_else(missing)
-        };
-        tokens.iter().map(id).collect()
+        });
+        ids.collect()
     }
 
     /// Reads the vector that ends a row of a canvas, `(1, D)`, where the checkpoint has one.
@@ -549,138 +546,5 @@ impl Shared {
 fn ignore(weights: &Tensors<'_>, prefixes: &[&str]) {
     for prefix in prefixes {
         weights.ignore_all(prefix);
-    }
-}
-
-/// Reads the words that stand around every picture: by the fields of the tokenizer's configuration,
-/// else as the family has them.
-fn around_images(
-    source: &Source,
-    words: [(&str, &str); 2],
-    text: &Text,
-) -> Result<[String; 2], Error> {
-    let tokenizer: Value = source.json("tokenizer_config.json")?.unwrap_or_default();
-    let named = |(field, default): (&str, &str)| {
-        // Newer versions of transformers write such tokens into an object of their own.
-        let named = [&tokenizer["extra_special_tokens"][field], &tokenizer[field]];
-        let named = named.into_iter().find_map(Value::as_str);
-        named.unwrap_or(default).to_owned()
-    };
-    let around = words.map(named);
-    match around.iter().find(|word| text.token_id(word).is_none()) {
-        Some(word) => Err(Error::Text(format!("tokenizer: no {word}"))),
-        None => Ok(around),
-    }
-}
-
-/// Fails where config.json names another token for a picture than the tokenizer has.
-fn check_image_token(config: &Config, text: &Text) -> Result<(), Error> {
-    let known = text.token_id(text.image_marker());
-    // A tokenizer without the token is well where the id is beyond the vocabulary, as in folders of
-    // the original LLaVA, and markers are translated to it.
-    if text.places_images() && known.is_none_or(|id| id == config.image_token_index) {
-        return Ok(());
-    }
-    let known = known.map_or_else(|| "not there".into(), |id| format!("token {id}"));
-    let index = config.image_token_index;
-    Err(Error::Config(format!(
-        "image_token_index {index}; the tokenizer's {} is {known}",
-        text.image_marker()
-    )))
-}
-
-/// Finds the tower: a folder, one within the model's, or an id of the hub. Its weights are
-/// fetched where `weights` says.
-fn original_tower(config: &Value, source: &Source, weights: bool) -> Result<Source, Error> {
-    // Empty was refused by `unsupported::config`.
-    let place = config["mm_vision_tower"].as_str().unwrap_or_default();
-    let within = source.within(place);
-    if within.is_folder() {
-        return Ok(within);
-    }
-    let origin: Origin = place
-        .parse()
-        .map_err(|e| Error::Config(format!("mm_vision_tower: {e}")))?;
-    // Where the model's own checkpoint has the tower (LLaVA-1.6), CLIP's 1.7 GB are not fetched for
-    // its two small files.
-    if weights {
-        origin.fetch(Purpose::Part, &mut |_, _, _| {})
-    } else {
-        origin.fetch_text(&mut |_, _, _| {})
-    }
-}
-
-/// Content of a model's files, whoever wrote them.
-struct Gathered {
-    /// config.json as Hugging Face writes it.
-    config: Value,
-    processor: Value,
-    text: Text,
-    checkpoint: Checkpoint,
-}
-
-impl Gathered {
-    fn from(source: &Source) -> Result<Self, Error> {
-        let config = unsupported::config(source)?;
-        let (mut text, mut checkpoint) = (Text::load(source)?, source.checkpoint()?);
-        if !is_original(&config) {
-            if matches!(source, Source::Gguf(_)) {
-                // Vocabularies of the original LLaVA have no such token.
-                let rows = config["text_config"]["vocab_size"].as_u64();
-                text.image_token(rows.unwrap_or_default() as u32);
-            }
-            let processor = chat_files::image_processor(source)?;
-            // transformers cuts by the processor's and packs by config.json's.
-            let (cut, packed) = (
-                &processor["image_grid_pinpoints"],
-                &config["image_grid_pinpoints"],
-            );
-            if cut.is_array() && packed.is_array() && cut != packed {
-                let message = "image_grid_pinpoints differ from those of \
-                               preprocessor_config.json; they must be the same";
-                return Err(Error::Config(message.into()));
-            }
-            return Ok(Self {
-                config,
-                processor,
-                text,
-                checkpoint,
-            });
-        }
-        let within = checkpoint.has_any("vision_tower.") || checkpoint.is_random();
-        let tower = original_tower(&config, source, !within)?;
-        let tower_config: Value = tower
-            .json("config.json")?
-            .ok_or_else(|| tower.missing("config.json"))?;
-        if !within {
-            let theirs = tower.checkpoint()?;
-            // A tower that transformers saved by itself may lack the prefix.
-            let from = if theirs.has_any("vision_model.") {
-                "vision_model."
-            } else {
-                ""
-            };
-            checkpoint.graft(theirs, from, "vision_tower.");
-        }
-        original::add_tokens(&config, &mut text)?;
-        // The original has no such token (it splices at -200), so the first id beyond the table
-        // stands for it.
-        let image_token = text.image_token(config["vocab_size"].as_u64().unwrap_or(32_000) as u32);
-        let config = original::translate(&config, &tower_config, image_token, &checkpoint)?;
-        let side = config["vision_config"]["image_size"]
-            .as_u64()
-            // `CLIPVisionConfig`'s default.
-            .unwrap_or(224);
-        let processor = original::processor(
-            &config["text_config"],
-            chat_files::image_processor(&tower)?,
-            side,
-        )?;
-        Ok(Self {
-            config,
-            processor,
-            text,
-            checkpoint,
-        })
     }
 }

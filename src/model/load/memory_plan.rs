@@ -110,12 +110,12 @@ impl MemoryPlan {
     /// weights, where fewer do than are allowed.
     pub(super) fn scarce_keys_and_values(&self) -> Option<u64> {
         let layers: u64 = self.0.iter().map(|share| share.layers.len() as u64).sum();
-        let scarce = |share: &DeviceShare| {
+        let scarce = self.0.iter().filter_map(|share| {
             let room = share.room().filter(|room| *room < share.keys_and_values)?;
             // A sequence has keys and values in every layer; the tightest device bounds all.
             Some(room / (share.layers.len() as u64).max(1) * layers)
-        };
-        self.0.iter().filter_map(scarce).min()
+        });
+        scarce.min()
     }
 }
 
@@ -174,10 +174,9 @@ fn plan_devices(layer_bytes: &[u64], fixed: &[u64], free: &[Option<u64>]) -> Vec
     for (i, bytes) in layer_bytes.iter().enumerate() {
         sums[i + 1] = sums[i].saturating_add(*bytes);
     }
-    let fullness = |device: usize, run: Range<usize>| {
-        let bytes = fixed[device].saturating_add(sums[run.end] - sums[run.start]);
-        bytes as f64 / room(device) as f64
-    };
+    let layers_of = |run: Range<usize>| sums[run.end] - sums[run.start];
+    let bytes = |device: usize, run| fixed[device].saturating_add(layers_of(run));
+    let fullness = |device: usize, run| bytes(device, run) as f64 / room(device) as f64;
     // best[end]: the fullest of the devices so far, which hold the layers before `end`, and where
     // the last of them begins.
     let mut best: Vec<Option<f64>> = vec![None; layers + 1];

@@ -3,6 +3,7 @@
 pub(super) mod config;
 mod device_map;
 pub(super) mod embedded;
+mod gathered;
 pub(super) mod gguf;
 pub(super) mod hub;
 pub(super) mod loader;

@@ -206,13 +206,15 @@ impl Source {
 
     /// File `name` read as JSON, or `None` where there is none.
     pub fn json<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
-        let parse = |bytes: Vec<u8>| {
-            serde_json::from_slice(&bytes).map_err(|e| Error::File {
+        let Some(bytes) = self.read(name)? else {
+            return Ok(None);
+        };
+        serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|e| Error::File {
                 path: self.path(name),
                 reason: e.to_string(),
             })
-        };
-        self.read(name)?.map(parse).transpose()
     }
 
     /// The tensors.
@@ -251,10 +253,7 @@ const MAX_TEXT_BYTES: u64 = 1 << 28;
 /// The bytes of a file, or `None` where there is none. Opening a named pipe would wait for a
 /// writer, for ever.
 fn read_regular(path: &Path) -> Result<Option<Vec<u8>>, Error> {
-    let fail = |reason: String| Error::File {
-        path: path.to_owned(),
-        reason,
-    };
+    let fail = |reason: String| Error::file(path, reason);
     let metadata = match std::fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),

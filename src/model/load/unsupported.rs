@@ -47,12 +47,7 @@ pub(super) fn check_names(names: &[&str], adapter: &Value, place: &str) -> Resul
     if names.iter().any(|name| is_weights(name)) {
         return Ok(());
     }
-    let refuse = |reason: String| {
-        Err(Error::Unsupported {
-            place: place.to_owned(),
-            reason,
-        })
-    };
+    let refuse = |reason| Err(Error::unsupported(place, reason));
     if has("adapter_config.json") {
         let base = adapter["base_model_name_or_path"]
             .as_str()
@@ -137,12 +132,10 @@ fn check_quantization(config: &Value) -> Result<(), Error> {
 /// The words for a quantization_config: bitsandbytes 4-bit (nf4).
 fn method(quantization: &Value) -> String {
     let is = |field: &str| quantization[field] == true;
-    let bits = || {
-        quantization["bits"]
-            .as_u64()
-            .or_else(|| quantization["w_bit"].as_u64())
-    };
-    let bits = || bits().map_or_else(String::new, |bits| format!(" {bits}-bit"));
+    // AutoAWQ's older files say `w_bit`.
+    let [bits, w_bit] = ["bits", "w_bit"].map(|field| quantization[field].as_u64());
+    let bits = bits.or(w_bit);
+    let bits = || bits.map_or_else(String::new, |bits| format!(" {bits}-bit"));
     let method = quantization["quant_method"].as_str().unwrap_or_default();
     match method {
         "" | "bitsandbytes" if is("load_in_4bit") || is("_load_in_4bit") => {

@@ -446,10 +446,7 @@ fn wrong(file: &Path, field: Option<&str>, failure: &Failure) -> Error {
 }
 
 fn from_file(path: &Path) -> Result<Found, Error> {
-    let fail = |reason: String| Error::File {
-        path: path.to_owned(),
-        reason,
-    };
+    let fail = |reason: String| Error::file(path, reason);
     let metadata = std::fs::metadata(path).map_err(|e| fail(e.to_string()))?;
     // Opening a named pipe would wait for a writer, for ever.
     if !metadata.is_file() {

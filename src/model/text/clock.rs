@@ -111,11 +111,7 @@ impl<'a> Directive<'a> {
     /// Parses the directive whose `%` stands before `at`, and moves behind it.
     fn parse(format: &'a [char], at: &mut usize) -> Self {
         let start = *at - 1;
-        let mut next = || {
-            let c = format.get(*at).copied();
-            *at += usize::from(c.is_some());
-            c
-        };
+        let mut next = || next_char(format, at);
         let (mut pad, mut upper, mut swap) = (None, false, false);
         let mut c = next();
         loop {
@@ -281,6 +277,13 @@ fn composed(letter: char) -> Option<&'static str> {
         'c' => "%a %b %e %H:%M:%S %Y",
         _ => return None,
     })
+}
+
+/// Returns the character at a place, and moves behind it.
+fn next_char(format: &[char], at: &mut usize) -> Option<char> {
+    let c = format.get(*at).copied();
+    *at += usize::from(c.is_some());
+    c
 }
 
 #[cfg(test)]

@@ -76,10 +76,8 @@ impl Text {
         if self.marker != IMAGE_MARKER {
             return self.encode_translated(text, special);
         }
-        let known = || {
-            self.around_image
-                .and_then(|_| self.tokenizer.token_to_id(IMAGE_MARKER))
-        };
+        let has_surrounded = self.around_image.is_some();
+        let known = || self.token_id(IMAGE_MARKER).filter(|_| has_surrounded);
         let Some(image) = self.image.or_else(known) else {
             return self.encode_part(text, 0, special);
         };
@@ -236,13 +234,14 @@ impl Text {
         self.tokenizer
             .add_special_tokens(added)
             .map_err(|e| Error::Text(format!("tokenizer: {e}")))?;
-        let id = |token: &str| {
-            self.token_id(token)
-                .ok_or_else(|| Error::Text(format!("tokenizer: no {token}")))
-        };
-        let (first, last) = (id(IMAGE_START)?, id(IMAGE_END)?);
+        let (first, last) = (self.needed_id(IMAGE_START)?, self.needed_id(IMAGE_END)?);
         self.around_image = Some((first, last));
         Ok(first.max(last))
+    }
+
+    fn needed_id(&self, token: &str) -> Result<u32, Error> {
+        self.token_id(token)
+            .ok_or_else(|| Error::Text(format!("tokenizer: no {token}")))
     }
 
     /// The id of a token, if the vocabulary has it.
@@ -281,9 +280,8 @@ fn tokenizer(source: &Source) -> Result<Tokenizer, Error> {
     ) {
         (Some(json), _) => ("tokenizer.json", json),
         (None, Some(model)) => {
-            let file = |name: &str| -> Result<serde_json::Value, Error> {
-                Ok(source.json(name)?.unwrap_or_default())
-            };
+            let json = |name| source.json::<serde_json::Value>(name);
+            let file = |name| json(name).map(Option::unwrap_or_default);
             let (config, special, added) = (
                 file("tokenizer_config.json")?,
                 file("special_tokens_map.json")?,

@@ -201,10 +201,7 @@ impl Owner {
         loop {
             // Taken out, so that keys can be posted while values are freed, which may hold some.
             let keys = std::mem::take(&mut *self.posted());
-            let take = |values: &mut HashMap<u64, Value>| -> Vec<Value> {
-                keys.iter().filter_map(|key| values.remove(key)).collect()
-            };
-            match self.with_values(take) {
+            match self.with_values(|values| removed(values, &keys)) {
                 Some(freed) if !keys.is_empty() => drop(freed),
                 Some(_) => return,
                 None => {
@@ -320,6 +317,10 @@ impl<T: fmt::Debug> fmt::Debug for Held<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.value.fmt(f)
     }
+}
+
+fn removed(values: &mut HashMap<u64, Value>, keys: &[u64]) -> Vec<Value> {
+    keys.iter().filter_map(|key| values.remove(key)).collect()
 }
 
 #[cfg(test)]

@@ -308,10 +308,10 @@ impl SequenceCache {
 impl LayerCache {
     /// Drops the rows of tokens from `first` on.
     fn rewind(&mut self, first: u32) -> Result<()> {
-        let is_new = |(segment, _): &(Arc<Segment>, usize)| {
-            segment.tokens.first().is_some_and(|&token| token >= first)
-        };
-        while self.segments.last().is_some_and(is_new) {
+        while let Some((segment, _)) = self.segments.last() {
+            if segment.tokens.first().is_none_or(|&token| token < first) {
+                break;
+            }
             self.segments.pop();
         }
         if let Some(generated) = &mut self.generated {

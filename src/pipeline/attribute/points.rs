@@ -80,6 +80,7 @@ impl AttributeRequest {
         } else {
             path.to_vec()
         };
+        // Under RepeatLayers a layer is in the path several times, and one point all the same.
         layers.sort_unstable();
         layers.dedup();
         layers

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::model::Model;
 use crate::pipeline::error::Error;
 use crate::pipeline::interventions::Interventions;
-use crate::pipeline::metric::Metric;
+use crate::pipeline::metric::AnswerMetric;
 use crate::pipeline::request::PromptInput;
 use crate::pipeline::request_context::RequestContext;
 
@@ -62,7 +62,7 @@ pub struct AttributeRequest {
     /// The changes of pictures, projector and layers.
     pub interventions: Interventions,
     /// The number whose gradient is taken.
-    pub metric: Metric,
+    pub metric: AnswerMetric,
     /// Says what is made of gradients.
     pub method: AttributionMethod,
     /// Names of hook points, `{l}` for the layer; `pixels`.

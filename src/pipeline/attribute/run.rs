@@ -20,7 +20,7 @@ use crate::pipeline::budget::Reservation;
 use crate::pipeline::compile::CompiledRequest;
 use crate::pipeline::error::Error;
 use crate::pipeline::generate::with_text;
-use crate::pipeline::metric::Metric;
+use crate::pipeline::metric::AnswerMetric;
 use crate::pipeline::output::{CapturedActivation, Started, TokenLogprob};
 use crate::pipeline::provenance::RecordedRequest;
 use crate::pipeline::record::Provenance;
@@ -137,12 +137,10 @@ impl Runtime {
         let compiled = compiled.map_err(|e| e.within("source"))?;
         check_plan(&compiled, "source.interventions")?;
         let rows = |c: &CompiledRequest| c.prompt.ids.len();
-        let sizes = |c: &CompiledRequest| -> Vec<Vec<usize>> {
-            c.pixels().iter().map(|p| p.views.dims().to_vec()).collect()
-        };
         if rows(&compiled) != rows(own) || sizes(&compiled) != sizes(own) {
             let message = format!(
-                "{} tokens, views of {:?}; the request has {}, of {:?}: row by row they are compared",
+                "{} tokens, views of {:?}; the request has {}, of {:?}: row by row they are \
+                 compared",
                 rows(&compiled),
                 sizes(&compiled),
                 rows(own),
@@ -177,11 +175,11 @@ fn check_plan(compiled: &CompiledRequest, field: &str) -> Result<(), Error> {
 
 /// Returns the tokens whose probability counts for, and the last one that counts against.
 fn answer_of(
-    metric: &Metric,
+    metric: &AnswerMetric,
     mut answers: Vec<Vec<u32>>,
 ) -> Result<(Vec<u32>, Option<u32>), Error> {
     let other = match metric {
-        Metric::LogprobDifference { .. } => answers.pop(),
+        AnswerMetric::LogprobDifference { .. } => answers.pop(),
         _ => None,
     };
     let answer = answers.pop().unwrap_or_default();
@@ -397,11 +395,11 @@ impl Attribution {
     }
 
     fn taps(&self, others: &BTreeMap<Point, HostTensor>) -> Vec<Tap> {
-        let tap = |&point: &Point| Tap {
+        let taps = self.places.points.iter().map(|&point| Tap {
             point,
             other: others.get(&point).cloned(),
-        };
-        self.places.points.iter().map(tap).collect()
+        });
+        taps.collect()
     }
 
     fn reduction(&self) -> GradientReduction {
@@ -440,7 +438,7 @@ impl Attribution {
             answer: self.answer.0.clone(),
             objective: match (&self.request.metric, self.answer.1) {
                 (_, Some(other)) => Objective::Contrast(other),
-                (Metric::Probability(_), None) => Objective::Probability,
+                (AnswerMetric::Probability(_), None) => Objective::Probability,
                 (_, None) => Objective::LogProb,
             },
             taps,
@@ -453,7 +451,7 @@ impl Attribution {
     async fn pass(&self, runtime: &Runtime, input: GradientInput) -> Result<Gradients, Error> {
         let (context, model) = (&self.request.context, &self.compiled.input.model);
         let engine = runtime.engine(model);
-        let engine = engine.on_behalf_of(&context.client, context.deadline);
+        let engine = engine.on_behalf_of(&context.client, &context.deadline);
         let pass = GradientPass::new(Arc::clone(model), input);
         // From here on the engine counts it.
         context.leave_queue();
@@ -478,4 +476,10 @@ fn accumulate(
         }
     }
     Ok(())
+}
+
+/// Returns the shapes of a request's views, picture by picture.
+fn sizes(compiled: &CompiledRequest) -> Vec<Vec<usize>> {
+    let pixels = compiled.pixels().iter();
+    pixels.map(|p| p.views.dims().to_vec()).collect()
 }

@@ -75,6 +75,7 @@ impl Axes {
             let positions = std::mem::take(&mut side.grid.positions);
             side.grid.positions = words::join(model, side.ids, positions)?;
         }
+        // Behind the joining: words are fewer than the tokens that were listed.
         base.grid.check_size()?;
         check_aligned(&base, &source)?;
         let written = source.grid.positions.iter().flat_map(|p| &p.tokens);
@@ -170,7 +171,8 @@ fn check_aligned(base: &Labelled<'_>, source: &Labelled<'_>) -> Result<(), Error
     for (own, from) in own.iter().zip(from) {
         if own.tokens.len() != from.tokens.len() {
             let message = format!(
-                "the position at token {} has {} tokens in the {} input and {} in the {} one: {RULE}",
+                "the position at token {} has {} tokens in the {} input and {} in the {} one: \
+                 {RULE}",
                 own.tokens.first().map_or(0, |t| t.token),
                 own.tokens.len(),
                 base.name,

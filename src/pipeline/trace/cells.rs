@@ -140,6 +140,7 @@ impl Cells {
         let Some(dirty) = self.dirty else {
             return position.is_same_before(u32::MAX);
         };
+        // `dirty` is about the language model; towers of two pictures differ from the start.
         if point.stack != Stack::LanguageModel {
             return false;
         }

@@ -37,7 +37,6 @@ impl Path {
 
     /// Returns the points of the receiver that come after the sender's.
     pub(super) fn behind(&self, sender: Point) -> Vec<Point> {
-        let place = |point: &Point| (point.layer.unwrap_or(0), point.site);
         let sender = place(&sender);
         self.points
             .iter()
@@ -62,29 +61,28 @@ impl Path {
     /// Returns what a sender's run holds, from its first token on; rows are kept of all tokens.
     pub(super) fn holds(&self, cells: &Cells, axes: &Axes, i: usize) -> Vec<Write> {
         let sender = axes.point(i);
-        let place = |point: &Point| (point.layer.unwrap_or(0), point.site);
         let behind = self.behind(sender);
         let Some(last) = behind.iter().map(place).max() else {
             return Vec::new();
-        };
-        let between = |point: &Point| {
-            let is_after = place(point) > place(&sender) && place(point) < last;
-            // What the sender itself is a part of is not held.
-            is_after && !is_within(sender, point)
         };
         let rows = self.rows_from(axes, i, None);
         // Kept of the whole prompt: a row is known by its token.
         let order: Arc<[u32]> = indices(rows.of_sequence()).into();
         let rows = Arc::new(rows);
-        let held = self.held().into_iter().filter(between);
-        held.map(|point| Write {
-            origin: cells.origin(&format!("held {point}")),
-            rows: rows.clone(),
-            heads: None,
-            order: order.clone(),
-            point,
-        })
-        .collect()
+        let between = place(&sender)..last;
+        self.held()
+            .into_iter()
+            // What the sender itself is, or is a part of, is not held.
+            .filter(|p| place(p) > between.start && place(p) < between.end)
+            .filter(|point| !is_within(sender, point))
+            .map(|point| Write {
+                origin: cells.origin(&format!("held {point}")),
+                rows: rows.clone(),
+                heads: None,
+                order: order.clone(),
+                point,
+            })
+            .collect()
     }
 
     /// Returns the rows of the prompt from the first token of cell `i` on; those of the receiver
@@ -112,19 +110,18 @@ impl Path {
     /// Returns what a sender's run keeps at the receiver.
     pub(super) fn captures(&self, axes: &Axes, i: usize) -> Vec<(Point, Capture)> {
         let rows = Arc::new(self.received_rows(axes, i));
-        let capture = |(target, point)| {
-            let capture = Capture {
-                target,
-                rows: rows.clone(),
-                heads: None,
-                reduction: Reduction::None,
-            };
-            (point, capture)
-        };
         self.behind(axes.point(i))
             .into_iter()
             .enumerate()
-            .map(capture)
+            .map(|(target, point)| {
+                let capture = Capture {
+                    target,
+                    rows: rows.clone(),
+                    heads: None,
+                    reduction: Reduction::None,
+                };
+                (point, capture)
+            })
             .collect()
     }
 
@@ -140,20 +137,27 @@ impl Path {
         let rows = Arc::new(self.received_rows(axes, i));
         let order: Arc<[u32]> = (0..rows.count() as u32).collect();
         let from = axes.positions[axes.places(i)[2]].first();
-        let write = |point: Point| Write {
-            origin: cells.origin(&format!("received {point} {from} {}", sender.origin)),
-            rows: rows.clone(),
-            heads: self.heads.clone(),
-            order: order.clone(),
-            point,
-        };
-        self.behind(axes.point(i)).into_iter().map(write).collect()
+        self.behind(axes.point(i))
+            .into_iter()
+            .map(|point| Write {
+                origin: cells.origin(&format!("received {point} {from} {}", sender.origin)),
+                rows: rows.clone(),
+                heads: self.heads.clone(),
+                order: order.clone(),
+                point,
+            })
+            .collect()
     }
 
     /// Returns how many rows the receiver has in all its points.
     pub(super) fn volume(&self) -> usize {
         self.points.len() * self.rows.count()
     }
+}
+
+/// Returns a key that orders points as a forward pass comes to them.
+fn place(point: &Point) -> (usize, Site) {
+    (point.layer.unwrap_or(0), point.site)
 }
 
 /// Reports whether `sender` is a part of what is added at `held`.

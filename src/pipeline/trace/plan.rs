@@ -23,7 +23,7 @@ use crate::pipeline::error::Error;
 use crate::pipeline::input::PreparedInput;
 use crate::pipeline::interventions::Interventions;
 use crate::pipeline::measure::Measurements;
-use crate::pipeline::metric::Metric;
+use crate::pipeline::metric::AnswerMetric;
 use crate::pipeline::request_context::RequestContext;
 use crate::pipeline::runtime::Runtime;
 use crate::pipeline::turns::Price;
@@ -40,7 +40,7 @@ const HELD_BYTES: usize = size_of::<f32>();
 pub struct Trace {
     pub(super) context: RequestContext,
     pub(super) model: Arc<Model>,
-    pub(super) metric: Metric,
+    pub(super) metric: AnswerMetric,
     pub(super) direction: Direction,
     pub(super) base: CompiledRequest,
     pub(super) source: CompiledRequest,
@@ -70,6 +70,16 @@ struct Side {
     grid: Grid,
 }
 
+impl Side {
+    fn labelled(&self) -> Labelled<'_> {
+        Labelled {
+            name: self.name,
+            grid: self.grid.clone(),
+            ids: &self.compiled.prompt.ids,
+        }
+    }
+}
+
 /// Holds what planning makes of two sides.
 struct Planned {
     base: CompiledRequest,
@@ -92,8 +102,8 @@ impl Runtime {
         request.metric.check()?;
         let [clean, corrupted] = self.sides(&request).await?;
         if clean.answers != corrupted.answers {
-            let message = "its tokens differ behind the two prompts; begin the answer with a space, \
-                           or end both prompts alike";
+            let message = "its tokens differ behind the two prompts; begin the answer with a \
+                           space, or end both prompts alike";
             return Err(Error::invalid("metric", message));
         }
         let recorded = request.canonical(
@@ -212,7 +222,7 @@ impl Runtime {
         };
         let (own, list, spec) = (input.clone(), interventions.clone(), spec.clone());
         let sample_key = sample_key.to_owned();
-        let work = move || {
+        self.blocking(&input.context.client, Price::BASE, move || {
             let context = Context {
                 model: &own.model,
                 images: &own.images,
@@ -224,9 +234,8 @@ impl Runtime {
                 activations: &measured.activations,
             };
             Ok(compile_grid(list.list(), &spec, &context)?)
-        };
-        self.blocking(&input.context.client, Price::BASE, work)
-            .await
+        })
+        .await
     }
 }
 
@@ -235,7 +244,7 @@ struct Planner {
     engine: Engine,
     model: Arc<Model>,
     context: RequestContext,
-    metric: Metric,
+    metric: AnswerMetric,
     answers: Vec<Vec<u32>>,
     via: Option<super::request::TracePath>,
     base_is_clean: bool,
@@ -248,21 +257,7 @@ impl Planner {
         let layers = self.model.decoder.config().num_hidden_layers;
         check_whole(&base, &source)?;
         let receiver = base.grid.receiver.clone();
-        let labelled = |side: &Side| (side.name, side.grid.clone());
-        let ((name, grid), (source_name, source_grid)) = (labelled(&base), labelled(&source));
-        let axes = Axes::of(
-            &self.model,
-            Labelled {
-                name,
-                grid,
-                ids: &base.compiled.prompt.ids,
-            },
-            Labelled {
-                name: source_name,
-                grid: source_grid,
-                ids: &source.compiled.prompt.ids,
-            },
-        )?;
+        let axes = Axes::of(&self.model, base.labelled(), source.labelled())?;
         let measure = || Task::Measure(self.measure(false));
         let (base, mut base_run) = base.compiled.schedule(measure());
         let (source, mut source_run) = source.compiled.schedule(measure());
@@ -381,10 +376,8 @@ impl Planner {
         } = planned;
         let mut seen = HashSet::new();
         let mut cost = Cost::default();
-        let mut add = |variants: Vec<Variant>| -> Result<(), Error> {
-            cost += self.engine.plan(self.request(variants))?.cost(&mut seen);
-            Ok(())
-        };
+        let planned = |variants| self.engine.plan(self.request(variants));
+        let mut add = |variants| planned(variants).map(|p| cost += p.cost(&mut seen));
         if self.metric.compares() && self.base_is_clean {
             add(vec![cells.unpatched(self.measure(true))])?;
         }
@@ -432,7 +425,7 @@ impl Planner {
             model: self.model.clone(),
             client: self.context.client.clone(),
             variants,
-            deadline: self.context.deadline,
+            deadline: self.context.deadline.clone(),
         }
     }
 }
@@ -467,13 +460,15 @@ fn check_whole(base: &Side, source: &Side) -> Result<(), Error> {
 
 /// Returns the cells that have to be computed.
 fn live(cells: &Cells, axes: &Axes, path: Option<&Path>) -> Vec<usize> {
-    let is_live = |&i: &usize| {
-        let is_received = path.is_none_or(|path| {
-            !path.behind(axes.point(i)).is_empty() && path.received_rows(axes, i).count() > 0
-        });
-        is_received && !cells.is_unchanged(axes, i)
-    };
-    (0..axes.cells()).filter(is_live).collect()
+    (0..axes.cells())
+        // Along a path only what the receiver comes after can reach it.
+        .filter(|&i| {
+            path.is_none_or(|path| {
+                !path.behind(axes.point(i)).is_empty() && path.received_rows(axes, i).count() > 0
+            })
+        })
+        .filter(|&i| !cells.is_unchanged(axes, i))
+        .collect()
 }
 
 /// Returns a run with another plan and task, without effects of compiling.

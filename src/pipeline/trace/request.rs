@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::intervention::GridSpec;
 use crate::model::Model;
 use crate::pipeline::interventions::Interventions;
-use crate::pipeline::metric::Metric;
+use crate::pipeline::metric::AnswerMetric;
 use crate::pipeline::request::PromptInput;
 use crate::pipeline::request_context::RequestContext;
 
@@ -23,7 +23,7 @@ pub struct TraceRequest {
     /// The input under which it does not; without a prompt that of the clean one is taken.
     pub corrupted: TraceInput,
     /// Says what is measured.
-    pub metric: Metric,
+    pub metric: AnswerMetric,
     /// The cells.
     pub grid: GridSpec,
     /// Says which run is patched.

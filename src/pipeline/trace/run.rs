@@ -180,7 +180,7 @@ impl TraceRun<'_> {
             model: trace.model.clone(),
             client: trace.context.client.clone(),
             variants,
-            deadline: trace.context.deadline,
+            deadline: trace.context.deadline.clone(),
         };
         if std::mem::replace(&mut self.has_begun, true) {
             engine.room(&trace.context.client).await;
@@ -206,12 +206,13 @@ impl TraceRun<'_> {
         }
         let (mut running, mut variants) = (vec![None], vec![base]);
         for (i, run) in self.patched(window, kept, held).await? {
-            counter!(names::INTERVENTIONS_APPLIED, "kind" => "patch").increment(1);
             running.push(Some(i));
             variants.push(run);
         }
-        let mut left = variants.len();
+        let (mut left, cells) = (variants.len(), variants.len() as u64 - 1);
         let (mut events, mut charge) = self.submit(variants).await?;
+        // Behind admission: what is refused was not applied.
+        counter!(names::INTERVENTIONS_APPLIED, "kind" => "patch").increment(cells);
         while left > 0 {
             let event = events.recv().await.ok_or(Error::EngineStopped)?;
             charge.observe(event.variant, &event.event);
@@ -260,11 +261,11 @@ impl TraceRun<'_> {
         let trace = self.trace;
         let (cells, axes) = (&trace.cells, &trace.axes);
         let Some(path) = &trace.path else {
-            let run = |&i: &usize| {
+            let runs = window.iter().map(|&i| {
                 let write = cells.write(axes, i);
                 (i, cells.patched(&[write], &[kept], self.measure(false)))
-            };
-            return Ok(window.iter().map(run).collect());
+            });
+            return Ok(runs.collect());
         };
         let received = self.senders(path, window, kept, held).await?;
         let mut runs = Vec::with_capacity(window.len());

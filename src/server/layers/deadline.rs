@@ -35,7 +35,7 @@ pub(super) async fn enforce(mut request: Request, next: Next) -> Response {
     let Some(deadline) = asked.into_iter().chain(longest).min() else {
         return next.run(request).await;
     };
-    context.deadline = Some(deadline);
+    context.deadline = engine::Deadline::at(deadline);
     let context = context.clone();
     let start = HEAD_START.min(deadline.saturating_duration_since(begun) / 4);
     let head = deadline.checked_sub(start).unwrap_or(deadline);

@@ -21,7 +21,7 @@ use super::context;
 use super::weight::{Contract, Scale};
 use crate::api::{self, Error};
 use crate::openai;
-use crate::pipeline::{self, Arrived, OverBudget, Reservation};
+use crate::pipeline::{self, Arrived, OverBudget, RequestContext, Reservation, Runtime};
 
 /// Bytes before a message: whether it is compressed, and its length.
 const HEAD: usize = 5;
@@ -96,26 +96,14 @@ pub(super) async fn admit(
     let method = Method::at(request.uri().path());
     let runtime = &intake.state.runtime;
     let context = context::of(&mut request);
-    let refused = |error: pipeline::Error, id: &str| {
-        Error::from(error)
-            .status(id, runtime.retry_after())
-            .into_http()
-    };
-    let stream = match runtime.streams.reserve(&context.client, 1) {
-        Ok(stream) => stream,
-        Err(error) => return refused(error.into(), &context.id),
-    };
-    if method.queues {
-        match runtime.enter(&context.client) {
-            Ok(place) => context.place = Some(place),
-            Err(error) => return refused(error, &context.id),
+    let (stream, held) = match places(runtime, method.queues, context) {
+        Ok((stream, held)) => (stream, Arc::new(Mutex::new(held))),
+        Err(error) => {
+            let status = Error::from(error).status(&context.id, runtime.retry_after());
+            return status.into_http();
         }
-    }
-    let context = context.clone();
-    let held = match runtime.messages.reserve(&context.client, 0) {
-        Ok(held) => Arc::new(Mutex::new(held)),
-        Err(error) => return refused(error.into(), &context.id),
     };
+    let context = context.clone();
     let messages = Messages {
         is_streamed: method.streams,
         owed: 0,
@@ -154,6 +142,20 @@ pub(super) async fn admit(
     watch(response, held)
 }
 
+/// Takes places among the streams and in the queue, and begins to count messages.
+fn places(
+    runtime: &Runtime,
+    queues: bool,
+    context: &mut RequestContext,
+) -> Result<(Reservation, Reservation), pipeline::Error> {
+    let stream = runtime.streams.reserve(&context.client, 1)?;
+    if queues {
+        context.place = Some(runtime.enter(&context.client)?);
+    }
+    let messages = runtime.messages.reserve(&context.client, 0)?;
+    Ok((stream, messages))
+}
+
 fn locked(held: &Mutex<Reservation>) -> MutexGuard<'_, Reservation> {
     held.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -190,9 +192,9 @@ enum Position {
 /// Counts the messages of a body by their heads, before their bytes come.
 struct Messages {
     is_streamed: bool,
-    /// Of a stream: bytes that there is no room for yet.
+    /// Counts the bytes of a stream that there is no room for yet.
     owed: u64,
-    /// Of a stream: what each message takes that has come since there was room.
+    /// Lists what each message of a stream takes that has come since there was room.
     complete: Vec<u64>,
     arrived: Arrived,
     limit: u64,

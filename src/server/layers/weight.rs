@@ -51,26 +51,6 @@ impl Contract {
             }
         }
         let numbers: HashMap<&str, usize> = found.keys().map(String::as_str).zip(0..).collect();
-        let content = |field: &prost_types::FieldDescriptorProto| match field.r#type() {
-            Type::Message => numbers
-                .get(field.type_name())
-                .copied()
-                .map(Content::Message),
-            Type::String | Type::Bytes => None,
-            Type::Float
-            | Type::Fixed32
-            | Type::Sfixed32
-            | Type::Double
-            | Type::Fixed64
-            | Type::Sfixed64 => Some(Content::Numbers(1)),
-            _ => Some(Content::Numbers(NUMBER)),
-        };
-        let fields = |message: &&prost_types::DescriptorProto| {
-            let fields = message.field.iter();
-            fields
-                .filter_map(|field| Some((field.number() as u64, content(field)?)))
-                .collect()
-        };
         let mut methods = HashMap::new();
         for file in &files.file {
             for service in &file.service {
@@ -82,10 +62,36 @@ impl Contract {
                 }
             }
         }
+        let messages = found.values().map(|message| {
+            let fields = message.field.iter();
+            let fields = fields.filter_map(|f| Some((f.number() as u64, content(f, &numbers)?)));
+            fields.collect()
+        });
         Arc::new(Self {
             methods,
-            messages: found.values().map(fields).collect(),
+            messages: messages.collect(),
         })
+    }
+}
+
+/// Says what a field weighs beside its bytes; texts and bytes weigh nothing more.
+fn content(
+    field: &prost_types::FieldDescriptorProto,
+    numbers: &HashMap<&str, usize>,
+) -> Option<Content> {
+    match field.r#type() {
+        Type::Message => numbers
+            .get(field.type_name())
+            .copied()
+            .map(Content::Message),
+        Type::String | Type::Bytes => None,
+        Type::Float
+        | Type::Fixed32
+        | Type::Sfixed32
+        | Type::Double
+        | Type::Fixed64
+        | Type::Sfixed64 => Some(Content::Numbers(1)),
+        _ => Some(Content::Numbers(NUMBER)),
     }
 }
 

@@ -314,11 +314,10 @@ fn of_bits(values: Vec<u8>) -> Vec<u8> {
 
 /// Spreads values of 5 bits (or 6 of green) to 8, cut, not rounded.
 fn spread(value: u16, green: u32) -> [u8; 3] {
-    let level = |shift: u32, bits: u32| {
+    [(5 + green, 5), (5, green), (0, 5)].map(|(shift, bits)| {
         let most = (1 << bits) - 1;
         ((u32::from(value) >> shift & most) * 255 / most) as u8
-    };
-    [level(5 + green, 5), level(5, green), level(0, 5)]
+    })
 }
 
 /// Returns the colours of run-length coded indices.
@@ -392,12 +391,9 @@ fn unpacked(
             (count, value) => {
                 // What does not fit in the row is dropped.
                 let count = usize::from(count).min(width.saturating_sub(x));
-                let pair = if of_4 {
-                    [value >> 4, value & 15]
-                } else {
-                    [value; 2]
-                };
-                out.extend(pair.iter().cycle().take(count));
+                let low = if of_4 { value & 15 } else { value };
+                let high = if of_4 { value >> 4 } else { value };
+                out.extend([high, low].iter().cycle().take(count));
                 x += count;
             }
         }

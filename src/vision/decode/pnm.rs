@@ -29,27 +29,21 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
     let channels = if matches!(kind, b'3' | b'6') { 3 } else { 1 };
     let (width, height) = (width as usize, height as usize);
     let count = width * height * channels;
-    let truncated = || damaged("image file is truncated");
     let values: Vec<u32> = match kind {
         b'1' => bits(rest, count)?,
         b'2' | b'3' => plain(rest, count, largest)?,
         b'4' => {
-            let needed = width.div_ceil(8) * height;
-            let rows = rest.get(..needed).ok_or_else(truncated)?;
-            colour::unpacked(rows, width, 1)
-                .into_iter()
-                // In a bitmap 1 is black.
-                .map(|v| 1 - u32::from(v))
-                .collect()
+            let rows = first(rest, width.div_ceil(8) * height)?;
+            let rows = colour::unpacked(rows, width, 1).into_iter();
+            // In a bitmap 1 is black.
+            rows.map(|v| 1 - u32::from(v)).collect()
         }
-        _ if largest < 256 => rest
-            .get(..count)
-            .ok_or_else(truncated)?
-            .iter()
-            .map(|&v| u32::from(v))
-            .collect(),
+        _ if largest < 256 => {
+            let values = first(rest, count)?.iter();
+            values.map(|&v| u32::from(v)).collect()
+        }
         _ => {
-            let pairs = rest.get(..2 * count).ok_or_else(truncated)?.chunks_exact(2);
+            let pairs = first(rest, 2 * count)?.chunks_exact(2);
             pairs
                 .map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])))
                 .collect()
@@ -71,6 +65,12 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
         height,
         data,
     })
+}
+
+/// Returns the first `count` bytes, which have to be there.
+fn first(bytes: &[u8], count: usize) -> Result<&[u8], Error> {
+    let found = bytes.get(..count);
+    found.ok_or_else(|| damaged("image file is truncated"))
 }
 
 /// Scales `value` from `largest` to `top`, with Python's order of operations and rounding, to no

@@ -31,6 +31,114 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
     // A copy, in which a tag is changed below.
     let mut file = bytes.to_vec();
     let tags = Directory::of(bytes).ok_or_else(|| damaged("no directory"))?;
+    check(&tags)?;
+    let photometric = tags.value(PHOTOMETRIC).unwrap_or(WHITE_IS_ZERO);
+    // The crate reads no palettes and does not invert every depth: it is told that values are grey,
+    // for what they are.
+    if matches!(photometric, WHITE_IS_ZERO | PALETTE) {
+        tags.set(&mut file, PHOTOMETRIC, BLACK_IS_ZERO);
+    }
+    let mut decoder = Decoder::new(Cursor::new(&file))
+        .map_err(damaged)?
+        .with_limits(limits(budget));
+    let (width, height) = decoder.dimensions().map_err(damaged)?;
+    budget.check(width, height)?;
+    let kind = decoder.colortype().map_err(damaged)?;
+    let (width, height) = (width as usize, height as usize);
+    let mut values = DecodingResult::U8(Vec::new());
+    let layout = decoder.read_image_to_buffer(&mut values).map_err(damaged)?;
+    let pixels = width * height;
+    let palette = (photometric == PALETTE)
+        .then(|| decoder.get_tag_u16_vec(Tag::ColorMap))
+        .transpose()
+        .map_err(damaged)?;
+    let form = Form {
+        kind,
+        planes: layout.planes,
+        width,
+        pixels,
+        palette,
+        is_inverted: photometric == WHITE_IS_ZERO,
+    };
+    let data = form.rgb(values)?.ok_or_else(|| {
+        damaged(format!(
+            "values of {:?} {kind:?} are not read",
+            layout.sample_type
+        ))
+    })?;
+    if data.len() != 3 * pixels {
+        return Err(damaged(format!("{kind:?} in a layout that is not read")));
+    }
+    Ok(turned(
+        Rgb {
+            width,
+            height,
+            data,
+        },
+        tags.value(ORIENTATION).unwrap_or(1),
+    ))
+}
+
+/// Says how the values of a picture lie.
+struct Form {
+    kind: ColorType,
+    planes: usize,
+    width: usize,
+    pixels: usize,
+    palette: Option<Vec<u16>>,
+    /// Tells that 0 is white.
+    is_inverted: bool,
+}
+
+impl Form {
+    /// Returns RGB of 8 bits; nothing of values that are not read.
+    fn rgb(&self, values: DecodingResult) -> Result<Option<Vec<u8>>, Error> {
+        Ok(Some(match (values, self.kind) {
+            (DecodingResult::U8(data), ColorType::Gray(bits @ (1 | 2 | 4 | 8))) => {
+                let indices = colour::unpacked(&data, self.width, usize::from(bits));
+                match &self.palette {
+                    Some(map) => of_map(&indices, map),
+                    None => colour::grey(&levels(&indices, bits, self.is_inverted)),
+                }
+            }
+            (DecodingResult::U16(data), ColorType::Gray(16)) => colour::clipped(data.into_iter()),
+            (DecodingResult::I16(data), ColorType::Gray(16)) => {
+                clipped(data.into_iter().map(f64::from))
+            }
+            // Pillow's mode `I` is signed: the upper half of unsigned values becomes negative, and
+            // then black.
+            (DecodingResult::U32(data), ColorType::Gray(32)) => {
+                clipped(data.into_iter().map(|v| f64::from(v.cast_signed())))
+            }
+            (DecodingResult::I32(data), ColorType::Gray(32)) => {
+                clipped(data.into_iter().map(f64::from))
+            }
+            (DecodingResult::F32(data), ColorType::Gray(32)) => {
+                clipped(data.into_iter().map(f64::from))
+            }
+            (DecodingResult::U8(data), kind) => of_channels(
+                interleaved(data, self.planes, self.pixels),
+                kind,
+                self.pixels,
+                self.palette.as_deref(),
+            )?,
+            (DecodingResult::U16(data), kind) => {
+                // Pillow keeps the high byte of colours of 16 bits.
+                let high = data.into_iter().map(|v| (v >> 8) as u8).collect();
+                of_channels(
+                    interleaved(high, self.planes, self.pixels),
+                    kind,
+                    self.pixels,
+                    None,
+                )?
+            }
+            _ => return Ok(None),
+        }))
+    }
+}
+
+/// Fails where a tag says that the crate, or Pillow, reads the picture otherwise.
+fn check(tags: &Directory) -> Result<(), Error> {
     match tags.value(COMPRESSION).unwrap_or(1) {
         6 | 7 => return Err(Error::Unsupported("TIFF with JPEG data")),
         50001 => return Err(Error::Unsupported("TIFF with WebP data")),
@@ -49,83 +157,16 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
             "TIFF with premultiplied alpha or samples without a name",
         ));
     }
-    let photometric = tags.value(PHOTOMETRIC).unwrap_or(WHITE_IS_ZERO);
-    // The crate reads no palettes and does not invert every depth: it is told that values are grey,
-    // for what they are.
-    if matches!(photometric, WHITE_IS_ZERO | PALETTE) {
-        tags.set(&mut file, PHOTOMETRIC, BLACK_IS_ZERO);
-    }
+    Ok(())
+}
+
+fn limits(budget: Budget) -> Limits {
     let mut limits = Limits::default();
     limits.decoding_buffer_size = budget.bytes() as usize;
     limits.intermediate_buffer_size = budget.bytes() as usize;
     // Of a tag's values, before the size of the picture is known.
     limits.ifd_value_size = 1 << 20;
-    let mut decoder = Decoder::new(Cursor::new(&file))
-        .map_err(damaged)?
-        .with_limits(limits);
-    let (width, height) = decoder.dimensions().map_err(damaged)?;
-    budget.check(width, height)?;
-    let kind = decoder.colortype().map_err(damaged)?;
-    let (width, height) = (width as usize, height as usize);
-    let mut values = DecodingResult::U8(Vec::new());
-    let layout = decoder.read_image_to_buffer(&mut values).map_err(damaged)?;
-    let pixels = width * height;
-    let palette = (photometric == PALETTE)
-        .then(|| decoder.get_tag_u16_vec(Tag::ColorMap))
-        .transpose()
-        .map_err(damaged)?;
-    let data = match (values, kind) {
-        (DecodingResult::U8(data), ColorType::Gray(bits @ (1 | 2 | 4 | 8))) => {
-            let indices = colour::unpacked(&data, width, usize::from(bits));
-            match &palette {
-                Some(map) => of_map(&indices, map),
-                None => colour::grey(&levels(&indices, bits, photometric == WHITE_IS_ZERO)),
-            }
-        }
-        (DecodingResult::U16(data), ColorType::Gray(16)) => colour::clipped(data.into_iter()),
-        (DecodingResult::I16(data), ColorType::Gray(16)) => {
-            clipped(data.into_iter().map(f64::from))
-        }
-        // Pillow's mode `I` is signed: the upper half of unsigned values becomes negative, and then
-        // black.
-        (DecodingResult::U32(data), ColorType::Gray(32)) => {
-            clipped(data.into_iter().map(|v| f64::from(v.cast_signed())))
-        }
-        (DecodingResult::I32(data), ColorType::Gray(32)) => {
-            clipped(data.into_iter().map(f64::from))
-        }
-        (DecodingResult::F32(data), ColorType::Gray(32)) => {
-            clipped(data.into_iter().map(f64::from))
-        }
-        (DecodingResult::U8(data), kind) => of_channels(
-            interleaved(data, layout.planes, pixels),
-            kind,
-            pixels,
-            palette.as_deref(),
-        )?,
-        (DecodingResult::U16(data), kind) => {
-            // Pillow keeps the high byte of colours of 16 bits.
-            let high = data.into_iter().map(|v| (v >> 8) as u8).collect();
-            of_channels(interleaved(high, layout.planes, pixels), kind, pixels, None)?
-        }
-        _ => {
-            return Err(damaged(format!(
-                "values of {:?} {kind:?} are not read",
-                layout.sample_type
-            )));
-        }
-    };
-    if data.len() != 3 * pixels {
-        return Err(damaged(format!("{kind:?} in a layout that is not read")));
-    }
-    Ok(turned(
-        Rgb {
-            width,
-            height,
-            data,
-        },
-        tags.value(ORIENTATION).unwrap_or(1),
-    ))
+    limits
 }
 
 /// Grey levels of `bits` bits, spread to 8.

@@ -104,7 +104,8 @@ impl Edges {
                 shortest_edge: side,
             } => Ok(side),
             Self::Longest { longest_edge } => Err(Error::Setting(format!(
-                "{field} has longest_edge {longest_edge} alone; shortest_edge, or height and width, are needed"
+                "{field} has longest_edge {longest_edge} alone; shortest_edge, or height and \
+                 width, are needed"
             ))),
             Self::Box { height, width } if height == width => Ok(height),
             Self::Box { height, width } => Err(Error::Setting(format!(

@@ -3,13 +3,13 @@
 use std::cmp::Ordering;
 use std::rc::Rc;
 
-use super::text::{made, truth};
-use crate::model::jinja::arguments::{Passed, needed, whole};
+use super::text::truth;
+use crate::model::jinja::arguments::{self, Passed, needed, whole};
 use crate::model::jinja::ast::Operator;
 use crate::model::jinja::budget::{Budget, Failure};
 use crate::model::jinja::sort::sort_by;
 use crate::model::jinja::value::{Dict, Value, View};
-use crate::model::jinja::{access, methods, operators};
+use crate::model::jinja::{access, operators};
 
 type Made = Result<Value, Failure>;
 
@@ -56,7 +56,7 @@ fn ignore_case(value: Value, budget: &mut Budget) -> Made {
     match value {
         Value::Str(text) => {
             budget.text(text.len() * 3)?;
-            made(text.to_lowercase())
+            Ok(text.to_lowercase().into())
         }
         other => Ok(other),
     }
@@ -159,7 +159,7 @@ fn pairs(dict: &Rc<Dict>, budget: &mut Budget) -> Result<Vec<Value>, Failure> {
 fn reversed(value: &Value, budget: &mut Budget) -> Made {
     if let Value::Str(text) = value {
         budget.text(text.len())?;
-        return made(text.chars().rev().collect());
+        return Ok(text.chars().rev().collect::<String>().into());
     }
     let mut items = value.items(budget)?;
     items.reverse();
@@ -224,7 +224,7 @@ fn dictsort(value: &Value, passed: Passed, budget: &mut Budget) -> Made {
     let Value::Dict(dict) = value else {
         return Err(Failure::new(format!("dictsort of a {:?}", value.kind())));
     };
-    let by = by.map_or_else(|| Ok("key".into()), |by| methods::text(by, "dictsort"))?;
+    let by = by.map_or_else(|| Ok("key".into()), |by| arguments::text(by, "dictsort"))?;
     let place = match &*by {
         "key" => 0,
         "value" => 1,
@@ -293,7 +293,7 @@ fn join(value: &Value, passed: Passed, budget: &mut Budget) -> Made {
         }
         item.write_text(&mut out, budget)?;
     }
-    made(out)
+    Ok(out.into())
 }
 
 fn batch(value: &Value, passed: Passed, budget: &mut Budget) -> Made {

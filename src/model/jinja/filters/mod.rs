@@ -5,11 +5,11 @@ mod items;
 mod numbers;
 mod text;
 
-use crate::model::jinja::arguments::{Passed, needed};
+use crate::model::jinja::arguments::{self, Passed, needed};
 use crate::model::jinja::budget::{Budget, Failure};
 use crate::model::jinja::filter_names::{self, MARKUP};
 use crate::model::jinja::value::Value;
-use crate::model::jinja::{access, checks, methods};
+use crate::model::jinja::{access, checks};
 use items::{follow, of_items, path};
 use numbers::of_number;
 use text::{of_text, to_json, undefined};
@@ -31,7 +31,7 @@ pub(super) fn call(name: &str, value: Value, passed: Passed, budget: &mut Budget
                 return Err(undefined(message));
             }
             let [attribute] = passed.bind(name, ["name"])?;
-            let attribute = methods::text(needed(attribute, name, "name")?, name)?;
+            let attribute = arguments::text(needed(attribute, name, "name")?, name)?;
             if let Some(own) = access::own(&value, &attribute)? {
                 return Ok(own);
             }
@@ -93,7 +93,7 @@ fn map_filter(items: Vec<Value>, mut passed: Passed, budget: &mut Budget) -> Mad
     if passed.positional.is_empty() {
         return Err(Failure::new("map needs a filter's name or attribute="));
     }
-    let filter = methods::text(passed.positional.remove(0), "map")?;
+    let filter = arguments::text(passed.positional.remove(0), "map")?;
     filter_names::check(&filter).map_err(Failure::new)?;
     // The parser sees names of filters after a bar, not in a string.
     if MARKUP.contains(&&*filter) {
@@ -124,7 +124,7 @@ fn select(name: &str, items: Vec<Value>, mut passed: Passed, budget: &mut Budget
     let test = if passed.positional.is_empty() {
         None
     } else {
-        Some(methods::text(passed.positional.remove(0), name)?)
+        Some(arguments::text(passed.positional.remove(0), name)?)
     };
     if let Some(test) = &test {
         checks::check(test).map_err(Failure::new)?;

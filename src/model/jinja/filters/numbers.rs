@@ -1,10 +1,10 @@
 //! Filters that make numbers.
 
 use super::text::undefined;
-use crate::model::jinja::arguments::{Passed, whole};
+use crate::model::jinja::arguments::{self, Passed, whole};
 use crate::model::jinja::budget::Failure;
-use crate::model::jinja::methods;
-use crate::model::jinja::value::{Value, is_space};
+use crate::model::jinja::repr::is_space;
+use crate::model::jinja::value::Value;
 
 type Made = Result<Value, Failure>;
 
@@ -118,7 +118,7 @@ fn round(value: &Value, passed: Passed) -> Made {
     // The scale below is a power of ten, of which an f64 has 308.
     let places = usize::try_from(precision).ok().filter(|p| *p <= 300);
     let places = places.ok_or_else(|| Failure::new("round: a precision of 0 to 300 is needed"))?;
-    let method = method.map_or_else(|| Ok("common".into()), |m| methods::text(m, "round"))?;
+    let method = method.map_or_else(|| Ok("common".into()), |m| arguments::text(m, "round"))?;
     let number = value
         .as_float()
         .ok_or_else(|| Failure::new(format!("round of a {:?}", value.kind())))?;

@@ -2,21 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::model::jinja::arguments::{Passed, needed, whole};
+use crate::model::jinja::arguments::{self, Passed, needed, whole};
 use crate::model::jinja::budget::{Budget, Failure};
 use crate::model::jinja::json::{self, Style};
-use crate::model::jinja::value::{Value, is_space};
+use crate::model::jinja::repr::is_space;
+use crate::model::jinja::value::Value;
 use crate::model::jinja::{format, methods};
 
 type Made = Result<Value, Failure>;
-
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "what a filter or a method returns"
-)]
-pub(super) fn made(text: String) -> Made {
-    Ok(Value::Str(text.into()))
-}
 
 pub(super) fn undefined(message: &Arc<str>) -> Failure {
     Failure::new(&**message)
@@ -24,15 +17,9 @@ pub(super) fn undefined(message: &Arc<str>) -> Failure {
 
 /// Filters of a value's text.
 pub(super) fn of_text(name: &str, value: &Value, passed: Passed, budget: &mut Budget) -> Made {
-    let text = match (name, value) {
-        ("indent" | "truncate", Value::Str(text)) => text.clone(),
-        ("indent" | "truncate", Value::Undefined(message)) => return Err(undefined(message)),
-        ("indent" | "truncate", other) => {
-            return Err(Failure::new(format!(
-                "{name} needs a string, not a {:?}",
-                other.kind()
-            )));
-        }
+    let text = match name {
+        // jinja2 gives these the value itself, and its text to the others.
+        "indent" | "truncate" => own_text(name, value)?,
         _ => value.text(budget)?,
     };
     budget.charge(text.len())?;
@@ -60,7 +47,7 @@ pub(super) fn of_text(name: &str, value: &Value, passed: Passed, budget: &mut Bu
             let [] = passed.positional(name)?;
             // Small letters of one capital take three bytes at most where it takes one.
             budget.text(text.len() * 3)?;
-            made(title(&text))
+            Ok(title(&text).into())
         }
         "wordcount" => {
             let [] = passed.positional(name)?;
@@ -90,6 +77,18 @@ pub(super) fn of_text(name: &str, value: &Value, passed: Passed, budget: &mut Bu
     }
 }
 
+/// Returns the text of a filter that takes only strings.
+fn own_text(name: &str, value: &Value) -> Result<Arc<str>, Failure> {
+    match value {
+        Value::Str(text) => Ok(text.clone()),
+        Value::Undefined(message) => Err(undefined(message)),
+        other => Err(Failure::new(format!(
+            "{name} needs a string, not a {:?}",
+            other.kind()
+        ))),
+    }
+}
+
 /// Escapes as MarkupSafe does, which writes quotation marks by number.
 fn escaped(text: &str, budget: &mut Budget) -> Made {
     // `&amp;`, `&#39;` and `&#34;` have five bytes for one.
@@ -98,7 +97,7 @@ fn escaped(text: &str, budget: &mut Budget) -> Made {
         .replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;");
-    made(escaped.replace('\'', "&#39;").replace('"', "&#34;"))
+    Ok(escaped.replace('\'', "&#39;").replace('"', "&#34;").into())
 }
 
 /// Counts words, as runs of Python's `\w`.
@@ -115,7 +114,7 @@ fn words(text: &str) -> i64 {
 fn urlencoded(text: &str, budget: &mut Budget) -> Made {
     // `%20`: three bytes for one.
     budget.text(text.len() * 3)?;
-    made(text.bytes().map(url_byte).collect())
+    Ok(text.bytes().map(url_byte).collect::<String>().into())
 }
 
 /// Spells a byte of a URL. jinja2 keeps slashes, unlike `urllib.parse.quote_plus`.
@@ -194,14 +193,14 @@ fn indent(text: &str, passed: Passed, budget: &mut Budget) -> Made {
         out.push_str(if indented { &indention } else { "" });
         out.push_str(line);
     }
-    made(out)
+    Ok(out.into())
 }
 
 fn truncate(text: &str, passed: Passed, budget: &mut Budget) -> Made {
     let [length, kill, end, leeway] =
         passed.bind("truncate", ["length", "killwords", "end", "leeway"])?;
     let length = whole(length, "truncate", 255)?;
-    let end = end.map_or_else(|| Ok("...".into()), |end| methods::text(end, "truncate"))?;
+    let end = end.map_or_else(|| Ok("...".into()), |end| arguments::text(end, "truncate"))?;
     // The environment's policy `truncate.leeway` is 5.
     let leeway = whole(leeway.filter(|l| !matches!(l, Value::None)), "truncate", 5)?;
     let ends = end.chars().count() as i64;
@@ -224,7 +223,7 @@ fn truncate(text: &str, passed: Passed, budget: &mut Budget) -> Made {
         kept.rsplit_once(' ').map_or(kept, |(kept, _)| kept)
     };
     budget.text(kept.len() + end.len())?;
-    made(format!("{kept}{end}"))
+    Ok(format!("{kept}{end}").into())
 }
 
 pub(super) fn to_json(value: &Value, passed: Passed, budget: &mut Budget) -> Made {
@@ -248,7 +247,7 @@ pub(super) fn to_json(value: &Value, passed: Passed, budget: &mut Budget) -> Mad
             ": ".to_owned(),
         ),
         Some(Value::List(s) | Value::Tuple(s)) if s.items.len() == 2 => {
-            let [first, second] = [0, 1].map(|i| methods::text(s.items[i].clone(), "separators"));
+            let [first, second] = [0, 1].map(|i| arguments::text(s.items[i].clone(), "separators"));
             (first?.to_string(), second?.to_string())
         }
         Some(_) => return Err(Failure::new("tojson: separators are a pair of strings")),
@@ -261,7 +260,7 @@ pub(super) fn to_json(value: &Value, passed: Passed, budget: &mut Budget) -> Mad
     };
     let mut out = String::new();
     json::write(value, &style, 0, &mut out, budget)?;
-    made(out)
+    Ok(out.into())
 }
 
 pub(super) fn truth(value: Option<Value>) -> bool {

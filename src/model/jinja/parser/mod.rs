@@ -27,6 +27,7 @@ pub(super) fn parse(source: &str) -> Result<Vec<Statement>, Failure> {
         at: 0,
         depth: 0,
         loops: 0,
+        fors: 0,
         reads: vec![HashSet::new()],
         markup: Vec::new(),
     };
@@ -50,6 +51,8 @@ struct Parser {
     depth: u32,
     /// Loops around this place that `break` can end.
     loops: u32,
+    /// Loops around this place, whatever else is between.
+    fors: u32,
     /// The special names that are read in each loop or macro around this place.
     reads: Vec<HashSet<Arc<str>>>,
     /// Lines of filters that make HTML-safe text where it could be added to: it would escape what

@@ -7,6 +7,14 @@ use super::{Parsed, Parser, makes_markup};
 use crate::model::jinja::ast::{Expr, For, Kind, Macro, Statement, Target};
 use crate::model::jinja::lexer::Token;
 
+/// Statements that assign to names, as far as their rules differ.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Assigns {
+    Set,
+    For,
+    With,
+}
+
 impl Parser {
     /// Text, prints and statements up to a tag that begins with one of `ends`, which is left.
     pub(super) fn body(&mut self, ends: &[&str]) -> Parsed<Vec<Statement>> {
@@ -139,7 +147,14 @@ impl Parser {
     }
 
     fn for_loop(&mut self) -> Parsed<Kind> {
-        let target = self.target(false, &["in"])?;
+        self.fors += 1;
+        let parsed = self.for_parts();
+        self.fors -= 1;
+        parsed
+    }
+
+    fn for_parts(&mut self) -> Parsed<Kind> {
+        let target = self.target(Assigns::For, &["in"])?;
         self.expect_word("in")?;
         // Without `a if b`: the `if` behind it is the loop's test.
         let iterable = self.tuple(false, &["recursive"])?;
@@ -203,7 +218,7 @@ impl Parser {
     }
 
     fn set(&mut self) -> Parsed<Kind> {
-        let target = self.target(true, &[])?;
+        let target = self.target(Assigns::Set, &[])?;
         if self.skip("=") {
             return Ok(Kind::Set(target, self.tuple(true, &[])?));
         }
@@ -221,7 +236,7 @@ impl Parser {
             if !values.is_empty() {
                 self.expect(",")?;
             }
-            let target = self.target(false, &[])?;
+            let target = self.target(Assigns::With, &[])?;
             self.expect("=")?;
             values.push((target, self.expression()?));
         }
@@ -281,7 +296,7 @@ impl Parser {
     }
 
     /// Parses the target of an assignment: a name, an attribute of a namespace, or several.
-    fn target(&mut self, namespaces: bool, ends: &[&str]) -> Parsed<Target> {
+    fn target(&mut self, assigns: Assigns, ends: &[&str]) -> Parsed<Target> {
         let mut targets = Vec::new();
         let mut several = false;
         loop {
@@ -289,7 +304,13 @@ impl Parser {
             if several && self.is_tuple_end(ends) {
                 break;
             }
-            targets.push(self.one_target(namespaces)?);
+            // Of a namespace; none stands within brackets.
+            let is_attribute = self.ahead(1) == &Token::Operator(".");
+            targets.push(if assigns == Assigns::Set && is_attribute {
+                self.attribute()?
+            } else {
+                self.one_target(assigns)?
+            });
             if !self.skip(",") {
                 break;
             }
@@ -305,20 +326,27 @@ impl Parser {
         }
     }
 
-    fn one_target(&mut self, namespaces: bool) -> Parsed<Target> {
+    fn attribute(&mut self) -> Parsed<Target> {
+        let namespace = self.name()?;
+        self.expect(".")?;
+        Ok(Target::Attribute(namespace, self.name()?))
+    }
+
+    fn one_target(&mut self, assigns: Assigns) -> Parsed<Target> {
         let close = if self.skip("(") {
             ")"
         } else if self.skip("[") {
             "]"
         } else {
             let name = self.name()?;
-            if namespaces && self.skip(".") {
-                return Ok(Target::Attribute(name, self.name()?));
-            }
-            if matches!(
+            let is_constant = matches!(
                 &*name,
-                "true" | "True" | "false" | "False" | "none" | "None" | "loop"
-            ) {
+                "true" | "True" | "false" | "False" | "none" | "None"
+            );
+            // jinja2 looks for such names through all of a loop, macros and `else` included, but
+            // not among those of a `with`.
+            let is_loop = &*name == "loop" && self.fors > 0 && assigns != Assigns::With;
+            if is_constant || is_loop {
                 return self.fail(format!("{name} cannot be assigned to"));
             }
             return Ok(Target::Name(name));
@@ -326,7 +354,7 @@ impl Parser {
         self.enter()?;
         let mut inside = Vec::new();
         while !self.is(close) {
-            inside.push(self.one_target(false)?);
+            inside.push(self.one_target(assigns)?);
             if !self.skip(",") {
                 break;
             }

@@ -1,0 +1,134 @@
+//! Answers a call that is tried again from the run that exists: calls of one API key with the same
+//! `idempotency-key` are one run, however many of them there are.
+//!
+//! The run is a task of its own. What it answers is kept, as far as the memory for it goes, and each
+//! of its calls reads that from the beginning. So a client whose connection broke asks again and
+//! misses nothing, and nothing is computed twice. A run that nobody reads any more goes on for a
+//! while, for whoever asks again; what has ended well is kept for some minutes.
+
+mod run;
+mod table;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody as _, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::HeaderValue;
+use axum::middleware::Next;
+use axum::response::Response;
+use http_body_util::BodyExt as _;
+use tonic::Status;
+
+use super::context;
+use crate::api::Error;
+use run::{Reader, Run};
+pub(in crate::server) use table::Replays;
+
+/// Names the run in the metadata of a call.
+const KEY: &str = "idempotency-key";
+/// Characters of a key at most.
+const MAX_KEY: usize = 128;
+/// Methods whose calls can be replayed: one message asks. An Evaluate goes on by what it knows, and
+/// the others may be asked again without harm.
+const METHODS: [&str; 7] = [
+    "Generate",
+    "Score",
+    "Sweep",
+    "Capture",
+    "Trace",
+    "Attribute",
+    "UploadImage",
+];
+/// Bytes before a message: a flag and its length.
+const FRAME_HEAD: usize = 5;
+
+/// Joins a call to the run of its key, or begins one.
+pub(super) async fn join(State(replays): State<Replays>, request: Request, next: Next) -> Response {
+    let method = request.uri().path().rsplit('/').next().unwrap_or_default();
+    let key = request.headers().get(KEY).cloned();
+    let Some(key) = key.filter(|_| METHODS.contains(&method) && replays.keeps_any()) else {
+        return next.run(request).await;
+    };
+    match begin(&replays, &key, request, next).await {
+        Ok(reader) => reader.response().await,
+        Err(status) => status.into_http(),
+    }
+}
+
+/// Returns a reader of the run, and starts that where there is none.
+async fn begin(
+    replays: &Replays,
+    key: &HeaderValue,
+    mut request: Request,
+    next: Next,
+) -> Result<Reader, Status> {
+    let context = context::of(&mut request).clone();
+    let failed = |error: Error| error.status(&context.id, Duration::ZERO);
+    let key = key_of(key).ok_or_else(|| failed(Error::IdempotencyKey))?;
+    let path = request.uri().path().to_owned();
+    let (parts, body) = request.into_parts();
+    let bytes = to_bytes(body, replays.message_bytes() + FRAME_HEAD).await;
+    // The layers before say by a status why they read no further.
+    let bytes = bytes.map_err(|e| status_in(&e).unwrap_or_else(|| failed(Error::from_body(&e))))?;
+    let message = bytes.clone();
+    // A message of many MiB would keep other connections waiting.
+    let digest = tokio::task::spawn_blocking(move || digest(&path, &message)).await;
+    let digest = digest.map_err(|e| failed(Error::fault(e)))?;
+    let name = (context.client.tenant.clone(), key);
+    let (run, is_new) = replays.run(name, digest, &context).map_err(failed)?;
+    let reader = Reader::new(run.clone());
+    if is_new {
+        let request = Request::from_parts(parts, Body::from(bytes));
+        tokio::spawn(execute(replays.clone(), run, request, next));
+    } else {
+        context.metrics.set_replayed();
+    }
+    Ok(reader)
+}
+
+/// Returns the digest of method and message.
+fn digest(path: &str, message: &[u8]) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(path.as_bytes()).update(&[0]).update(message);
+    hasher.finalize()
+}
+
+/// Returns the status that an error was made of, if one was.
+fn status_in(error: &(dyn std::error::Error + 'static)) -> Option<Status> {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    causes.find_map(|error| error.downcast_ref::<Status>().cloned())
+}
+
+/// Returns a key that may be one: a word of ASCII.
+fn key_of(value: &HeaderValue) -> Option<String> {
+    let key = value.to_str().ok()?;
+    let fits = (1..=MAX_KEY).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic());
+    fits.then(|| key.to_owned())
+}
+
+/// Runs a call to its end, or until nobody has read it for a while.
+async fn execute(replays: Replays, run: Arc<Run>, request: Request, next: Next) {
+    let mut is_good = false;
+    let work = async {
+        let (parts, mut body) = next.run(request).await.into_parts();
+        is_good = parts.headers.get("grpc-status").is_none_or(|s| s == "0");
+        run.lock().head = Some(parts.headers);
+        if body.is_end_stream() {
+            return;
+        }
+        run.wake();
+        while let Some(Ok(frame)) = body.frame().await {
+            if let Some(trailers) = frame.trailers_ref() {
+                is_good = trailers.get("grpc-status").is_some_and(|s| s == "0");
+            }
+            replays.push(&run, frame);
+            run.room().await;
+        }
+    };
+    let is_complete = tokio::select! {
+        () = work => true,
+        () = run.abandoned() => false,
+    };
+    replays.finish(&run, is_complete && is_good);
+}

@@ -1,0 +1,278 @@
+//! The runs that are remembered, and the memory that their answers may take.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use http_body::Frame;
+use metrics::gauge;
+
+use super::run::{Kept, Name, Run};
+use crate::api::Error;
+use crate::pipeline::RequestContext;
+use crate::server::ApiKeys;
+use crate::telemetry::names;
+
+/// Keeps what has ended well for so long.
+const KEPT_FOR: Duration = Duration::from_secs(600);
+/// Bounds the runs that are remembered, however small.
+const MAX_RUNS: usize = 1 << 14;
+
+/// Holds the runs of a server.
+#[derive(Debug, Clone)]
+pub(in crate::server) struct Replays(Arc<Table>);
+
+#[derive(Debug)]
+struct Table {
+    /// Bytes of all answers that are kept; each key has an equal part.
+    max_bytes: u64,
+    message_bytes: usize,
+    keys: ApiKeys,
+    runs: Mutex<Runs>,
+}
+
+#[derive(Debug, Default)]
+struct Runs {
+    by_name: HashMap<Name, Arc<Run>>,
+    /// Runs that have ended, the first in front.
+    ended: VecDeque<(Instant, Arc<Run>)>,
+    /// The same by who asked.
+    ended_of: HashMap<Arc<str>, Ended>,
+    /// Bytes that are kept, by who asks.
+    bytes: HashMap<Arc<str>, u64>,
+}
+
+/// Runs of one caller that have ended.
+#[derive(Debug, Default)]
+struct Ended {
+    count: usize,
+    /// Lists those whose answer is kept, the first in front.
+    kept: VecDeque<Arc<Run>>,
+}
+
+impl Replays {
+    /// Creates a table that keeps answers of `max_bytes`, none where that is 0.
+    pub(in crate::server) fn new(max_bytes: u64, message_bytes: usize, keys: ApiKeys) -> Self {
+        Self(Arc::new(Table {
+            max_bytes,
+            message_bytes,
+            keys,
+            runs: Mutex::default(),
+        }))
+    }
+
+    /// Returns the run of that name, and whether it is new. Fails where the name is that of another
+    /// request, or the run's answer is not there any more.
+    pub(super) fn run(
+        &self,
+        name: Name,
+        digest: blake3::Hash,
+        context: &RequestContext,
+    ) -> Result<(Arc<Run>, bool), Error> {
+        let mut runs = self.lock();
+        runs.forget_old();
+        if let Some(run) = runs.by_name.get(&name) {
+            if run.digest != digest {
+                return Err(Error::IdempotencyMismatch);
+            }
+            if run.lock().is_cut {
+                return Err(Error::NotReplayable);
+            }
+            // It ends with the last of its calls, not with the first.
+            run.extend(context);
+            return Ok((run.clone(), false));
+        }
+        // Without keys anybody may call themselves any tenant: all are one.
+        let owner = if self.0.keys.is_empty() {
+            Arc::default()
+        } else {
+            name.0.clone()
+        };
+        let run = Arc::new(Run::new(name.clone(), owner, digest, context));
+        runs.by_name.insert(name, run.clone());
+        Ok((run, true))
+    }
+
+    /// Adds to the answer of a run. What is too much to be kept goes to those who read now.
+    pub(super) fn push(&self, run: &Run, frame: Frame<Bytes>) {
+        let size = frame.data_ref().map_or(256, Bytes::len) as u64;
+        // One lock at a time: others take the table's first.
+        let is_cut = run.lock().is_cut;
+        if !is_cut && !self.lock().reserve(run, size, self.share()) {
+            self.lock().release(run);
+            let mut state = run.lock();
+            state.is_cut = true;
+            state.settle();
+        }
+        let mut state = run.lock();
+        state.frames.push_back((Kept::from(frame), size));
+        state.unread += size;
+        if !state.is_cut {
+            state.bytes += size;
+        }
+        drop(state);
+        run.wake();
+    }
+
+    /// Ends a run. One that has not ended well is forgotten: whoever asks again gets a new one.
+    pub(super) fn finish(&self, run: &Arc<Run>, is_good: bool) {
+        run.lock().is_done = true;
+        let mut runs = self.lock();
+        if is_good {
+            runs.ended.push_back((Instant::now(), run.clone()));
+            let own = runs.ended_of.entry(run.owner.clone()).or_default();
+            own.count += 1;
+            own.kept.push_back(run.clone());
+        } else {
+            runs.release(run);
+            runs.by_name.remove(&run.name);
+        }
+        drop(runs);
+        run.wake();
+    }
+
+    /// Returns the bytes that one key may keep.
+    fn share(&self) -> u64 {
+        self.0.max_bytes / self.0.keys.count().max(1) as u64
+    }
+
+    /// Tells whether any answer is kept.
+    pub(super) fn keeps_any(&self) -> bool {
+        self.0.max_bytes > 0
+    }
+
+    /// Returns the most bytes of a message.
+    pub(super) fn message_bytes(&self) -> usize {
+        self.0.message_bytes
+    }
+
+    /// Sets the metrics of the bytes that are kept.
+    pub(in crate::server) fn report(&self) {
+        let used: u64 = self.lock().bytes.values().sum();
+        gauge!(names::BUDGET_USED, "budget" => "replays").set(used as f64);
+        gauge!(names::BUDGET_LIMIT, "budget" => "replays").set(self.0.max_bytes as f64);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Runs> {
+        self.0.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Runs {
+    /// Takes `size` bytes for a run; the oldest answers of the same caller make room.
+    fn reserve(&mut self, run: &Run, size: u64, share: u64) -> bool {
+        let owner = &run.owner;
+        while self.bytes.get(owner).copied().unwrap_or(0) + size > share {
+            let own = self.ended_of.get_mut(owner);
+            let Some(ended) = own.and_then(|own| own.kept.pop_front()) else {
+                return false;
+            };
+            self.release(&ended);
+            let mut state = ended.lock();
+            // Its name stays, so that whoever asks again is told and nothing runs twice.
+            state.is_cut = true;
+            if state.readers.is_empty() {
+                state.frames.clear();
+            }
+        }
+        *self.bytes.entry(owner.clone()).or_default() += size;
+        true
+    }
+
+    /// Gives the bytes of a run back.
+    fn release(&mut self, run: &Run) {
+        let bytes = std::mem::take(&mut run.lock().bytes);
+        if let Some(all) = self.bytes.get_mut(&run.owner) {
+            *all = all.saturating_sub(bytes);
+            if *all == 0 {
+                self.bytes.remove(&run.owner);
+            }
+        }
+    }
+
+    /// Forgets what has ended long ago, and where there are too many, the first of whoever has the
+    /// most: none makes others be carried out twice.
+    fn forget_old(&mut self) {
+        while let Some((at, _)) = self.ended.front() {
+            if at.elapsed() >= KEPT_FOR {
+                self.forget(0);
+            } else if self.ended.len() >= MAX_RUNS {
+                let most = self.ended_of.iter().max_by_key(|(_, own)| own.count);
+                let most = most.map(|(owner, _)| owner);
+                let mut ended = self.ended.iter();
+                let first = ended.position(|(_, run)| most == Some(&run.owner));
+                self.forget(first.unwrap_or_default());
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn forget(&mut self, at: usize) {
+        let Some((_, run)) = self.ended.remove(at) else {
+            return;
+        };
+        self.release(&run);
+        self.by_name.remove(&run.name);
+        if let Some(own) = self.ended_of.get_mut(&run.owner) {
+            own.count -= 1;
+            if own.count == 0 {
+                self.ended_of.remove(&run.owner);
+            } else if own.kept.front().is_some_and(|kept| Arc::ptr_eq(kept, &run)) {
+                own.kept.pop_front();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Has a call of `owner` carried out, unless it is known; returns whether it was.
+    fn end(replays: &Replays, owner: &str, call: usize) -> bool {
+        let digest = blake3::hash(b"the same");
+        let name = (owner.into(), call.to_string());
+        let (run, is_new) = replays
+            .run(name, digest, &RequestContext::default())
+            .unwrap();
+        if is_new {
+            replays.push(&run, Frame::data(Bytes::from_static(&[0; 100])));
+            replays.finish(&run, true);
+        }
+        is_new
+    }
+
+    fn held(replays: &Replays) -> u64 {
+        replays.lock().bytes.values().sum()
+    }
+
+    #[test]
+    fn who_asks_much_makes_nobody_elses_be_forgotten() {
+        let line = |name, key: &str| ApiKeys::line(name, &key.repeat(32)).unwrap();
+        let keys = [line("polite", "1"), line("greedy", "2")].join("\n");
+        let replays = Replays::new(1 << 20, 1 << 20, ApiKeys::parse(&keys).unwrap());
+        assert!(end(&replays, "polite", 0));
+        for call in 0..2 * MAX_RUNS {
+            assert!(end(&replays, "greedy", call));
+        }
+        assert!(!end(&replays, "polite", 0), "it is still known");
+        assert!(!end(&replays, "greedy", 2 * MAX_RUNS - 1));
+        assert!(end(&replays, "greedy", 0), "the first is forgotten");
+        assert!(held(&replays) <= 1 << 20);
+        let runs = replays.lock();
+        assert!(runs.ended.len() <= MAX_RUNS);
+        let counted: usize = runs.ended_of.values().map(|own| own.count).sum();
+        assert_eq!(counted, runs.ended.len());
+    }
+
+    #[test]
+    fn without_keys_all_names_have_one_part() {
+        let replays = Replays::new(1 << 16, 1 << 20, ApiKeys::default());
+        for call in 0..2000 {
+            assert!(end(&replays, &format!("tenant-{call}"), call));
+        }
+        assert!(held(&replays) <= 1 << 16);
+    }
+}
