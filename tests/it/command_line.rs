@@ -667,7 +667,8 @@ fn attribute() {
     says(&mut table, &base, "--permute 5", "permute");
     says(&mut table, &base, "--system Briefly.", "Briefly.");
     says(&mut table, &base, "--sample-key one-of-many", "one-of-many");
-    says(&mut table, &base, "--other No", "logprobDifference");
+    // Of answers that differ before their last token the field is blamed.
+    says(&mut table, &base, "--other No", "ifference");
     says(&mut table, &base, "--probability", "probability");
     says(
         &mut table,
