@@ -200,6 +200,13 @@ func ClampNorm(target *v1.Target, maxNorm float64) *v1.Intervention {
 	return &v1.Intervention{Kind: &v1.Intervention_ClampNorm{ClampNorm: m}}
 }
 
+// SetFeature sets features of a resident sparse autoencoder to a value; the only one where sae is empty. What the autoencoder does not
+// explain of a row stays. The other changes are &v1.SetFeature_Scale, &v1.SetFeature_Add and &v1.SetFeature_Ablate, as Change.
+func SetFeature(target *v1.Target, sae string, value float64, features ...uint32) *v1.Intervention {
+	m := &v1.SetFeature{Target: target, Sae: sae, Features: features, Change: &v1.SetFeature_Clamp{Clamp: value}}
+	return &v1.Intervention{Kind: &v1.Intervention_SetFeature{SetFeature: m}}
+}
+
 // Ablate writes zeros, or the mean of the chosen tokens of the prompt.
 func Ablate(target *v1.Target, value v1.Constant) *v1.Intervention {
 	return &v1.Intervention{Kind: &v1.Intervention_Ablate{Ablate: &v1.Ablate{Target: target, Value: value}}}

@@ -182,6 +182,8 @@ type Activation struct {
 	Values []float32
 	// Top are the likeliest tokens of each row, in place of numbers.
 	Top []*v1.TopTokens
+	// Features are the strongest features of each row, in place of numbers.
+	Features []*v1.TopFeatures
 }
 
 // A Capture is a stream of activations.
@@ -227,6 +229,7 @@ func whole(data *[]byte, part *v1.Activation, dtype v1.DataType) *Activation {
 	return &Activation{
 		Target: int(part.GetTarget()), Point: part.GetPoint(), Step: int(part.GetStep()), Image: int(part.GetImage()),
 		View: int(part.GetView()), Tokens: part.GetTokens(), Shape: shape, Values: all, Top: part.GetTop(),
+		Features: part.GetFeatures(),
 	}
 }
 

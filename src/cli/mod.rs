@@ -57,6 +57,7 @@ mod preview;
 mod progress;
 mod prompt_args;
 mod replay;
+mod sae_args;
 mod sample;
 mod sampling_args;
 mod score;

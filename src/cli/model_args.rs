@@ -9,6 +9,7 @@ use super::error::{Failure, Usage};
 use super::judge_args::JudgeArgs;
 use super::local_server::with_local_server;
 use super::origin::{AdapterArgs, named_origin};
+use super::sae_args::SaeArgs;
 use crate::model::ChatTemplate;
 use crate::nn::DeviceId;
 use crate::server::{ModelSpec, ServerConfig};
@@ -26,6 +27,8 @@ pub(super) struct ModelArgs {
     model: Option<String>,
     #[command(flatten)]
     adapter: AdapterArgs,
+    #[command(flatten)]
+    sae: SaeArgs,
     #[command(flatten)]
     template: ChatTemplateArgs,
     #[command(flatten)]
@@ -54,6 +57,7 @@ impl ModelArgs {
         LocalModel {
             place: self.model.as_deref(),
             adapter: &self.adapter,
+            sae: &self.sae,
             template: self.template.chat_template.as_deref(),
         }
     }
@@ -94,6 +98,8 @@ pub(super) struct HostArgs {
     #[command(flatten)]
     adapter: AdapterArgs,
     #[command(flatten)]
+    sae: SaeArgs,
+    #[command(flatten)]
     template: ChatTemplateArgs,
     #[command(flatten)]
     device: DeviceArgs,
@@ -116,6 +122,7 @@ impl HostArgs {
         let model = LocalModel {
             place: self.local.model.as_deref(),
             adapter: &self.adapter,
+            sae: &self.sae,
             template: self.template.chat_template.as_deref(),
         };
         with_client(&self.remote, model, &self.device, None, work).await
@@ -137,6 +144,8 @@ pub(super) struct LocalModel<'a> {
     pub(super) place: Option<&'a str>,
     /// The adapter to merge into its weights.
     pub(super) adapter: &'a AdapterArgs,
+    /// Its sparse autoencoders.
+    pub(super) sae: &'a SaeArgs,
     /// A chat template in place of its own.
     pub(super) template: Option<&'a str>,
 }
@@ -178,7 +187,9 @@ async fn config(
         config.models = vec![ModelSpec::new(&name, model.adapter.fetch(origin).await?)];
     }
     let template = model.template.map(parse_template).transpose()?;
+    let saes = model.sae.places()?;
     for spec in &mut config.models {
+        spec.saes.clone_from(&saes);
         spec.options.chat_template.clone_from(&template);
     }
     device.apply(&mut config).map_err(Usage)?;

@@ -12,6 +12,7 @@ use super::json_output::print_line;
 use super::model_args::{LocalModel, with_client};
 use super::origin::AdapterArgs;
 use super::progress::Progress;
+use super::sae_args::SaeArgs;
 
 /// Flags of `parity`.
 #[derive(Debug, Args)]
@@ -41,6 +42,7 @@ impl Parity {
         let local = LocalModel {
             place: Some(&self.model),
             adapter: &self.adapter,
+            sae: &SaeArgs::default(),
             template: None,
         };
         // A server in this process has one model only, which needs no name.

@@ -204,6 +204,7 @@ mod tests {
                 &[
                     &["--model", "a=shapes"],
                     &["--projector", "a=missing.bin"],
+                    &["--sae", "a=missing"],
                     &["--device", "cuda:77"],
                     &["--dtype", "bf16"],
                     &["--place", "nobody=cpu"],

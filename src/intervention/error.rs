@@ -19,6 +19,16 @@ pub enum Error {
         /// The names that exist.
         resident: Vec<String>,
     },
+    /// A sparse autoencoder that is not resident.
+    #[error("{field}: {}", self.detail())]
+    UnknownSae {
+        /// Path of the field in the request.
+        field: FieldPath,
+        /// The name that was asked for.
+        name: String,
+        /// The names that exist.
+        resident: Vec<String>,
+    },
     /// Activations that are not kept, or no longer.
     #[error("{field}: {}", self.detail())]
     UnknownActivation {
@@ -46,6 +56,7 @@ impl Error {
         match self {
             Self::Invalid(InvalidField { field, .. })
             | Self::UnknownProjector { field, .. }
+            | Self::UnknownSae { field, .. }
             | Self::UnknownActivation { field, .. }
             | Self::NeverFired { field, .. } => Some(field),
             Self::Model(_) => None,
@@ -59,6 +70,19 @@ impl Error {
             Self::UnknownProjector { name, resident, .. } => {
                 format!(
                     "no projector {}; resident: {}",
+                    shown(name),
+                    resident.join(", ")
+                )
+            }
+            Self::UnknownSae { name, resident, .. } if resident.is_empty() => {
+                format!(
+                    "no sparse autoencoder {}; the model has none, `serve --sae NAME=FOLDER` adds one",
+                    shown(name)
+                )
+            }
+            Self::UnknownSae { name, resident, .. } => {
+                format!(
+                    "no sparse autoencoder {}; resident: {}",
                     shown(name),
                     resident.join(", ")
                 )
@@ -79,6 +103,7 @@ impl Error {
         match self {
             Self::Invalid(InvalidField { field, .. })
             | Self::UnknownProjector { field, .. }
+            | Self::UnknownSae { field, .. }
             | Self::UnknownActivation { field, .. }
             | Self::NeverFired { field, .. } => Some(field),
             Self::Model(_) => None,

@@ -28,6 +28,7 @@ use super::load::config::Merge;
 use super::load::source::Source;
 use super::projectors::Projectors;
 use super::resident::{ResidentDecoder, ResidentProjector, ResidentTower};
+use super::sae::Saes;
 use super::text::chat::Chat;
 use super::text::tokenizer::Text;
 use super::vision_tower::ViewBatch;
@@ -57,6 +58,8 @@ pub struct Model {
     pub tower: ResidentTower,
     /// Features to the language model's width.
     pub(super) projectors: Projectors,
+    /// Sparse autoencoders of its activations.
+    pub(super) saes: Saes,
     /// Projected views to visual tokens.
     pub(super) packing: Packing,
     /// Input embeddings to logits.

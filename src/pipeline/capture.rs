@@ -225,6 +225,14 @@ impl Recorder {
             }
             return Ok(activation);
         }
+        if let Some(rows) = captured.features {
+            for (feature, value) in rows.iter().flatten() {
+                self.output.update(&feature.to_le_bytes());
+                self.output.update(&value.to_le_bytes());
+            }
+            activation.features = rows;
+            return Ok(activation);
+        }
         activation.shape = captured.value.dims().iter().map(|&d| d as u32).collect();
         activation.data = tensor_bytes(&captured.value, self.dtype)?;
         self.output.update(&activation.data);

@@ -239,6 +239,7 @@ impl ModelRegistry {
                         tracing::warn!(model, "its files have changed since it was loaded");
                     }
                     model.adopt_projectors(old);
+                    model.adopt_saes(old);
                     entries[at].model = model;
                 }
                 Err(error) => {

@@ -2,6 +2,7 @@
 
 use super::error::Error;
 use super::record::{Provenance, ResolvedIntervention};
+use crate::model::Feature;
 
 /// Says of an admitted request what is known before its first event.
 #[derive(Debug, Clone, Copy)]
@@ -148,6 +149,8 @@ pub struct CapturedActivation {
     pub data: Vec<u8>,
     /// The likeliest tokens of each row, in place of values.
     pub top: Vec<Vec<TokenLogprob>>,
+    /// The strongest features of each row, in place of values.
+    pub features: Vec<Vec<Feature>>,
 }
 
 /// Activations that the server keeps.

@@ -9,7 +9,7 @@ use candle_core::DType;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::{ApiKeys, Tls};
-use crate::model::{self, Source};
+use crate::model::{self, SaePlace, Source};
 use crate::nn::{DeviceGroup, DeviceId};
 use crate::pipeline::Share;
 use crate::{engine, evaluate, openai, pipeline};
@@ -23,6 +23,8 @@ pub struct ModelSpec {
     pub source: Source,
     /// Adds projectors: name and safetensors file of each.
     pub projectors: Vec<(String, PathBuf)>,
+    /// Adds sparse autoencoders: name and place of each.
+    pub saes: Vec<(String, SaePlace)>,
     /// Says how it is loaded.
     pub options: pipeline::LoadOptions,
 }
@@ -34,6 +36,7 @@ impl ModelSpec {
             name: name.to_owned(),
             source,
             projectors: Vec::new(),
+            saes: Vec::new(),
             options: pipeline::LoadOptions::default(),
         }
     }

@@ -450,6 +450,9 @@ fn load_model(models: &ModelRegistry, spec: &ModelSpec) -> Result<(), pipeline::
     for (name, path) in &spec.projectors {
         model.add_projector(name, path)?;
     }
+    for (name, place) in &spec.saes {
+        model.add_sae(name, place)?;
+    }
     Ok(())
 }
 

@@ -590,6 +590,7 @@ fn any_intervention() -> impl Strategy<Value = Value> {
             json!({"ablate": {"target": target, "value": "CONSTANT_MEAN"}}),
             json!({"knockOutAttention": {"from": tokens, "layers": [a]}}),
             json!({"clampNorm": {"target": target, "maxNorm": r}}),
+            json!({"setFeature": {"target": target, "features": [a, b], "clamp": r}}),
             json!({"pruneTokens": {"layer": a, "keepShare": r, "receivedFrom": tokens}}),
         ];
         kind.get(&kinds).clone()

@@ -10,9 +10,9 @@ use scotoma::engine::{Engine, Event, Events, Limits, Sampling, Task};
 use scotoma::intervention::{
     Amount, Choice, Draws, DropLayers, Effect, EffectLog, Fill, Intervention, OccludePatches,
     Order, Patch, PatchSource, PermuteTokens, Plan, PlanHooks, SaliencySource, Salient, Scope,
-    Steps, SwapProjector, Target, shape_of,
+    Steps, SwapProjector, Target,
 };
-use scotoma::model::{DEFAULT_PROJECTOR, Model, Place, ViewBatch};
+use scotoma::model::{DEFAULT_PROJECTOR, Model, Place, ViewBatch, shape_of};
 use scotoma::nn::{
     Hooks, HostTensor, Layout, Linear, MemoryTracker, NoHooks, Point, Result as TensorResult,
     SequenceCache, Span, Stack,

@@ -26,6 +26,7 @@ mod docs;
 mod down;
 mod evaluate;
 mod faults;
+mod features;
 mod generation;
 mod goldens;
 mod gradients;

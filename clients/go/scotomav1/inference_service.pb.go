@@ -275,6 +275,8 @@ const (
 	// At attention patterns: what each visual token (in the tower: each patch) receives, mean over heads and over the chosen
 	// tokens that look.
 	Reduction_REDUCTION_RECEIVED Reduction = 6
+	// At points as wide as a sparse autoencoder: the strongest features of each row.
+	Reduction_REDUCTION_TOP_FEATURES Reduction = 7
 )
 
 // Enum value maps for Reduction.
@@ -287,15 +289,17 @@ var (
 		4: "REDUCTION_LAST",
 		5: "REDUCTION_TOP_TOKENS",
 		6: "REDUCTION_RECEIVED",
+		7: "REDUCTION_TOP_FEATURES",
 	}
 	Reduction_value = map[string]int32{
-		"REDUCTION_UNSPECIFIED": 0,
-		"REDUCTION_NONE":        1,
-		"REDUCTION_MEAN":        2,
-		"REDUCTION_NORM":        3,
-		"REDUCTION_LAST":        4,
-		"REDUCTION_TOP_TOKENS":  5,
-		"REDUCTION_RECEIVED":    6,
+		"REDUCTION_UNSPECIFIED":  0,
+		"REDUCTION_NONE":         1,
+		"REDUCTION_MEAN":         2,
+		"REDUCTION_NORM":         3,
+		"REDUCTION_LAST":         4,
+		"REDUCTION_TOP_TOKENS":   5,
+		"REDUCTION_RECEIVED":     6,
+		"REDUCTION_TOP_FEATURES": 7,
 	}
 )
 
@@ -563,7 +567,7 @@ func (x TracePatches_By) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TracePatches_By.Descriptor instead.
 func (TracePatches_By) EnumDescriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{49, 0}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{50, 0}
 }
 
 // One picture.
@@ -3143,7 +3147,7 @@ type Resolution struct {
 	// acted on. Ascending, but for orders.
 	Indices []uint32 `protobuf:"varint,2,rep,packed,name=indices,proto3" json:"indices,omitempty"`
 	// SwapProjector: BLAKE3 digest (hex) of the projector's weights; "identity" for none. A saliency model's; a donor picture's
-	// bytes'.
+	// bytes'. SetFeature: that of the autoencoder's weights and configuration.
 	Digest string `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`
 	// Hook points that it acts at.
 	Points []string `protobuf:"bytes,4,rep,name=points,proto3" json:"points,omitempty"`
@@ -3592,10 +3596,15 @@ type CaptureTarget struct {
 	Target *Target `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
 	// Default REDUCTION_NONE.
 	Reduction Reduction `protobuf:"varint,2,opt,name=reduction,proto3,enum=scotoma.v1.Reduction" json:"reduction,omitempty"`
-	// Likeliest tokens for REDUCTION_TOP_TOKENS, 1 to 100.
+	// Likeliest tokens for REDUCTION_TOP_TOKENS, 1 to 100; strongest features for REDUCTION_TOP_FEATURES, 1 to 1,000.
 	Top uint32 `protobuf:"varint,3,opt,name=top,proto3" json:"top,omitempty"`
 	// Keep the values on the server for Patch; needs REDUCTION_NONE and no steps but the prompt's.
-	Keep          bool `protobuf:"varint,4,opt,name=keep,proto3" json:"keep,omitempty"`
+	Keep bool `protobuf:"varint,4,opt,name=keep,proto3" json:"keep,omitempty"`
+	// For REDUCTION_TOP_FEATURES: a resident sparse autoencoder by name (ModelInfo.saes). Empty: the only one.
+	Sae string `protobuf:"bytes,5,opt,name=sae,proto3" json:"sae,omitempty"`
+	// For REDUCTION_TOP_FEATURES: only the first so many features are told, such as a prefix of a Matryoshka autoencoder
+	// (SaeInfo.prefixes). 0: all.
+	Prefix        uint32 `protobuf:"varint,6,opt,name=prefix,proto3" json:"prefix,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3656,6 +3665,20 @@ func (x *CaptureTarget) GetKeep() bool {
 		return x.Keep
 	}
 	return false
+}
+
+func (x *CaptureTarget) GetSae() string {
+	if x != nil {
+		return x.Sae
+	}
+	return ""
+}
+
+func (x *CaptureTarget) GetPrefix() uint32 {
+	if x != nil {
+		return x.Prefix
+	}
+	return 0
 }
 
 // Request of Capture.
@@ -3897,7 +3920,9 @@ type Activation struct {
 	// Bytes of the whole.
 	Size uint64 `protobuf:"varint,10,opt,name=size,proto3" json:"size,omitempty"`
 	// For REDUCTION_TOP_TOKENS in place of numbers: one entry for each row.
-	Top           []*TopTokens `protobuf:"bytes,11,rep,name=top,proto3" json:"top,omitempty"`
+	Top []*TopTokens `protobuf:"bytes,11,rep,name=top,proto3" json:"top,omitempty"`
+	// For REDUCTION_TOP_FEATURES in place of numbers: one entry for each row.
+	Features      []*TopFeatures `protobuf:"bytes,12,rep,name=features,proto3" json:"features,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4009,6 +4034,68 @@ func (x *Activation) GetTop() []*TopTokens {
 	return nil
 }
 
+func (x *Activation) GetFeatures() []*TopFeatures {
+	if x != nil {
+		return x.Features
+	}
+	return nil
+}
+
+// The strongest features of one row.
+type TopFeatures struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Numbers of features, strongest first; those that are 0 are left out.
+	Features []uint32 `protobuf:"varint,1,rep,packed,name=features,proto3" json:"features,omitempty"`
+	// The value of each.
+	Values        []float32 `protobuf:"fixed32,2,rep,packed,name=values,proto3" json:"values,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TopFeatures) Reset() {
+	*x = TopFeatures{}
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TopFeatures) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TopFeatures) ProtoMessage() {}
+
+func (x *TopFeatures) ProtoReflect() protoreflect.Message {
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TopFeatures.ProtoReflect.Descriptor instead.
+func (*TopFeatures) Descriptor() ([]byte, []int) {
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *TopFeatures) GetFeatures() []uint32 {
+	if x != nil {
+		return x.Features
+	}
+	return nil
+}
+
+func (x *TopFeatures) GetValues() []float32 {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
 // The likeliest tokens of one row.
 type TopTokens struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -4020,7 +4107,7 @@ type TopTokens struct {
 
 func (x *TopTokens) Reset() {
 	*x = TopTokens{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[39]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4032,7 +4119,7 @@ func (x *TopTokens) String() string {
 func (*TopTokens) ProtoMessage() {}
 
 func (x *TopTokens) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[39]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4045,7 +4132,7 @@ func (x *TopTokens) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TopTokens.ProtoReflect.Descriptor instead.
 func (*TopTokens) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{39}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *TopTokens) GetTokens() []*TokenLogprob {
@@ -4072,7 +4159,7 @@ type CaptureFinished struct {
 
 func (x *CaptureFinished) Reset() {
 	*x = CaptureFinished{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[40]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4084,7 +4171,7 @@ func (x *CaptureFinished) String() string {
 func (*CaptureFinished) ProtoMessage() {}
 
 func (x *CaptureFinished) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[40]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4097,7 +4184,7 @@ func (x *CaptureFinished) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CaptureFinished.ProtoReflect.Descriptor instead.
 func (*CaptureFinished) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{40}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *CaptureFinished) GetText() string {
@@ -4145,7 +4232,7 @@ type KeptActivation struct {
 
 func (x *KeptActivation) Reset() {
 	*x = KeptActivation{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[41]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4157,7 +4244,7 @@ func (x *KeptActivation) String() string {
 func (*KeptActivation) ProtoMessage() {}
 
 func (x *KeptActivation) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[41]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4170,7 +4257,7 @@ func (x *KeptActivation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeptActivation.ProtoReflect.Descriptor instead.
 func (*KeptActivation) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{41}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *KeptActivation) GetTarget() uint32 {
@@ -4226,7 +4313,7 @@ type TraceRequest struct {
 
 func (x *TraceRequest) Reset() {
 	*x = TraceRequest{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[42]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4238,7 +4325,7 @@ func (x *TraceRequest) String() string {
 func (*TraceRequest) ProtoMessage() {}
 
 func (x *TraceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[42]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4251,7 +4338,7 @@ func (x *TraceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceRequest.ProtoReflect.Descriptor instead.
 func (*TraceRequest) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{42}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *TraceRequest) GetModel() string {
@@ -4323,7 +4410,7 @@ type TraceInput struct {
 
 func (x *TraceInput) Reset() {
 	*x = TraceInput{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[43]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4335,7 +4422,7 @@ func (x *TraceInput) String() string {
 func (*TraceInput) ProtoMessage() {}
 
 func (x *TraceInput) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[43]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4348,7 +4435,7 @@ func (x *TraceInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceInput.ProtoReflect.Descriptor instead.
 func (*TraceInput) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{43}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *TraceInput) GetPrompt() *Prompt {
@@ -4384,7 +4471,7 @@ type Metric struct {
 
 func (x *Metric) Reset() {
 	*x = Metric{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[44]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4396,7 +4483,7 @@ func (x *Metric) String() string {
 func (*Metric) ProtoMessage() {}
 
 func (x *Metric) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[44]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4409,7 +4496,7 @@ func (x *Metric) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Metric.ProtoReflect.Descriptor instead.
 func (*Metric) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{44}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Metric) GetKind() isMetric_Kind {
@@ -4500,7 +4587,7 @@ type Contrast struct {
 
 func (x *Contrast) Reset() {
 	*x = Contrast{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[45]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4512,7 +4599,7 @@ func (x *Contrast) String() string {
 func (*Contrast) ProtoMessage() {}
 
 func (x *Contrast) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[45]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4525,7 +4612,7 @@ func (x *Contrast) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Contrast.ProtoReflect.Descriptor instead.
 func (*Contrast) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{45}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Contrast) GetAnswer() string {
@@ -4553,7 +4640,7 @@ type Divergence struct {
 
 func (x *Divergence) Reset() {
 	*x = Divergence{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[46]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4565,7 +4652,7 @@ func (x *Divergence) String() string {
 func (*Divergence) ProtoMessage() {}
 
 func (x *Divergence) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[46]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4578,7 +4665,7 @@ func (x *Divergence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Divergence.ProtoReflect.Descriptor instead.
 func (*Divergence) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{46}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Divergence) GetAnswer() string {
@@ -4608,7 +4695,7 @@ type TraceGrid struct {
 
 func (x *TraceGrid) Reset() {
 	*x = TraceGrid{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[47]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4620,7 +4707,7 @@ func (x *TraceGrid) String() string {
 func (*TraceGrid) ProtoMessage() {}
 
 func (x *TraceGrid) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[47]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4633,7 +4720,7 @@ func (x *TraceGrid) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceGrid.ProtoReflect.Descriptor instead.
 func (*TraceGrid) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{47}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *TraceGrid) GetPoints() []string {
@@ -4690,7 +4777,7 @@ type TracePositions struct {
 
 func (x *TracePositions) Reset() {
 	*x = TracePositions{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[48]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4702,7 +4789,7 @@ func (x *TracePositions) String() string {
 func (*TracePositions) ProtoMessage() {}
 
 func (x *TracePositions) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[48]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4715,7 +4802,7 @@ func (x *TracePositions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TracePositions.ProtoReflect.Descriptor instead.
 func (*TracePositions) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{48}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *TracePositions) GetSet() isTracePositions_Set {
@@ -4807,7 +4894,7 @@ type TracePatches struct {
 
 func (x *TracePatches) Reset() {
 	*x = TracePatches{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[49]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4819,7 +4906,7 @@ func (x *TracePatches) String() string {
 func (*TracePatches) ProtoMessage() {}
 
 func (x *TracePatches) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[49]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4832,7 +4919,7 @@ func (x *TracePatches) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TracePatches.ProtoReflect.Descriptor instead.
 func (*TracePatches) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{49}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *TracePatches) GetBy() TracePatches_By {
@@ -4863,7 +4950,7 @@ type TraceGroup struct {
 
 func (x *TraceGroup) Reset() {
 	*x = TraceGroup{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[50]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4875,7 +4962,7 @@ func (x *TraceGroup) String() string {
 func (*TraceGroup) ProtoMessage() {}
 
 func (x *TraceGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[50]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4888,7 +4975,7 @@ func (x *TraceGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceGroup.ProtoReflect.Descriptor instead.
 func (*TraceGroup) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{50}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *TraceGroup) GetTokens() *TokenSelector {
@@ -4920,7 +5007,7 @@ type TracePath struct {
 
 func (x *TracePath) Reset() {
 	*x = TracePath{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[51]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4932,7 +5019,7 @@ func (x *TracePath) String() string {
 func (*TracePath) ProtoMessage() {}
 
 func (x *TracePath) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[51]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4945,7 +5032,7 @@ func (x *TracePath) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TracePath.ProtoReflect.Descriptor instead.
 func (*TracePath) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{51}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *TracePath) GetReceiver() *Target {
@@ -4980,7 +5067,7 @@ type TraceResponse struct {
 
 func (x *TraceResponse) Reset() {
 	*x = TraceResponse{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[52]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4992,7 +5079,7 @@ func (x *TraceResponse) String() string {
 func (*TraceResponse) ProtoMessage() {}
 
 func (x *TraceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[52]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5005,7 +5092,7 @@ func (x *TraceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceResponse.ProtoReflect.Descriptor instead.
 func (*TraceResponse) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{52}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *TraceResponse) GetEvent() isTraceResponse_Event {
@@ -5112,7 +5199,7 @@ type TraceStarted struct {
 
 func (x *TraceStarted) Reset() {
 	*x = TraceStarted{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[53]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5124,7 +5211,7 @@ func (x *TraceStarted) String() string {
 func (*TraceStarted) ProtoMessage() {}
 
 func (x *TraceStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[53]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5137,7 +5224,7 @@ func (x *TraceStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceStarted.ProtoReflect.Descriptor instead.
 func (*TraceStarted) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{53}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *TraceStarted) GetRequestId() string {
@@ -5227,7 +5314,7 @@ type TracePosition struct {
 
 func (x *TracePosition) Reset() {
 	*x = TracePosition{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[54]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5239,7 +5326,7 @@ func (x *TracePosition) String() string {
 func (*TracePosition) ProtoMessage() {}
 
 func (x *TracePosition) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[54]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5252,7 +5339,7 @@ func (x *TracePosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TracePosition.ProtoReflect.Descriptor instead.
 func (*TracePosition) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{54}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *TracePosition) GetLabel() string {
@@ -5306,7 +5393,7 @@ type TracePatch struct {
 
 func (x *TracePatch) Reset() {
 	*x = TracePatch{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[55]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5318,7 +5405,7 @@ func (x *TracePatch) String() string {
 func (*TracePatch) ProtoMessage() {}
 
 func (x *TracePatch) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[55]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5331,7 +5418,7 @@ func (x *TracePatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TracePatch.ProtoReflect.Descriptor instead.
 func (*TracePatch) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{55}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *TracePatch) GetToken() uint32 {
@@ -5396,7 +5483,7 @@ type TraceBaseline struct {
 
 func (x *TraceBaseline) Reset() {
 	*x = TraceBaseline{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[56]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5408,7 +5495,7 @@ func (x *TraceBaseline) String() string {
 func (*TraceBaseline) ProtoMessage() {}
 
 func (x *TraceBaseline) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[56]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5421,7 +5508,7 @@ func (x *TraceBaseline) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceBaseline.ProtoReflect.Descriptor instead.
 func (*TraceBaseline) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{56}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *TraceBaseline) GetClean() float64 {
@@ -5463,7 +5550,7 @@ type TraceCell struct {
 
 func (x *TraceCell) Reset() {
 	*x = TraceCell{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[57]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5475,7 +5562,7 @@ func (x *TraceCell) String() string {
 func (*TraceCell) ProtoMessage() {}
 
 func (x *TraceCell) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[57]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5488,7 +5575,7 @@ func (x *TraceCell) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceCell.ProtoReflect.Descriptor instead.
 func (*TraceCell) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{57}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *TraceCell) GetPoint() uint32 {
@@ -5570,7 +5657,7 @@ type TraceFinished struct {
 
 func (x *TraceFinished) Reset() {
 	*x = TraceFinished{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[58]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5582,7 +5669,7 @@ func (x *TraceFinished) String() string {
 func (*TraceFinished) ProtoMessage() {}
 
 func (x *TraceFinished) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[58]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5595,7 +5682,7 @@ func (x *TraceFinished) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceFinished.ProtoReflect.Descriptor instead.
 func (*TraceFinished) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{58}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *TraceFinished) GetCells() uint32 {
@@ -5660,7 +5747,7 @@ type VerifyRequest struct {
 
 func (x *VerifyRequest) Reset() {
 	*x = VerifyRequest{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[59]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5672,7 +5759,7 @@ func (x *VerifyRequest) String() string {
 func (*VerifyRequest) ProtoMessage() {}
 
 func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[59]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5685,7 +5772,7 @@ func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyRequest.ProtoReflect.Descriptor instead.
 func (*VerifyRequest) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{59}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *VerifyRequest) GetProvenance() *Provenance {
@@ -5718,7 +5805,7 @@ type VerifyResponse struct {
 
 func (x *VerifyResponse) Reset() {
 	*x = VerifyResponse{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[60]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5730,7 +5817,7 @@ func (x *VerifyResponse) String() string {
 func (*VerifyResponse) ProtoMessage() {}
 
 func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[60]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5743,7 +5830,7 @@ func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyResponse.ProtoReflect.Descriptor instead.
 func (*VerifyResponse) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{60}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *VerifyResponse) GetAgrees() bool {
@@ -5782,7 +5869,7 @@ type Difference struct {
 
 func (x *Difference) Reset() {
 	*x = Difference{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[61]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5794,7 +5881,7 @@ func (x *Difference) String() string {
 func (*Difference) ProtoMessage() {}
 
 func (x *Difference) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[61]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5807,7 +5894,7 @@ func (x *Difference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Difference.ProtoReflect.Descriptor instead.
 func (*Difference) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{61}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *Difference) GetStage() string {
@@ -5865,7 +5952,7 @@ type AttributeRequest struct {
 
 func (x *AttributeRequest) Reset() {
 	*x = AttributeRequest{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[62]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5877,7 +5964,7 @@ func (x *AttributeRequest) String() string {
 func (*AttributeRequest) ProtoMessage() {}
 
 func (x *AttributeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[62]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5890,7 +5977,7 @@ func (x *AttributeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttributeRequest.ProtoReflect.Descriptor instead.
 func (*AttributeRequest) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{62}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *AttributeRequest) GetModel() string {
@@ -5980,7 +6067,7 @@ type AttributeResponse struct {
 
 func (x *AttributeResponse) Reset() {
 	*x = AttributeResponse{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[63]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5992,7 +6079,7 @@ func (x *AttributeResponse) String() string {
 func (*AttributeResponse) ProtoMessage() {}
 
 func (x *AttributeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[63]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6005,7 +6092,7 @@ func (x *AttributeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttributeResponse.ProtoReflect.Descriptor instead.
 func (*AttributeResponse) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{63}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *AttributeResponse) GetEvent() isAttributeResponse_Event {
@@ -6087,7 +6174,7 @@ type AttributeFinished struct {
 
 func (x *AttributeFinished) Reset() {
 	*x = AttributeFinished{}
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[64]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6099,7 +6186,7 @@ func (x *AttributeFinished) String() string {
 func (*AttributeFinished) ProtoMessage() {}
 
 func (x *AttributeFinished) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_inference_service_proto_msgTypes[64]
+	mi := &file_scotoma_v1_inference_service_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6112,7 +6199,7 @@ func (x *AttributeFinished) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttributeFinished.ProtoReflect.Descriptor instead.
 func (*AttributeFinished) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{64}
+	return file_scotoma_v1_inference_service_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *AttributeFinished) GetValue() float64 {
@@ -6399,12 +6486,14 @@ const file_scotoma_v1_inference_service_proto_rawDesc = "" +
 	"\rtemplate_time\x18\x14 \x01(\tR\ftemplateTime\"3\n" +
 	"\x05Stage\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
-	"\x06digest\x18\x02 \x01(\tR\x06digest\"\x96\x01\n" +
+	"\x06digest\x18\x02 \x01(\tR\x06digest\"\xc0\x01\n" +
 	"\rCaptureTarget\x12*\n" +
 	"\x06target\x18\x01 \x01(\v2\x12.scotoma.v1.TargetR\x06target\x123\n" +
 	"\treduction\x18\x02 \x01(\x0e2\x15.scotoma.v1.ReductionR\treduction\x12\x10\n" +
 	"\x03top\x18\x03 \x01(\rR\x03top\x12\x12\n" +
-	"\x04keep\x18\x04 \x01(\bR\x04keep\"\xce\x02\n" +
+	"\x04keep\x18\x04 \x01(\bR\x04keep\x12\x10\n" +
+	"\x03sae\x18\x05 \x01(\tR\x03sae\x12\x16\n" +
+	"\x06prefix\x18\x06 \x01(\rR\x06prefix\"\xce\x02\n" +
 	"\x0eCaptureRequest\x12\x14\n" +
 	"\x05model\x18\x01 \x01(\tR\x05model\x12*\n" +
 	"\x06prompt\x18\x02 \x01(\v2\x12.scotoma.v1.PromptR\x06prompt\x12>\n" +
@@ -6422,7 +6511,7 @@ const file_scotoma_v1_inference_service_proto_rawDesc = "" +
 	"activation\x18\x02 \x01(\v2\x16.scotoma.v1.ActivationH\x00R\n" +
 	"activation\x129\n" +
 	"\bfinished\x18\x03 \x01(\v2\x1b.scotoma.v1.CaptureFinishedH\x00R\bfinishedB\a\n" +
-	"\x05event\"\x8f\x02\n" +
+	"\x05event\"\xc4\x02\n" +
 	"\n" +
 	"Activation\x12\x16\n" +
 	"\x06target\x18\x01 \x01(\rR\x06target\x12\x14\n" +
@@ -6436,7 +6525,11 @@ const file_scotoma_v1_inference_service_proto_rawDesc = "" +
 	"\x06offset\x18\t \x01(\x04R\x06offset\x12\x12\n" +
 	"\x04size\x18\n" +
 	" \x01(\x04R\x04size\x12'\n" +
-	"\x03top\x18\v \x03(\v2\x15.scotoma.v1.TopTokensR\x03top\"=\n" +
+	"\x03top\x18\v \x03(\v2\x15.scotoma.v1.TopTokensR\x03top\x123\n" +
+	"\bfeatures\x18\f \x03(\v2\x17.scotoma.v1.TopFeaturesR\bfeatures\"A\n" +
+	"\vTopFeatures\x12\x1a\n" +
+	"\bfeatures\x18\x01 \x03(\rR\bfeatures\x12\x16\n" +
+	"\x06values\x18\x02 \x03(\x02R\x06values\"=\n" +
 	"\tTopTokens\x120\n" +
 	"\x06tokens\x18\x01 \x03(\v2\x18.scotoma.v1.TokenLogprobR\x06tokens\"\xb6\x01\n" +
 	"\x0fCaptureFinished\x12\x12\n" +
@@ -6629,7 +6722,7 @@ const file_scotoma_v1_inference_service_proto_rawDesc = "" +
 	"\x13SPAN_KIND_BASE_VIEW\x10\x02\x12\x12\n" +
 	"\x0eSPAN_KIND_TILE\x10\x03\x12\x15\n" +
 	"\x11SPAN_KIND_NEWLINE\x10\x04\x12\x14\n" +
-	"\x10SPAN_KIND_POOLED\x10\x05*\xa8\x01\n" +
+	"\x10SPAN_KIND_POOLED\x10\x05*\xc4\x01\n" +
 	"\tReduction\x12\x19\n" +
 	"\x15REDUCTION_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eREDUCTION_NONE\x10\x01\x12\x12\n" +
@@ -6637,7 +6730,8 @@ const file_scotoma_v1_inference_service_proto_rawDesc = "" +
 	"\x0eREDUCTION_NORM\x10\x03\x12\x12\n" +
 	"\x0eREDUCTION_LAST\x10\x04\x12\x18\n" +
 	"\x14REDUCTION_TOP_TOKENS\x10\x05\x12\x16\n" +
-	"\x12REDUCTION_RECEIVED\x10\x06*i\n" +
+	"\x12REDUCTION_RECEIVED\x10\x06\x12\x1a\n" +
+	"\x16REDUCTION_TOP_FEATURES\x10\a*i\n" +
 	"\x0eTraceDirection\x12\x1f\n" +
 	"\x1bTRACE_DIRECTION_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17TRACE_DIRECTION_DENOISE\x10\x01\x12\x19\n" +
@@ -6682,7 +6776,7 @@ func file_scotoma_v1_inference_service_proto_rawDescGZIP() []byte {
 }
 
 var file_scotoma_v1_inference_service_proto_enumTypes = make([]protoimpl.EnumInfo, 9)
-var file_scotoma_v1_inference_service_proto_msgTypes = make([]protoimpl.MessageInfo, 66)
+var file_scotoma_v1_inference_service_proto_msgTypes = make([]protoimpl.MessageInfo, 67)
 var file_scotoma_v1_inference_service_proto_goTypes = []any{
 	(Role)(0),                    // 0: scotoma.v1.Role
 	(MultiImage)(0),              // 1: scotoma.v1.MultiImage
@@ -6732,37 +6826,38 @@ var file_scotoma_v1_inference_service_proto_goTypes = []any{
 	(*CaptureRequest)(nil),       // 45: scotoma.v1.CaptureRequest
 	(*CaptureResponse)(nil),      // 46: scotoma.v1.CaptureResponse
 	(*Activation)(nil),           // 47: scotoma.v1.Activation
-	(*TopTokens)(nil),            // 48: scotoma.v1.TopTokens
-	(*CaptureFinished)(nil),      // 49: scotoma.v1.CaptureFinished
-	(*KeptActivation)(nil),       // 50: scotoma.v1.KeptActivation
-	(*TraceRequest)(nil),         // 51: scotoma.v1.TraceRequest
-	(*TraceInput)(nil),           // 52: scotoma.v1.TraceInput
-	(*Metric)(nil),               // 53: scotoma.v1.Metric
-	(*Contrast)(nil),             // 54: scotoma.v1.Contrast
-	(*Divergence)(nil),           // 55: scotoma.v1.Divergence
-	(*TraceGrid)(nil),            // 56: scotoma.v1.TraceGrid
-	(*TracePositions)(nil),       // 57: scotoma.v1.TracePositions
-	(*TracePatches)(nil),         // 58: scotoma.v1.TracePatches
-	(*TraceGroup)(nil),           // 59: scotoma.v1.TraceGroup
-	(*TracePath)(nil),            // 60: scotoma.v1.TracePath
-	(*TraceResponse)(nil),        // 61: scotoma.v1.TraceResponse
-	(*TraceStarted)(nil),         // 62: scotoma.v1.TraceStarted
-	(*TracePosition)(nil),        // 63: scotoma.v1.TracePosition
-	(*TracePatch)(nil),           // 64: scotoma.v1.TracePatch
-	(*TraceBaseline)(nil),        // 65: scotoma.v1.TraceBaseline
-	(*TraceCell)(nil),            // 66: scotoma.v1.TraceCell
-	(*TraceFinished)(nil),        // 67: scotoma.v1.TraceFinished
-	(*VerifyRequest)(nil),        // 68: scotoma.v1.VerifyRequest
-	(*VerifyResponse)(nil),       // 69: scotoma.v1.VerifyResponse
-	(*Difference)(nil),           // 70: scotoma.v1.Difference
-	(*AttributeRequest)(nil),     // 71: scotoma.v1.AttributeRequest
-	(*AttributeResponse)(nil),    // 72: scotoma.v1.AttributeResponse
-	(*AttributeFinished)(nil),    // 73: scotoma.v1.AttributeFinished
-	nil,                          // 74: scotoma.v1.Sampling.LogitBiasEntry
-	(*Intervention)(nil),         // 75: scotoma.v1.Intervention
-	(*Target)(nil),               // 76: scotoma.v1.Target
-	(DataType)(0),                // 77: scotoma.v1.DataType
-	(*TokenSelector)(nil),        // 78: scotoma.v1.TokenSelector
+	(*TopFeatures)(nil),          // 48: scotoma.v1.TopFeatures
+	(*TopTokens)(nil),            // 49: scotoma.v1.TopTokens
+	(*CaptureFinished)(nil),      // 50: scotoma.v1.CaptureFinished
+	(*KeptActivation)(nil),       // 51: scotoma.v1.KeptActivation
+	(*TraceRequest)(nil),         // 52: scotoma.v1.TraceRequest
+	(*TraceInput)(nil),           // 53: scotoma.v1.TraceInput
+	(*Metric)(nil),               // 54: scotoma.v1.Metric
+	(*Contrast)(nil),             // 55: scotoma.v1.Contrast
+	(*Divergence)(nil),           // 56: scotoma.v1.Divergence
+	(*TraceGrid)(nil),            // 57: scotoma.v1.TraceGrid
+	(*TracePositions)(nil),       // 58: scotoma.v1.TracePositions
+	(*TracePatches)(nil),         // 59: scotoma.v1.TracePatches
+	(*TraceGroup)(nil),           // 60: scotoma.v1.TraceGroup
+	(*TracePath)(nil),            // 61: scotoma.v1.TracePath
+	(*TraceResponse)(nil),        // 62: scotoma.v1.TraceResponse
+	(*TraceStarted)(nil),         // 63: scotoma.v1.TraceStarted
+	(*TracePosition)(nil),        // 64: scotoma.v1.TracePosition
+	(*TracePatch)(nil),           // 65: scotoma.v1.TracePatch
+	(*TraceBaseline)(nil),        // 66: scotoma.v1.TraceBaseline
+	(*TraceCell)(nil),            // 67: scotoma.v1.TraceCell
+	(*TraceFinished)(nil),        // 68: scotoma.v1.TraceFinished
+	(*VerifyRequest)(nil),        // 69: scotoma.v1.VerifyRequest
+	(*VerifyResponse)(nil),       // 70: scotoma.v1.VerifyResponse
+	(*Difference)(nil),           // 71: scotoma.v1.Difference
+	(*AttributeRequest)(nil),     // 72: scotoma.v1.AttributeRequest
+	(*AttributeResponse)(nil),    // 73: scotoma.v1.AttributeResponse
+	(*AttributeFinished)(nil),    // 74: scotoma.v1.AttributeFinished
+	nil,                          // 75: scotoma.v1.Sampling.LogitBiasEntry
+	(*Intervention)(nil),         // 76: scotoma.v1.Intervention
+	(*Target)(nil),               // 77: scotoma.v1.Target
+	(DataType)(0),                // 78: scotoma.v1.DataType
+	(*TokenSelector)(nil),        // 79: scotoma.v1.TokenSelector
 }
 var file_scotoma_v1_inference_service_proto_depIdxs = []int32{
 	9,   // 0: scotoma.v1.ChatPart.image:type_name -> scotoma.v1.Image
@@ -6771,9 +6866,9 @@ var file_scotoma_v1_inference_service_proto_depIdxs = []int32{
 	9,   // 3: scotoma.v1.Prompt.images:type_name -> scotoma.v1.Image
 	11,  // 4: scotoma.v1.Prompt.messages:type_name -> scotoma.v1.ChatMessage
 	1,   // 5: scotoma.v1.Prompt.multi_image:type_name -> scotoma.v1.MultiImage
-	74,  // 6: scotoma.v1.Sampling.logit_bias:type_name -> scotoma.v1.Sampling.LogitBiasEntry
+	75,  // 6: scotoma.v1.Sampling.logit_bias:type_name -> scotoma.v1.Sampling.LogitBiasEntry
 	12,  // 7: scotoma.v1.GenerateRequest.prompt:type_name -> scotoma.v1.Prompt
-	75,  // 8: scotoma.v1.GenerateRequest.interventions:type_name -> scotoma.v1.Intervention
+	76,  // 8: scotoma.v1.GenerateRequest.interventions:type_name -> scotoma.v1.Intervention
 	13,  // 9: scotoma.v1.GenerateRequest.sampling:type_name -> scotoma.v1.Sampling
 	16,  // 10: scotoma.v1.GenerateResponse.started:type_name -> scotoma.v1.Started
 	17,  // 11: scotoma.v1.GenerateResponse.token:type_name -> scotoma.v1.Token
@@ -6783,7 +6878,7 @@ var file_scotoma_v1_inference_service_proto_depIdxs = []int32{
 	20,  // 15: scotoma.v1.Finished.usage:type_name -> scotoma.v1.Usage
 	42,  // 16: scotoma.v1.Finished.provenance:type_name -> scotoma.v1.Provenance
 	12,  // 17: scotoma.v1.ScoreRequest.prompt:type_name -> scotoma.v1.Prompt
-	75,  // 18: scotoma.v1.ScoreRequest.interventions:type_name -> scotoma.v1.Intervention
+	76,  // 18: scotoma.v1.ScoreRequest.interventions:type_name -> scotoma.v1.Intervention
 	23,  // 19: scotoma.v1.ScoreResponse.scores:type_name -> scotoma.v1.ContinuationScore
 	20,  // 20: scotoma.v1.ScoreResponse.usage:type_name -> scotoma.v1.Usage
 	42,  // 21: scotoma.v1.ScoreResponse.provenance:type_name -> scotoma.v1.Provenance
@@ -6792,8 +6887,8 @@ var file_scotoma_v1_inference_service_proto_depIdxs = []int32{
 	21,  // 24: scotoma.v1.SweepRequest.score:type_name -> scotoma.v1.ScoreRequest
 	25,  // 25: scotoma.v1.SweepRequest.variants:type_name -> scotoma.v1.SweepVariant
 	26,  // 26: scotoma.v1.SweepRequest.grid:type_name -> scotoma.v1.SweepGrid
-	75,  // 27: scotoma.v1.SweepVariant.interventions:type_name -> scotoma.v1.Intervention
-	75,  // 28: scotoma.v1.SweepGrid.interventions:type_name -> scotoma.v1.Intervention
+	76,  // 27: scotoma.v1.SweepVariant.interventions:type_name -> scotoma.v1.Intervention
+	76,  // 28: scotoma.v1.SweepGrid.interventions:type_name -> scotoma.v1.Intervention
 	27,  // 29: scotoma.v1.SweepGrid.axes:type_name -> scotoma.v1.SweepAxis
 	28,  // 30: scotoma.v1.SweepAxis.range:type_name -> scotoma.v1.SweepRange
 	29,  // 31: scotoma.v1.SweepAxis.numbers:type_name -> scotoma.v1.SweepNumbers
@@ -6804,93 +6899,94 @@ var file_scotoma_v1_inference_service_proto_depIdxs = []int32{
 	22,  // 36: scotoma.v1.SweepResult.scored:type_name -> scotoma.v1.ScoreResponse
 	33,  // 37: scotoma.v1.SweepResult.error:type_name -> scotoma.v1.SweepError
 	9,   // 38: scotoma.v1.PreviewRequest.image:type_name -> scotoma.v1.Image
-	75,  // 39: scotoma.v1.PreviewRequest.interventions:type_name -> scotoma.v1.Intervention
+	76,  // 39: scotoma.v1.PreviewRequest.interventions:type_name -> scotoma.v1.Intervention
 	39,  // 40: scotoma.v1.PreviewResponse.plan:type_name -> scotoma.v1.ResolvedIntervention
-	75,  // 41: scotoma.v1.ResolvedIntervention.intervention:type_name -> scotoma.v1.Intervention
+	76,  // 41: scotoma.v1.ResolvedIntervention.intervention:type_name -> scotoma.v1.Intervention
 	40,  // 42: scotoma.v1.ResolvedIntervention.resolutions:type_name -> scotoma.v1.Resolution
 	3,   // 43: scotoma.v1.Span.kind:type_name -> scotoma.v1.SpanKind
 	41,  // 44: scotoma.v1.Provenance.layout:type_name -> scotoma.v1.Span
 	39,  // 45: scotoma.v1.Provenance.plan:type_name -> scotoma.v1.ResolvedIntervention
 	13,  // 46: scotoma.v1.Provenance.sampling:type_name -> scotoma.v1.Sampling
 	43,  // 47: scotoma.v1.Provenance.stages:type_name -> scotoma.v1.Stage
-	76,  // 48: scotoma.v1.CaptureTarget.target:type_name -> scotoma.v1.Target
+	77,  // 48: scotoma.v1.CaptureTarget.target:type_name -> scotoma.v1.Target
 	4,   // 49: scotoma.v1.CaptureTarget.reduction:type_name -> scotoma.v1.Reduction
 	12,  // 50: scotoma.v1.CaptureRequest.prompt:type_name -> scotoma.v1.Prompt
-	75,  // 51: scotoma.v1.CaptureRequest.interventions:type_name -> scotoma.v1.Intervention
+	76,  // 51: scotoma.v1.CaptureRequest.interventions:type_name -> scotoma.v1.Intervention
 	44,  // 52: scotoma.v1.CaptureRequest.targets:type_name -> scotoma.v1.CaptureTarget
-	77,  // 53: scotoma.v1.CaptureRequest.dtype:type_name -> scotoma.v1.DataType
+	78,  // 53: scotoma.v1.CaptureRequest.dtype:type_name -> scotoma.v1.DataType
 	16,  // 54: scotoma.v1.CaptureResponse.started:type_name -> scotoma.v1.Started
 	47,  // 55: scotoma.v1.CaptureResponse.activation:type_name -> scotoma.v1.Activation
-	49,  // 56: scotoma.v1.CaptureResponse.finished:type_name -> scotoma.v1.CaptureFinished
-	48,  // 57: scotoma.v1.Activation.top:type_name -> scotoma.v1.TopTokens
-	18,  // 58: scotoma.v1.TopTokens.tokens:type_name -> scotoma.v1.TokenLogprob
-	20,  // 59: scotoma.v1.CaptureFinished.usage:type_name -> scotoma.v1.Usage
-	42,  // 60: scotoma.v1.CaptureFinished.provenance:type_name -> scotoma.v1.Provenance
-	50,  // 61: scotoma.v1.CaptureFinished.kept:type_name -> scotoma.v1.KeptActivation
-	52,  // 62: scotoma.v1.TraceRequest.clean:type_name -> scotoma.v1.TraceInput
-	52,  // 63: scotoma.v1.TraceRequest.corrupted:type_name -> scotoma.v1.TraceInput
-	53,  // 64: scotoma.v1.TraceRequest.metric:type_name -> scotoma.v1.Metric
-	56,  // 65: scotoma.v1.TraceRequest.grid:type_name -> scotoma.v1.TraceGrid
-	5,   // 66: scotoma.v1.TraceRequest.direction:type_name -> scotoma.v1.TraceDirection
-	60,  // 67: scotoma.v1.TraceRequest.path:type_name -> scotoma.v1.TracePath
-	12,  // 68: scotoma.v1.TraceInput.prompt:type_name -> scotoma.v1.Prompt
-	75,  // 69: scotoma.v1.TraceInput.interventions:type_name -> scotoma.v1.Intervention
-	54,  // 70: scotoma.v1.Metric.logprob_difference:type_name -> scotoma.v1.Contrast
-	55,  // 71: scotoma.v1.Metric.divergence:type_name -> scotoma.v1.Divergence
-	57,  // 72: scotoma.v1.TraceGrid.positions:type_name -> scotoma.v1.TracePositions
-	78,  // 73: scotoma.v1.TracePositions.each:type_name -> scotoma.v1.TokenSelector
-	78,  // 74: scotoma.v1.TracePositions.words:type_name -> scotoma.v1.TokenSelector
-	58,  // 75: scotoma.v1.TracePositions.patches:type_name -> scotoma.v1.TracePatches
-	59,  // 76: scotoma.v1.TracePositions.group:type_name -> scotoma.v1.TraceGroup
-	8,   // 77: scotoma.v1.TracePatches.by:type_name -> scotoma.v1.TracePatches.By
-	78,  // 78: scotoma.v1.TraceGroup.tokens:type_name -> scotoma.v1.TokenSelector
-	76,  // 79: scotoma.v1.TracePath.receiver:type_name -> scotoma.v1.Target
-	6,   // 80: scotoma.v1.TracePath.via:type_name -> scotoma.v1.TraceVia
-	62,  // 81: scotoma.v1.TraceResponse.started:type_name -> scotoma.v1.TraceStarted
-	65,  // 82: scotoma.v1.TraceResponse.baseline:type_name -> scotoma.v1.TraceBaseline
-	66,  // 83: scotoma.v1.TraceResponse.cell:type_name -> scotoma.v1.TraceCell
-	67,  // 84: scotoma.v1.TraceResponse.finished:type_name -> scotoma.v1.TraceFinished
-	63,  // 85: scotoma.v1.TraceStarted.positions:type_name -> scotoma.v1.TracePosition
-	64,  // 86: scotoma.v1.TracePosition.patches:type_name -> scotoma.v1.TracePatch
-	33,  // 87: scotoma.v1.TraceCell.error:type_name -> scotoma.v1.SweepError
-	42,  // 88: scotoma.v1.TraceFinished.provenance:type_name -> scotoma.v1.Provenance
-	42,  // 89: scotoma.v1.VerifyRequest.provenance:type_name -> scotoma.v1.Provenance
-	9,   // 90: scotoma.v1.VerifyRequest.images:type_name -> scotoma.v1.Image
-	70,  // 91: scotoma.v1.VerifyResponse.differences:type_name -> scotoma.v1.Difference
-	42,  // 92: scotoma.v1.VerifyResponse.provenance:type_name -> scotoma.v1.Provenance
-	12,  // 93: scotoma.v1.AttributeRequest.prompt:type_name -> scotoma.v1.Prompt
-	75,  // 94: scotoma.v1.AttributeRequest.interventions:type_name -> scotoma.v1.Intervention
-	53,  // 95: scotoma.v1.AttributeRequest.metric:type_name -> scotoma.v1.Metric
-	7,   // 96: scotoma.v1.AttributeRequest.method:type_name -> scotoma.v1.AttributionMethod
-	52,  // 97: scotoma.v1.AttributeRequest.source:type_name -> scotoma.v1.TraceInput
-	16,  // 98: scotoma.v1.AttributeResponse.started:type_name -> scotoma.v1.Started
-	47,  // 99: scotoma.v1.AttributeResponse.scores:type_name -> scotoma.v1.Activation
-	73,  // 100: scotoma.v1.AttributeResponse.finished:type_name -> scotoma.v1.AttributeFinished
-	18,  // 101: scotoma.v1.AttributeFinished.tokens:type_name -> scotoma.v1.TokenLogprob
-	42,  // 102: scotoma.v1.AttributeFinished.provenance:type_name -> scotoma.v1.Provenance
-	14,  // 103: scotoma.v1.InferenceService.Generate:input_type -> scotoma.v1.GenerateRequest
-	21,  // 104: scotoma.v1.InferenceService.Score:input_type -> scotoma.v1.ScoreRequest
-	24,  // 105: scotoma.v1.InferenceService.Sweep:input_type -> scotoma.v1.SweepRequest
-	71,  // 106: scotoma.v1.InferenceService.Attribute:input_type -> scotoma.v1.AttributeRequest
-	51,  // 107: scotoma.v1.InferenceService.Trace:input_type -> scotoma.v1.TraceRequest
-	35,  // 108: scotoma.v1.InferenceService.UploadImage:input_type -> scotoma.v1.UploadImageRequest
-	45,  // 109: scotoma.v1.InferenceService.Capture:input_type -> scotoma.v1.CaptureRequest
-	37,  // 110: scotoma.v1.InferenceService.Preview:input_type -> scotoma.v1.PreviewRequest
-	68,  // 111: scotoma.v1.InferenceService.Verify:input_type -> scotoma.v1.VerifyRequest
-	15,  // 112: scotoma.v1.InferenceService.Generate:output_type -> scotoma.v1.GenerateResponse
-	22,  // 113: scotoma.v1.InferenceService.Score:output_type -> scotoma.v1.ScoreResponse
-	30,  // 114: scotoma.v1.InferenceService.Sweep:output_type -> scotoma.v1.SweepResponse
-	72,  // 115: scotoma.v1.InferenceService.Attribute:output_type -> scotoma.v1.AttributeResponse
-	61,  // 116: scotoma.v1.InferenceService.Trace:output_type -> scotoma.v1.TraceResponse
-	36,  // 117: scotoma.v1.InferenceService.UploadImage:output_type -> scotoma.v1.UploadImageResponse
-	46,  // 118: scotoma.v1.InferenceService.Capture:output_type -> scotoma.v1.CaptureResponse
-	38,  // 119: scotoma.v1.InferenceService.Preview:output_type -> scotoma.v1.PreviewResponse
-	69,  // 120: scotoma.v1.InferenceService.Verify:output_type -> scotoma.v1.VerifyResponse
-	112, // [112:121] is the sub-list for method output_type
-	103, // [103:112] is the sub-list for method input_type
-	103, // [103:103] is the sub-list for extension type_name
-	103, // [103:103] is the sub-list for extension extendee
-	0,   // [0:103] is the sub-list for field type_name
+	50,  // 56: scotoma.v1.CaptureResponse.finished:type_name -> scotoma.v1.CaptureFinished
+	49,  // 57: scotoma.v1.Activation.top:type_name -> scotoma.v1.TopTokens
+	48,  // 58: scotoma.v1.Activation.features:type_name -> scotoma.v1.TopFeatures
+	18,  // 59: scotoma.v1.TopTokens.tokens:type_name -> scotoma.v1.TokenLogprob
+	20,  // 60: scotoma.v1.CaptureFinished.usage:type_name -> scotoma.v1.Usage
+	42,  // 61: scotoma.v1.CaptureFinished.provenance:type_name -> scotoma.v1.Provenance
+	51,  // 62: scotoma.v1.CaptureFinished.kept:type_name -> scotoma.v1.KeptActivation
+	53,  // 63: scotoma.v1.TraceRequest.clean:type_name -> scotoma.v1.TraceInput
+	53,  // 64: scotoma.v1.TraceRequest.corrupted:type_name -> scotoma.v1.TraceInput
+	54,  // 65: scotoma.v1.TraceRequest.metric:type_name -> scotoma.v1.Metric
+	57,  // 66: scotoma.v1.TraceRequest.grid:type_name -> scotoma.v1.TraceGrid
+	5,   // 67: scotoma.v1.TraceRequest.direction:type_name -> scotoma.v1.TraceDirection
+	61,  // 68: scotoma.v1.TraceRequest.path:type_name -> scotoma.v1.TracePath
+	12,  // 69: scotoma.v1.TraceInput.prompt:type_name -> scotoma.v1.Prompt
+	76,  // 70: scotoma.v1.TraceInput.interventions:type_name -> scotoma.v1.Intervention
+	55,  // 71: scotoma.v1.Metric.logprob_difference:type_name -> scotoma.v1.Contrast
+	56,  // 72: scotoma.v1.Metric.divergence:type_name -> scotoma.v1.Divergence
+	58,  // 73: scotoma.v1.TraceGrid.positions:type_name -> scotoma.v1.TracePositions
+	79,  // 74: scotoma.v1.TracePositions.each:type_name -> scotoma.v1.TokenSelector
+	79,  // 75: scotoma.v1.TracePositions.words:type_name -> scotoma.v1.TokenSelector
+	59,  // 76: scotoma.v1.TracePositions.patches:type_name -> scotoma.v1.TracePatches
+	60,  // 77: scotoma.v1.TracePositions.group:type_name -> scotoma.v1.TraceGroup
+	8,   // 78: scotoma.v1.TracePatches.by:type_name -> scotoma.v1.TracePatches.By
+	79,  // 79: scotoma.v1.TraceGroup.tokens:type_name -> scotoma.v1.TokenSelector
+	77,  // 80: scotoma.v1.TracePath.receiver:type_name -> scotoma.v1.Target
+	6,   // 81: scotoma.v1.TracePath.via:type_name -> scotoma.v1.TraceVia
+	63,  // 82: scotoma.v1.TraceResponse.started:type_name -> scotoma.v1.TraceStarted
+	66,  // 83: scotoma.v1.TraceResponse.baseline:type_name -> scotoma.v1.TraceBaseline
+	67,  // 84: scotoma.v1.TraceResponse.cell:type_name -> scotoma.v1.TraceCell
+	68,  // 85: scotoma.v1.TraceResponse.finished:type_name -> scotoma.v1.TraceFinished
+	64,  // 86: scotoma.v1.TraceStarted.positions:type_name -> scotoma.v1.TracePosition
+	65,  // 87: scotoma.v1.TracePosition.patches:type_name -> scotoma.v1.TracePatch
+	33,  // 88: scotoma.v1.TraceCell.error:type_name -> scotoma.v1.SweepError
+	42,  // 89: scotoma.v1.TraceFinished.provenance:type_name -> scotoma.v1.Provenance
+	42,  // 90: scotoma.v1.VerifyRequest.provenance:type_name -> scotoma.v1.Provenance
+	9,   // 91: scotoma.v1.VerifyRequest.images:type_name -> scotoma.v1.Image
+	71,  // 92: scotoma.v1.VerifyResponse.differences:type_name -> scotoma.v1.Difference
+	42,  // 93: scotoma.v1.VerifyResponse.provenance:type_name -> scotoma.v1.Provenance
+	12,  // 94: scotoma.v1.AttributeRequest.prompt:type_name -> scotoma.v1.Prompt
+	76,  // 95: scotoma.v1.AttributeRequest.interventions:type_name -> scotoma.v1.Intervention
+	54,  // 96: scotoma.v1.AttributeRequest.metric:type_name -> scotoma.v1.Metric
+	7,   // 97: scotoma.v1.AttributeRequest.method:type_name -> scotoma.v1.AttributionMethod
+	53,  // 98: scotoma.v1.AttributeRequest.source:type_name -> scotoma.v1.TraceInput
+	16,  // 99: scotoma.v1.AttributeResponse.started:type_name -> scotoma.v1.Started
+	47,  // 100: scotoma.v1.AttributeResponse.scores:type_name -> scotoma.v1.Activation
+	74,  // 101: scotoma.v1.AttributeResponse.finished:type_name -> scotoma.v1.AttributeFinished
+	18,  // 102: scotoma.v1.AttributeFinished.tokens:type_name -> scotoma.v1.TokenLogprob
+	42,  // 103: scotoma.v1.AttributeFinished.provenance:type_name -> scotoma.v1.Provenance
+	14,  // 104: scotoma.v1.InferenceService.Generate:input_type -> scotoma.v1.GenerateRequest
+	21,  // 105: scotoma.v1.InferenceService.Score:input_type -> scotoma.v1.ScoreRequest
+	24,  // 106: scotoma.v1.InferenceService.Sweep:input_type -> scotoma.v1.SweepRequest
+	72,  // 107: scotoma.v1.InferenceService.Attribute:input_type -> scotoma.v1.AttributeRequest
+	52,  // 108: scotoma.v1.InferenceService.Trace:input_type -> scotoma.v1.TraceRequest
+	35,  // 109: scotoma.v1.InferenceService.UploadImage:input_type -> scotoma.v1.UploadImageRequest
+	45,  // 110: scotoma.v1.InferenceService.Capture:input_type -> scotoma.v1.CaptureRequest
+	37,  // 111: scotoma.v1.InferenceService.Preview:input_type -> scotoma.v1.PreviewRequest
+	69,  // 112: scotoma.v1.InferenceService.Verify:input_type -> scotoma.v1.VerifyRequest
+	15,  // 113: scotoma.v1.InferenceService.Generate:output_type -> scotoma.v1.GenerateResponse
+	22,  // 114: scotoma.v1.InferenceService.Score:output_type -> scotoma.v1.ScoreResponse
+	30,  // 115: scotoma.v1.InferenceService.Sweep:output_type -> scotoma.v1.SweepResponse
+	73,  // 116: scotoma.v1.InferenceService.Attribute:output_type -> scotoma.v1.AttributeResponse
+	62,  // 117: scotoma.v1.InferenceService.Trace:output_type -> scotoma.v1.TraceResponse
+	36,  // 118: scotoma.v1.InferenceService.UploadImage:output_type -> scotoma.v1.UploadImageResponse
+	46,  // 119: scotoma.v1.InferenceService.Capture:output_type -> scotoma.v1.CaptureResponse
+	38,  // 120: scotoma.v1.InferenceService.Preview:output_type -> scotoma.v1.PreviewResponse
+	70,  // 121: scotoma.v1.InferenceService.Verify:output_type -> scotoma.v1.VerifyResponse
+	113, // [113:122] is the sub-list for method output_type
+	104, // [104:113] is the sub-list for method input_type
+	104, // [104:104] is the sub-list for extension type_name
+	104, // [104:104] is the sub-list for extension extendee
+	0,   // [0:104] is the sub-list for field type_name
 }
 
 func init() { file_scotoma_v1_inference_service_proto_init() }
@@ -6937,38 +7033,38 @@ func file_scotoma_v1_inference_service_proto_init() {
 		(*CaptureResponse_Activation)(nil),
 		(*CaptureResponse_Finished)(nil),
 	}
-	file_scotoma_v1_inference_service_proto_msgTypes[44].OneofWrappers = []any{
+	file_scotoma_v1_inference_service_proto_msgTypes[45].OneofWrappers = []any{
 		(*Metric_Logprob)(nil),
 		(*Metric_LogprobDifference)(nil),
 		(*Metric_Probability)(nil),
 		(*Metric_Divergence)(nil),
 	}
-	file_scotoma_v1_inference_service_proto_msgTypes[48].OneofWrappers = []any{
+	file_scotoma_v1_inference_service_proto_msgTypes[49].OneofWrappers = []any{
 		(*TracePositions_Each)(nil),
 		(*TracePositions_Words)(nil),
 		(*TracePositions_Patches)(nil),
 		(*TracePositions_Group)(nil),
 	}
-	file_scotoma_v1_inference_service_proto_msgTypes[52].OneofWrappers = []any{
+	file_scotoma_v1_inference_service_proto_msgTypes[53].OneofWrappers = []any{
 		(*TraceResponse_Started)(nil),
 		(*TraceResponse_Baseline)(nil),
 		(*TraceResponse_Cell)(nil),
 		(*TraceResponse_Finished)(nil),
 	}
-	file_scotoma_v1_inference_service_proto_msgTypes[57].OneofWrappers = []any{}
-	file_scotoma_v1_inference_service_proto_msgTypes[63].OneofWrappers = []any{
+	file_scotoma_v1_inference_service_proto_msgTypes[58].OneofWrappers = []any{}
+	file_scotoma_v1_inference_service_proto_msgTypes[64].OneofWrappers = []any{
 		(*AttributeResponse_Started)(nil),
 		(*AttributeResponse_Scores)(nil),
 		(*AttributeResponse_Finished)(nil),
 	}
-	file_scotoma_v1_inference_service_proto_msgTypes[64].OneofWrappers = []any{}
+	file_scotoma_v1_inference_service_proto_msgTypes[65].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_scotoma_v1_inference_service_proto_rawDesc), len(file_scotoma_v1_inference_service_proto_rawDesc)),
 			NumEnums:      9,
-			NumMessages:   66,
+			NumMessages:   67,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

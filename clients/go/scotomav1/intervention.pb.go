@@ -662,6 +662,7 @@ type Intervention struct {
 	//	*Intervention_KnockOutAttention
 	//	*Intervention_PruneTokens
 	//	*Intervention_ClampNorm
+	//	*Intervention_SetFeature
 	Kind          isIntervention_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -875,6 +876,15 @@ func (x *Intervention) GetClampNorm() *ClampNorm {
 	return nil
 }
 
+func (x *Intervention) GetSetFeature() *SetFeature {
+	if x != nil {
+		if x, ok := x.Kind.(*Intervention_SetFeature); ok {
+			return x.SetFeature
+		}
+	}
+	return nil
+}
+
 type isIntervention_Kind interface {
 	isIntervention_Kind()
 }
@@ -974,6 +984,11 @@ type Intervention_ClampNorm struct {
 	ClampNorm *ClampNorm `protobuf:"bytes,19,opt,name=clamp_norm,json=clampNorm,proto3,oneof"`
 }
 
+type Intervention_SetFeature struct {
+	// Set features of a sparse autoencoder.
+	SetFeature *SetFeature `protobuf:"bytes,20,opt,name=set_feature,json=setFeature,proto3,oneof"`
+}
+
 func (*Intervention_PermuteTokens) isIntervention_Kind() {}
 
 func (*Intervention_OccludePatches) isIntervention_Kind() {}
@@ -1011,6 +1026,8 @@ func (*Intervention_KnockOutAttention) isIntervention_Kind() {}
 func (*Intervention_PruneTokens) isIntervention_Kind() {}
 
 func (*Intervention_ClampNorm) isIntervention_Kind() {}
+
+func (*Intervention_SetFeature) isIntervention_Kind() {}
 
 // Tokens by what they are. What numbers mean depends on the tensor at hand: in the language model, positions of its input after
 // SelectTokens; at `projector.hook_tokens` and in SelectTokens and ReplaceTokens, the visual tokens of one picture; in the
@@ -3380,6 +3397,194 @@ func (x *ClampNorm) GetMaxNorm() float64 {
 	return 0
 }
 
+// Features of a sparse autoencoder get other values: x becomes x + sum over them of (new - old) d, d the direction of a feature, its
+// row of the decoder. What the autoencoder does not explain of x stays, so that a feature that is set to the value it has changes
+// no bit (Templeton et al. 2024; Marks et al. 2025). Old values are all read before the first is set.
+type SetFeature struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where. A hook point as wide as the autoencoder, usually its own (SaeInfo.hook_point); heads and dimensions must be empty: a feature
+	// is of a whole row.
+	Target *Target `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
+	// A resident sparse autoencoder by name (ModelInfo.saes). Empty: the only one. Not a transcoder, which writes elsewhere than it reads.
+	Sae string `protobuf:"bytes,2,opt,name=sae,proto3" json:"sae,omitempty"`
+	// Numbers of features, from 0; 1 to 1,024 of them, each once.
+	Features []uint32 `protobuf:"varint,3,rep,packed,name=features,proto3" json:"features,omitempty"`
+	// What each becomes. Unset: INVALID_ARGUMENT.
+	//
+	// Types that are valid to be assigned to Change:
+	//
+	//	*SetFeature_Clamp
+	//	*SetFeature_Scale
+	//	*SetFeature_Add
+	//	*SetFeature_Ablate
+	Change        isSetFeature_Change `protobuf_oneof:"change"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetFeature) Reset() {
+	*x = SetFeature{}
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetFeature) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetFeature) ProtoMessage() {}
+
+func (x *SetFeature) ProtoReflect() protoreflect.Message {
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetFeature.ProtoReflect.Descriptor instead.
+func (*SetFeature) Descriptor() ([]byte, []int) {
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *SetFeature) GetTarget() *Target {
+	if x != nil {
+		return x.Target
+	}
+	return nil
+}
+
+func (x *SetFeature) GetSae() string {
+	if x != nil {
+		return x.Sae
+	}
+	return ""
+}
+
+func (x *SetFeature) GetFeatures() []uint32 {
+	if x != nil {
+		return x.Features
+	}
+	return nil
+}
+
+func (x *SetFeature) GetChange() isSetFeature_Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
+func (x *SetFeature) GetClamp() float64 {
+	if x != nil {
+		if x, ok := x.Change.(*SetFeature_Clamp); ok {
+			return x.Clamp
+		}
+	}
+	return 0
+}
+
+func (x *SetFeature) GetScale() float64 {
+	if x != nil {
+		if x, ok := x.Change.(*SetFeature_Scale); ok {
+			return x.Scale
+		}
+	}
+	return 0
+}
+
+func (x *SetFeature) GetAdd() float64 {
+	if x != nil {
+		if x, ok := x.Change.(*SetFeature_Add); ok {
+			return x.Add
+		}
+	}
+	return 0
+}
+
+func (x *SetFeature) GetAblate() *FeatureAblation {
+	if x != nil {
+		if x, ok := x.Change.(*SetFeature_Ablate); ok {
+			return x.Ablate
+		}
+	}
+	return nil
+}
+
+type isSetFeature_Change interface {
+	isSetFeature_Change()
+}
+
+type SetFeature_Clamp struct {
+	// This value, active or not; in the units of captured features. -1e6 to 1e6.
+	Clamp float64 `protobuf:"fixed64,4,opt,name=clamp,proto3,oneof"`
+}
+
+type SetFeature_Scale struct {
+	// This many times what it is; 1 changes nothing. -1e6 to 1e6.
+	Scale float64 `protobuf:"fixed64,5,opt,name=scale,proto3,oneof"`
+}
+
+type SetFeature_Add struct {
+	// So much more than it is, active or not: steering by a feature. -1e6 to 1e6; 0 changes nothing.
+	Add float64 `protobuf:"fixed64,6,opt,name=add,proto3,oneof"`
+}
+
+type SetFeature_Ablate struct {
+	// 0.
+	Ablate *FeatureAblation `protobuf:"bytes,7,opt,name=ablate,proto3,oneof"`
+}
+
+func (*SetFeature_Clamp) isSetFeature_Change() {}
+
+func (*SetFeature_Scale) isSetFeature_Change() {}
+
+func (*SetFeature_Add) isSetFeature_Change() {}
+
+func (*SetFeature_Ablate) isSetFeature_Change() {}
+
+// A feature is removed.
+type FeatureAblation struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FeatureAblation) Reset() {
+	*x = FeatureAblation{}
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FeatureAblation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FeatureAblation) ProtoMessage() {}
+
+func (x *FeatureAblation) ProtoReflect() protoreflect.Message {
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FeatureAblation.ProtoReflect.Descriptor instead.
+func (*FeatureAblation) Descriptor() ([]byte, []int) {
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{34}
+}
+
 // x becomes zero, or the mean of the chosen tokens of the prompt.
 type Ablate struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3393,7 +3598,7 @@ type Ablate struct {
 
 func (x *Ablate) Reset() {
 	*x = Ablate{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[33]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3405,7 +3610,7 @@ func (x *Ablate) String() string {
 func (*Ablate) ProtoMessage() {}
 
 func (x *Ablate) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[33]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3418,7 +3623,7 @@ func (x *Ablate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ablate.ProtoReflect.Descriptor instead.
 func (*Ablate) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{33}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Ablate) GetTarget() *Target {
@@ -3453,7 +3658,7 @@ type Patch struct {
 
 func (x *Patch) Reset() {
 	*x = Patch{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[34]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3465,7 +3670,7 @@ func (x *Patch) String() string {
 func (*Patch) ProtoMessage() {}
 
 func (x *Patch) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[34]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3478,7 +3683,7 @@ func (x *Patch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Patch.ProtoReflect.Descriptor instead.
 func (*Patch) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{34}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Patch) GetTarget() *Target {
@@ -3554,7 +3759,7 @@ type KnockOutAttention struct {
 
 func (x *KnockOutAttention) Reset() {
 	*x = KnockOutAttention{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[35]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3566,7 +3771,7 @@ func (x *KnockOutAttention) String() string {
 func (*KnockOutAttention) ProtoMessage() {}
 
 func (x *KnockOutAttention) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[35]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3579,7 +3784,7 @@ func (x *KnockOutAttention) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KnockOutAttention.ProtoReflect.Descriptor instead.
 func (*KnockOutAttention) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{35}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *KnockOutAttention) GetStack() Stack {
@@ -3651,7 +3856,7 @@ type PruneTokens struct {
 
 func (x *PruneTokens) Reset() {
 	*x = PruneTokens{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[36]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3663,7 +3868,7 @@ func (x *PruneTokens) String() string {
 func (*PruneTokens) ProtoMessage() {}
 
 func (x *PruneTokens) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[36]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3676,7 +3881,7 @@ func (x *PruneTokens) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PruneTokens.ProtoReflect.Descriptor instead.
 func (*PruneTokens) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{36}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *PruneTokens) GetLayer() uint32 {
@@ -3794,7 +3999,7 @@ var File_scotoma_v1_intervention_proto protoreflect.FileDescriptor
 const file_scotoma_v1_intervention_proto_rawDesc = "" +
 	"\n" +
 	"\x1dscotoma/v1/intervention.proto\x12\n" +
-	"scotoma.v1\"\x86\t\n" +
+	"scotoma.v1\"\xc1\t\n" +
 	"\fIntervention\x12B\n" +
 	"\x0epermute_tokens\x18\x01 \x01(\v2\x19.scotoma.v1.PermuteTokensH\x00R\rpermuteTokens\x12E\n" +
 	"\x0focclude_patches\x18\x02 \x01(\v2\x1a.scotoma.v1.OccludePatchesH\x00R\x0eoccludePatches\x129\n" +
@@ -3820,7 +4025,9 @@ const file_scotoma_v1_intervention_proto_rawDesc = "" +
 	"\x13knock_out_attention\x18\x11 \x01(\v2\x1d.scotoma.v1.KnockOutAttentionH\x00R\x11knockOutAttention\x12<\n" +
 	"\fprune_tokens\x18\x12 \x01(\v2\x17.scotoma.v1.PruneTokensH\x00R\vpruneTokens\x126\n" +
 	"\n" +
-	"clamp_norm\x18\x13 \x01(\v2\x15.scotoma.v1.ClampNormH\x00R\tclampNormB\x06\n" +
+	"clamp_norm\x18\x13 \x01(\v2\x15.scotoma.v1.ClampNormH\x00R\tclampNorm\x129\n" +
+	"\vset_feature\x18\x14 \x01(\v2\x16.scotoma.v1.SetFeatureH\x00R\n" +
+	"setFeatureB\x06\n" +
 	"\x04kind\"Z\n" +
 	"\rTokenSelector\x12)\n" +
 	"\x06any_of\x18\x01 \x03(\v2\x12.scotoma.v1.TokensR\x05anyOf\x12\x1e\n" +
@@ -4025,7 +4232,18 @@ const file_scotoma_v1_intervention_proto_rawDesc = "" +
 	"\x06factor\x18\x02 \x01(\x01R\x06factor\"R\n" +
 	"\tClampNorm\x12*\n" +
 	"\x06target\x18\x01 \x01(\v2\x12.scotoma.v1.TargetR\x06target\x12\x19\n" +
-	"\bmax_norm\x18\x02 \x01(\x01R\amaxNorm\"`\n" +
+	"\bmax_norm\x18\x02 \x01(\x01R\amaxNorm\"\xeb\x01\n" +
+	"\n" +
+	"SetFeature\x12*\n" +
+	"\x06target\x18\x01 \x01(\v2\x12.scotoma.v1.TargetR\x06target\x12\x10\n" +
+	"\x03sae\x18\x02 \x01(\tR\x03sae\x12\x1a\n" +
+	"\bfeatures\x18\x03 \x03(\rR\bfeatures\x12\x16\n" +
+	"\x05clamp\x18\x04 \x01(\x01H\x00R\x05clamp\x12\x16\n" +
+	"\x05scale\x18\x05 \x01(\x01H\x00R\x05scale\x12\x12\n" +
+	"\x03add\x18\x06 \x01(\x01H\x00R\x03add\x125\n" +
+	"\x06ablate\x18\a \x01(\v2\x1b.scotoma.v1.FeatureAblationH\x00R\x06ablateB\b\n" +
+	"\x06change\"\x11\n" +
+	"\x0fFeatureAblation\"`\n" +
 	"\x06Ablate\x12*\n" +
 	"\x06target\x18\x01 \x01(\v2\x12.scotoma.v1.TargetR\x06target\x12*\n" +
 	"\x05value\x18\x02 \x01(\x0e2\x14.scotoma.v1.ConstantR\x05value\"\x85\x01\n" +
@@ -4083,7 +4301,7 @@ func file_scotoma_v1_intervention_proto_rawDescGZIP() []byte {
 }
 
 var file_scotoma_v1_intervention_proto_enumTypes = make([]protoimpl.EnumInfo, 10)
-var file_scotoma_v1_intervention_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_scotoma_v1_intervention_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
 var file_scotoma_v1_intervention_proto_goTypes = []any{
 	(DataType)(0),               // 0: scotoma.v1.DataType
 	(Stack)(0),                  // 1: scotoma.v1.Stack
@@ -4128,10 +4346,12 @@ var file_scotoma_v1_intervention_proto_goTypes = []any{
 	(*Direction)(nil),           // 40: scotoma.v1.Direction
 	(*Scale)(nil),               // 41: scotoma.v1.Scale
 	(*ClampNorm)(nil),           // 42: scotoma.v1.ClampNorm
-	(*Ablate)(nil),              // 43: scotoma.v1.Ablate
-	(*Patch)(nil),               // 44: scotoma.v1.Patch
-	(*KnockOutAttention)(nil),   // 45: scotoma.v1.KnockOutAttention
-	(*PruneTokens)(nil),         // 46: scotoma.v1.PruneTokens
+	(*SetFeature)(nil),          // 43: scotoma.v1.SetFeature
+	(*FeatureAblation)(nil),     // 44: scotoma.v1.FeatureAblation
+	(*Ablate)(nil),              // 45: scotoma.v1.Ablate
+	(*Patch)(nil),               // 46: scotoma.v1.Patch
+	(*KnockOutAttention)(nil),   // 47: scotoma.v1.KnockOutAttention
+	(*PruneTokens)(nil),         // 48: scotoma.v1.PruneTokens
 }
 var file_scotoma_v1_intervention_proto_depIdxs = []int32{
 	18, // 0: scotoma.v1.Intervention.permute_tokens:type_name -> scotoma.v1.PermuteTokens
@@ -4148,63 +4368,66 @@ var file_scotoma_v1_intervention_proto_depIdxs = []int32{
 	38, // 11: scotoma.v1.Intervention.steer:type_name -> scotoma.v1.Steer
 	39, // 12: scotoma.v1.Intervention.project_out:type_name -> scotoma.v1.ProjectOut
 	41, // 13: scotoma.v1.Intervention.scale:type_name -> scotoma.v1.Scale
-	43, // 14: scotoma.v1.Intervention.ablate:type_name -> scotoma.v1.Ablate
-	44, // 15: scotoma.v1.Intervention.patch:type_name -> scotoma.v1.Patch
-	45, // 16: scotoma.v1.Intervention.knock_out_attention:type_name -> scotoma.v1.KnockOutAttention
-	46, // 17: scotoma.v1.Intervention.prune_tokens:type_name -> scotoma.v1.PruneTokens
+	45, // 14: scotoma.v1.Intervention.ablate:type_name -> scotoma.v1.Ablate
+	46, // 15: scotoma.v1.Intervention.patch:type_name -> scotoma.v1.Patch
+	47, // 16: scotoma.v1.Intervention.knock_out_attention:type_name -> scotoma.v1.KnockOutAttention
+	48, // 17: scotoma.v1.Intervention.prune_tokens:type_name -> scotoma.v1.PruneTokens
 	42, // 18: scotoma.v1.Intervention.clamp_norm:type_name -> scotoma.v1.ClampNorm
-	12, // 19: scotoma.v1.TokenSelector.any_of:type_name -> scotoma.v1.Tokens
-	3,  // 20: scotoma.v1.Tokens.named:type_name -> scotoma.v1.Tokens.Named
-	13, // 21: scotoma.v1.Tokens.indices:type_name -> scotoma.v1.TokenIndices
-	14, // 22: scotoma.v1.Tokens.blocks:type_name -> scotoma.v1.TokenBlocks
-	21, // 23: scotoma.v1.Tokens.random:type_name -> scotoma.v1.RandomPatches
-	22, // 24: scotoma.v1.Tokens.salient:type_name -> scotoma.v1.SalientPatches
-	11, // 25: scotoma.v1.Target.tokens:type_name -> scotoma.v1.TokenSelector
-	15, // 26: scotoma.v1.Target.steps:type_name -> scotoma.v1.Steps
-	0,  // 27: scotoma.v1.Tensor.dtype:type_name -> scotoma.v1.DataType
-	19, // 28: scotoma.v1.PermuteTokens.order:type_name -> scotoma.v1.TokenOrder
-	4,  // 29: scotoma.v1.PermuteTokens.scope:type_name -> scotoma.v1.PermuteTokens.Scope
-	21, // 30: scotoma.v1.OccludePatches.random:type_name -> scotoma.v1.RandomPatches
-	22, // 31: scotoma.v1.OccludePatches.salient:type_name -> scotoma.v1.SalientPatches
-	22, // 32: scotoma.v1.OccludePatches.non_salient:type_name -> scotoma.v1.SalientPatches
-	24, // 33: scotoma.v1.OccludePatches.indices:type_name -> scotoma.v1.PatchIndices
-	5,  // 34: scotoma.v1.OccludePatches.fill:type_name -> scotoma.v1.OccludePatches.Fill
-	23, // 35: scotoma.v1.SalientPatches.weights:type_name -> scotoma.v1.Saliency
-	1,  // 36: scotoma.v1.DropLayers.stack:type_name -> scotoma.v1.Stack
-	27, // 37: scotoma.v1.SwapProjector.identity:type_name -> scotoma.v1.IdentityProjector
-	6,  // 38: scotoma.v1.BlankImage.colour:type_name -> scotoma.v1.BlankImage.Colour
-	29, // 39: scotoma.v1.BlankImage.rgb:type_name -> scotoma.v1.Rgb
-	19, // 40: scotoma.v1.ShufflePatches.order:type_name -> scotoma.v1.TokenOrder
-	11, // 41: scotoma.v1.SelectTokens.tokens:type_name -> scotoma.v1.TokenSelector
-	7,  // 42: scotoma.v1.SelectTokens.mode:type_name -> scotoma.v1.SelectTokens.Mode
-	8,  // 43: scotoma.v1.SelectTokens.positions:type_name -> scotoma.v1.SelectTokens.Positions
-	11, // 44: scotoma.v1.ReplaceTokens.tokens:type_name -> scotoma.v1.TokenSelector
-	2,  // 45: scotoma.v1.ReplaceTokens.constant:type_name -> scotoma.v1.Constant
-	33, // 46: scotoma.v1.ReplaceTokens.noise:type_name -> scotoma.v1.TokenNoise
-	34, // 47: scotoma.v1.ReplaceTokens.donor:type_name -> scotoma.v1.Donor
-	1,  // 48: scotoma.v1.RepeatLayers.stack:type_name -> scotoma.v1.Stack
-	1,  // 49: scotoma.v1.ExitEarly.stack:type_name -> scotoma.v1.Stack
-	16, // 50: scotoma.v1.AddNoise.target:type_name -> scotoma.v1.Target
-	9,  // 51: scotoma.v1.AddNoise.geometry:type_name -> scotoma.v1.AddNoise.Geometry
-	16, // 52: scotoma.v1.Steer.target:type_name -> scotoma.v1.Target
-	16, // 53: scotoma.v1.ProjectOut.target:type_name -> scotoma.v1.Target
-	40, // 54: scotoma.v1.ProjectOut.directions:type_name -> scotoma.v1.Direction
-	16, // 55: scotoma.v1.Scale.target:type_name -> scotoma.v1.Target
-	16, // 56: scotoma.v1.ClampNorm.target:type_name -> scotoma.v1.Target
-	16, // 57: scotoma.v1.Ablate.target:type_name -> scotoma.v1.Target
-	2,  // 58: scotoma.v1.Ablate.value:type_name -> scotoma.v1.Constant
-	16, // 59: scotoma.v1.Patch.target:type_name -> scotoma.v1.Target
-	17, // 60: scotoma.v1.Patch.values:type_name -> scotoma.v1.Tensor
-	1,  // 61: scotoma.v1.KnockOutAttention.stack:type_name -> scotoma.v1.Stack
-	11, // 62: scotoma.v1.KnockOutAttention.from:type_name -> scotoma.v1.TokenSelector
-	11, // 63: scotoma.v1.KnockOutAttention.to:type_name -> scotoma.v1.TokenSelector
-	15, // 64: scotoma.v1.KnockOutAttention.steps:type_name -> scotoma.v1.Steps
-	11, // 65: scotoma.v1.PruneTokens.received_from:type_name -> scotoma.v1.TokenSelector
-	66, // [66:66] is the sub-list for method output_type
-	66, // [66:66] is the sub-list for method input_type
-	66, // [66:66] is the sub-list for extension type_name
-	66, // [66:66] is the sub-list for extension extendee
-	0,  // [0:66] is the sub-list for field type_name
+	43, // 19: scotoma.v1.Intervention.set_feature:type_name -> scotoma.v1.SetFeature
+	12, // 20: scotoma.v1.TokenSelector.any_of:type_name -> scotoma.v1.Tokens
+	3,  // 21: scotoma.v1.Tokens.named:type_name -> scotoma.v1.Tokens.Named
+	13, // 22: scotoma.v1.Tokens.indices:type_name -> scotoma.v1.TokenIndices
+	14, // 23: scotoma.v1.Tokens.blocks:type_name -> scotoma.v1.TokenBlocks
+	21, // 24: scotoma.v1.Tokens.random:type_name -> scotoma.v1.RandomPatches
+	22, // 25: scotoma.v1.Tokens.salient:type_name -> scotoma.v1.SalientPatches
+	11, // 26: scotoma.v1.Target.tokens:type_name -> scotoma.v1.TokenSelector
+	15, // 27: scotoma.v1.Target.steps:type_name -> scotoma.v1.Steps
+	0,  // 28: scotoma.v1.Tensor.dtype:type_name -> scotoma.v1.DataType
+	19, // 29: scotoma.v1.PermuteTokens.order:type_name -> scotoma.v1.TokenOrder
+	4,  // 30: scotoma.v1.PermuteTokens.scope:type_name -> scotoma.v1.PermuteTokens.Scope
+	21, // 31: scotoma.v1.OccludePatches.random:type_name -> scotoma.v1.RandomPatches
+	22, // 32: scotoma.v1.OccludePatches.salient:type_name -> scotoma.v1.SalientPatches
+	22, // 33: scotoma.v1.OccludePatches.non_salient:type_name -> scotoma.v1.SalientPatches
+	24, // 34: scotoma.v1.OccludePatches.indices:type_name -> scotoma.v1.PatchIndices
+	5,  // 35: scotoma.v1.OccludePatches.fill:type_name -> scotoma.v1.OccludePatches.Fill
+	23, // 36: scotoma.v1.SalientPatches.weights:type_name -> scotoma.v1.Saliency
+	1,  // 37: scotoma.v1.DropLayers.stack:type_name -> scotoma.v1.Stack
+	27, // 38: scotoma.v1.SwapProjector.identity:type_name -> scotoma.v1.IdentityProjector
+	6,  // 39: scotoma.v1.BlankImage.colour:type_name -> scotoma.v1.BlankImage.Colour
+	29, // 40: scotoma.v1.BlankImage.rgb:type_name -> scotoma.v1.Rgb
+	19, // 41: scotoma.v1.ShufflePatches.order:type_name -> scotoma.v1.TokenOrder
+	11, // 42: scotoma.v1.SelectTokens.tokens:type_name -> scotoma.v1.TokenSelector
+	7,  // 43: scotoma.v1.SelectTokens.mode:type_name -> scotoma.v1.SelectTokens.Mode
+	8,  // 44: scotoma.v1.SelectTokens.positions:type_name -> scotoma.v1.SelectTokens.Positions
+	11, // 45: scotoma.v1.ReplaceTokens.tokens:type_name -> scotoma.v1.TokenSelector
+	2,  // 46: scotoma.v1.ReplaceTokens.constant:type_name -> scotoma.v1.Constant
+	33, // 47: scotoma.v1.ReplaceTokens.noise:type_name -> scotoma.v1.TokenNoise
+	34, // 48: scotoma.v1.ReplaceTokens.donor:type_name -> scotoma.v1.Donor
+	1,  // 49: scotoma.v1.RepeatLayers.stack:type_name -> scotoma.v1.Stack
+	1,  // 50: scotoma.v1.ExitEarly.stack:type_name -> scotoma.v1.Stack
+	16, // 51: scotoma.v1.AddNoise.target:type_name -> scotoma.v1.Target
+	9,  // 52: scotoma.v1.AddNoise.geometry:type_name -> scotoma.v1.AddNoise.Geometry
+	16, // 53: scotoma.v1.Steer.target:type_name -> scotoma.v1.Target
+	16, // 54: scotoma.v1.ProjectOut.target:type_name -> scotoma.v1.Target
+	40, // 55: scotoma.v1.ProjectOut.directions:type_name -> scotoma.v1.Direction
+	16, // 56: scotoma.v1.Scale.target:type_name -> scotoma.v1.Target
+	16, // 57: scotoma.v1.ClampNorm.target:type_name -> scotoma.v1.Target
+	16, // 58: scotoma.v1.SetFeature.target:type_name -> scotoma.v1.Target
+	44, // 59: scotoma.v1.SetFeature.ablate:type_name -> scotoma.v1.FeatureAblation
+	16, // 60: scotoma.v1.Ablate.target:type_name -> scotoma.v1.Target
+	2,  // 61: scotoma.v1.Ablate.value:type_name -> scotoma.v1.Constant
+	16, // 62: scotoma.v1.Patch.target:type_name -> scotoma.v1.Target
+	17, // 63: scotoma.v1.Patch.values:type_name -> scotoma.v1.Tensor
+	1,  // 64: scotoma.v1.KnockOutAttention.stack:type_name -> scotoma.v1.Stack
+	11, // 65: scotoma.v1.KnockOutAttention.from:type_name -> scotoma.v1.TokenSelector
+	11, // 66: scotoma.v1.KnockOutAttention.to:type_name -> scotoma.v1.TokenSelector
+	15, // 67: scotoma.v1.KnockOutAttention.steps:type_name -> scotoma.v1.Steps
+	11, // 68: scotoma.v1.PruneTokens.received_from:type_name -> scotoma.v1.TokenSelector
+	69, // [69:69] is the sub-list for method output_type
+	69, // [69:69] is the sub-list for method input_type
+	69, // [69:69] is the sub-list for extension type_name
+	69, // [69:69] is the sub-list for extension extendee
+	0,  // [0:69] is the sub-list for field type_name
 }
 
 func init() { file_scotoma_v1_intervention_proto_init() }
@@ -4232,6 +4455,7 @@ func file_scotoma_v1_intervention_proto_init() {
 		(*Intervention_KnockOutAttention)(nil),
 		(*Intervention_PruneTokens)(nil),
 		(*Intervention_ClampNorm)(nil),
+		(*Intervention_SetFeature)(nil),
 	}
 	file_scotoma_v1_intervention_proto_msgTypes[2].OneofWrappers = []any{
 		(*Tokens_Named_)(nil),
@@ -4281,11 +4505,17 @@ func file_scotoma_v1_intervention_proto_init() {
 	}
 	file_scotoma_v1_intervention_proto_msgTypes[23].OneofWrappers = []any{}
 	file_scotoma_v1_intervention_proto_msgTypes[27].OneofWrappers = []any{}
-	file_scotoma_v1_intervention_proto_msgTypes[34].OneofWrappers = []any{
+	file_scotoma_v1_intervention_proto_msgTypes[33].OneofWrappers = []any{
+		(*SetFeature_Clamp)(nil),
+		(*SetFeature_Scale)(nil),
+		(*SetFeature_Add)(nil),
+		(*SetFeature_Ablate)(nil),
+	}
+	file_scotoma_v1_intervention_proto_msgTypes[36].OneofWrappers = []any{
 		(*Patch_Values)(nil),
 		(*Patch_Handle)(nil),
 	}
-	file_scotoma_v1_intervention_proto_msgTypes[36].OneofWrappers = []any{
+	file_scotoma_v1_intervention_proto_msgTypes[38].OneofWrappers = []any{
 		(*PruneTokens_KeepShare)(nil),
 		(*PruneTokens_KeepCount)(nil),
 		(*PruneTokens_ReceivedFrom)(nil),
@@ -4298,7 +4528,7 @@ func file_scotoma_v1_intervention_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_scotoma_v1_intervention_proto_rawDesc), len(file_scotoma_v1_intervention_proto_rawDesc)),
 			NumEnums:      10,
-			NumMessages:   37,
+			NumMessages:   39,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

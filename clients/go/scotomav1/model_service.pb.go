@@ -23,6 +23,71 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// How features follow from the encoder's product.
+type SaeInfo_Activation int32
+
+const (
+	// Never sent.
+	SaeInfo_ACTIVATION_UNSPECIFIED SaeInfo_Activation = 0
+	// The positive ones.
+	SaeInfo_ACTIVATION_RELU SaeInfo_Activation = 1
+	// The k largest.
+	SaeInfo_ACTIVATION_TOP_K SaeInfo_Activation = 2
+	// Those above a threshold of each.
+	SaeInfo_ACTIVATION_JUMP_RELU SaeInfo_Activation = 3
+	// Those above one threshold, which stood for a top k over batches in training.
+	SaeInfo_ACTIVATION_BATCH_TOP_K SaeInfo_Activation = 4
+	// Those whose gate is open.
+	SaeInfo_ACTIVATION_GATED SaeInfo_Activation = 5
+)
+
+// Enum value maps for SaeInfo_Activation.
+var (
+	SaeInfo_Activation_name = map[int32]string{
+		0: "ACTIVATION_UNSPECIFIED",
+		1: "ACTIVATION_RELU",
+		2: "ACTIVATION_TOP_K",
+		3: "ACTIVATION_JUMP_RELU",
+		4: "ACTIVATION_BATCH_TOP_K",
+		5: "ACTIVATION_GATED",
+	}
+	SaeInfo_Activation_value = map[string]int32{
+		"ACTIVATION_UNSPECIFIED": 0,
+		"ACTIVATION_RELU":        1,
+		"ACTIVATION_TOP_K":       2,
+		"ACTIVATION_JUMP_RELU":   3,
+		"ACTIVATION_BATCH_TOP_K": 4,
+		"ACTIVATION_GATED":       5,
+	}
+)
+
+func (x SaeInfo_Activation) Enum() *SaeInfo_Activation {
+	p := new(SaeInfo_Activation)
+	*p = x
+	return p
+}
+
+func (x SaeInfo_Activation) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SaeInfo_Activation) Descriptor() protoreflect.EnumDescriptor {
+	return file_scotoma_v1_model_service_proto_enumTypes[0].Descriptor()
+}
+
+func (SaeInfo_Activation) Type() protoreflect.EnumType {
+	return &file_scotoma_v1_model_service_proto_enumTypes[0]
+}
+
+func (x SaeInfo_Activation) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SaeInfo_Activation.Descriptor instead.
+func (SaeInfo_Activation) EnumDescriptor() ([]byte, []int) {
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{5, 0}
+}
+
 // Request of ListModels.
 type ListModelsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -251,8 +316,10 @@ type ModelInfo struct {
 	// forbidden or forced tokens are applied to every answer, greedy ones too, unless Sampling says otherwise; what it says of sampling where
 	// Sampling.do_sample asks for it.
 	GenerationConfig string `protobuf:"bytes,23,opt,name=generation_config,json=generationConfig,proto3" json:"generation_config,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Sparse autoencoders for SetFeature and REDUCTION_TOP_FEATURES, sorted by name.
+	Saes          []*SaeInfo `protobuf:"bytes,24,rep,name=saes,proto3" json:"saes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ModelInfo) Reset() {
@@ -446,6 +513,140 @@ func (x *ModelInfo) GetGenerationConfig() string {
 	return ""
 }
 
+func (x *ModelInfo) GetSaes() []*SaeInfo {
+	if x != nil {
+		return x.Saes
+	}
+	return nil
+}
+
+// A resident sparse autoencoder, or transcoder.
+type SaeInfo struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name in requests.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The hook point whose rows it was trained on.
+	HookPoint string `protobuf:"bytes,2,opt,name=hook_point,json=hookPoint,proto3" json:"hook_point,omitempty"`
+	// Number of features.
+	Features uint32 `protobuf:"varint,3,opt,name=features,proto3" json:"features,omitempty"`
+	// Numbers of a row.
+	Width uint32 `protobuf:"varint,4,opt,name=width,proto3" json:"width,omitempty"`
+	// How features follow.
+	Activation SaeInfo_Activation `protobuf:"varint,5,opt,name=activation,proto3,enum=scotoma.v1.SaeInfo_Activation" json:"activation,omitempty"`
+	// Features of ACTIVATION_TOP_K; 0 elsewhere.
+	K uint32 `protobuf:"varint,6,opt,name=k,proto3" json:"k,omitempty"`
+	// Its class, as the library that trained it spells it: jumprelu (SAELens), MatryoshkaBatchTopKSAE (dictionary_learning).
+	ClassName string `protobuf:"bytes,7,opt,name=class_name,json=className,proto3" json:"class_name,omitempty"`
+	// Sizes of the nested prefixes of a Matryoshka autoencoder; empty for others.
+	Prefixes []uint32 `protobuf:"varint,8,rep,packed,name=prefixes,proto3" json:"prefixes,omitempty"`
+	// It writes elsewhere than it reads: its features can be captured, not set.
+	Transcoder bool `protobuf:"varint,9,opt,name=transcoder,proto3" json:"transcoder,omitempty"`
+	// BLAKE3 digest (hex) of weights and configuration.
+	Digest        string `protobuf:"bytes,10,opt,name=digest,proto3" json:"digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SaeInfo) Reset() {
+	*x = SaeInfo{}
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SaeInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SaeInfo) ProtoMessage() {}
+
+func (x *SaeInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SaeInfo.ProtoReflect.Descriptor instead.
+func (*SaeInfo) Descriptor() ([]byte, []int) {
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *SaeInfo) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *SaeInfo) GetHookPoint() string {
+	if x != nil {
+		return x.HookPoint
+	}
+	return ""
+}
+
+func (x *SaeInfo) GetFeatures() uint32 {
+	if x != nil {
+		return x.Features
+	}
+	return 0
+}
+
+func (x *SaeInfo) GetWidth() uint32 {
+	if x != nil {
+		return x.Width
+	}
+	return 0
+}
+
+func (x *SaeInfo) GetActivation() SaeInfo_Activation {
+	if x != nil {
+		return x.Activation
+	}
+	return SaeInfo_ACTIVATION_UNSPECIFIED
+}
+
+func (x *SaeInfo) GetK() uint32 {
+	if x != nil {
+		return x.K
+	}
+	return 0
+}
+
+func (x *SaeInfo) GetClassName() string {
+	if x != nil {
+		return x.ClassName
+	}
+	return ""
+}
+
+func (x *SaeInfo) GetPrefixes() []uint32 {
+	if x != nil {
+		return x.Prefixes
+	}
+	return nil
+}
+
+func (x *SaeInfo) GetTranscoder() bool {
+	if x != nil {
+		return x.Transcoder
+	}
+	return false
+}
+
+func (x *SaeInfo) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
 // A chat template.
 type ChatTemplateInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -460,7 +661,7 @@ type ChatTemplateInfo struct {
 
 func (x *ChatTemplateInfo) Reset() {
 	*x = ChatTemplateInfo{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[5]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -472,7 +673,7 @@ func (x *ChatTemplateInfo) String() string {
 func (*ChatTemplateInfo) ProtoMessage() {}
 
 func (x *ChatTemplateInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[5]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -485,7 +686,7 @@ func (x *ChatTemplateInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChatTemplateInfo.ProtoReflect.Descriptor instead.
 func (*ChatTemplateInfo) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{5}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ChatTemplateInfo) GetOrigin() string {
@@ -521,7 +722,7 @@ type StackInfo struct {
 
 func (x *StackInfo) Reset() {
 	*x = StackInfo{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[6]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -533,7 +734,7 @@ func (x *StackInfo) String() string {
 func (*StackInfo) ProtoMessage() {}
 
 func (x *StackInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[6]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -546,7 +747,7 @@ func (x *StackInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StackInfo.ProtoReflect.Descriptor instead.
 func (*StackInfo) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{6}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *StackInfo) GetLayers() uint32 {
@@ -603,7 +804,7 @@ type Limits struct {
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[7]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -615,7 +816,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[7]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -628,7 +829,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{7}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Limits) GetMaxContext() uint32 {
@@ -677,7 +878,7 @@ type ListHookPointsRequest struct {
 
 func (x *ListHookPointsRequest) Reset() {
 	*x = ListHookPointsRequest{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[8]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -689,7 +890,7 @@ func (x *ListHookPointsRequest) String() string {
 func (*ListHookPointsRequest) ProtoMessage() {}
 
 func (x *ListHookPointsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[8]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -702,7 +903,7 @@ func (x *ListHookPointsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHookPointsRequest.ProtoReflect.Descriptor instead.
 func (*ListHookPointsRequest) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{8}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListHookPointsRequest) GetModel() string {
@@ -723,7 +924,7 @@ type ListHookPointsResponse struct {
 
 func (x *ListHookPointsResponse) Reset() {
 	*x = ListHookPointsResponse{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[9]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -735,7 +936,7 @@ func (x *ListHookPointsResponse) String() string {
 func (*ListHookPointsResponse) ProtoMessage() {}
 
 func (x *ListHookPointsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[9]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -748,7 +949,7 @@ func (x *ListHookPointsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHookPointsResponse.ProtoReflect.Descriptor instead.
 func (*ListHookPointsResponse) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{9}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListHookPointsResponse) GetHookPoints() []*HookPoint {
@@ -779,7 +980,7 @@ type HookPoint struct {
 
 func (x *HookPoint) Reset() {
 	*x = HookPoint{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[10]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -791,7 +992,7 @@ func (x *HookPoint) String() string {
 func (*HookPoint) ProtoMessage() {}
 
 func (x *HookPoint) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[10]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -804,7 +1005,7 @@ func (x *HookPoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HookPoint.ProtoReflect.Descriptor instead.
 func (*HookPoint) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{10}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *HookPoint) GetName() string {
@@ -860,7 +1061,7 @@ type CheckParityRequest struct {
 
 func (x *CheckParityRequest) Reset() {
 	*x = CheckParityRequest{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[11]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -872,7 +1073,7 @@ func (x *CheckParityRequest) String() string {
 func (*CheckParityRequest) ProtoMessage() {}
 
 func (x *CheckParityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[11]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -885,7 +1086,7 @@ func (x *CheckParityRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckParityRequest.ProtoReflect.Descriptor instead.
 func (*CheckParityRequest) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{11}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CheckParityRequest) GetModel() string {
@@ -911,7 +1112,7 @@ type CheckParityResponse struct {
 
 func (x *CheckParityResponse) Reset() {
 	*x = CheckParityResponse{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[12]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -923,7 +1124,7 @@ func (x *CheckParityResponse) String() string {
 func (*CheckParityResponse) ProtoMessage() {}
 
 func (x *CheckParityResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[12]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -936,7 +1137,7 @@ func (x *CheckParityResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckParityResponse.ProtoReflect.Descriptor instead.
 func (*CheckParityResponse) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{12}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CheckParityResponse) GetEvent() isCheckParityResponse_Event {
@@ -1003,7 +1204,7 @@ type ParityCase struct {
 
 func (x *ParityCase) Reset() {
 	*x = ParityCase{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[13]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1015,7 +1216,7 @@ func (x *ParityCase) String() string {
 func (*ParityCase) ProtoMessage() {}
 
 func (x *ParityCase) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[13]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1028,7 +1229,7 @@ func (x *ParityCase) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ParityCase.ProtoReflect.Descriptor instead.
 func (*ParityCase) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{13}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ParityCase) GetName() string {
@@ -1102,7 +1303,7 @@ type ParityReport struct {
 
 func (x *ParityReport) Reset() {
 	*x = ParityReport{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[14]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1114,7 +1315,7 @@ func (x *ParityReport) String() string {
 func (*ParityReport) ProtoMessage() {}
 
 func (x *ParityReport) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[14]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1127,7 +1328,7 @@ func (x *ParityReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ParityReport.ProtoReflect.Descriptor instead.
 func (*ParityReport) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{14}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ParityReport) GetModel() string {
@@ -1217,7 +1418,7 @@ type PointParity struct {
 
 func (x *PointParity) Reset() {
 	*x = PointParity{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[15]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1229,7 +1430,7 @@ func (x *PointParity) String() string {
 func (*PointParity) ProtoMessage() {}
 
 func (x *PointParity) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[15]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1242,7 +1443,7 @@ func (x *PointParity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PointParity.ProtoReflect.Descriptor instead.
 func (*PointParity) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{15}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PointParity) GetName() string {
@@ -1303,7 +1504,7 @@ type LoadModelRequest struct {
 
 func (x *LoadModelRequest) Reset() {
 	*x = LoadModelRequest{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[16]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1315,7 +1516,7 @@ func (x *LoadModelRequest) String() string {
 func (*LoadModelRequest) ProtoMessage() {}
 
 func (x *LoadModelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[16]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1328,7 +1529,7 @@ func (x *LoadModelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadModelRequest.ProtoReflect.Descriptor instead.
 func (*LoadModelRequest) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{16}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *LoadModelRequest) GetName() string {
@@ -1396,7 +1597,7 @@ type LoadModelResponse struct {
 
 func (x *LoadModelResponse) Reset() {
 	*x = LoadModelResponse{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[17]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1408,7 +1609,7 @@ func (x *LoadModelResponse) String() string {
 func (*LoadModelResponse) ProtoMessage() {}
 
 func (x *LoadModelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[17]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1421,7 +1622,7 @@ func (x *LoadModelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadModelResponse.ProtoReflect.Descriptor instead.
 func (*LoadModelResponse) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{17}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *LoadModelResponse) GetEvent() isLoadModelResponse_Event {
@@ -1482,7 +1683,7 @@ type LoadProgress struct {
 
 func (x *LoadProgress) Reset() {
 	*x = LoadProgress{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[18]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1494,7 +1695,7 @@ func (x *LoadProgress) String() string {
 func (*LoadProgress) ProtoMessage() {}
 
 func (x *LoadProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[18]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1507,7 +1708,7 @@ func (x *LoadProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadProgress.ProtoReflect.Descriptor instead.
 func (*LoadProgress) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{18}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *LoadProgress) GetFile() string {
@@ -1542,7 +1743,7 @@ type UnloadModelRequest struct {
 
 func (x *UnloadModelRequest) Reset() {
 	*x = UnloadModelRequest{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[19]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1554,7 +1755,7 @@ func (x *UnloadModelRequest) String() string {
 func (*UnloadModelRequest) ProtoMessage() {}
 
 func (x *UnloadModelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[19]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1567,7 +1768,7 @@ func (x *UnloadModelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnloadModelRequest.ProtoReflect.Descriptor instead.
 func (*UnloadModelRequest) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{19}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *UnloadModelRequest) GetModel() string {
@@ -1588,7 +1789,7 @@ type UnloadModelResponse struct {
 
 func (x *UnloadModelResponse) Reset() {
 	*x = UnloadModelResponse{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[20]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1600,7 +1801,7 @@ func (x *UnloadModelResponse) String() string {
 func (*UnloadModelResponse) ProtoMessage() {}
 
 func (x *UnloadModelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[20]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1613,7 +1814,7 @@ func (x *UnloadModelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnloadModelResponse.ProtoReflect.Descriptor instead.
 func (*UnloadModelResponse) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{20}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *UnloadModelResponse) GetFreedBytes() uint64 {
@@ -1638,7 +1839,7 @@ type LoadProjectorRequest struct {
 
 func (x *LoadProjectorRequest) Reset() {
 	*x = LoadProjectorRequest{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[21]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1650,7 +1851,7 @@ func (x *LoadProjectorRequest) String() string {
 func (*LoadProjectorRequest) ProtoMessage() {}
 
 func (x *LoadProjectorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[21]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1663,7 +1864,7 @@ func (x *LoadProjectorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadProjectorRequest.ProtoReflect.Descriptor instead.
 func (*LoadProjectorRequest) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{21}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *LoadProjectorRequest) GetModel() string {
@@ -1698,7 +1899,7 @@ type LoadProjectorResponse struct {
 
 func (x *LoadProjectorResponse) Reset() {
 	*x = LoadProjectorResponse{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[22]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1710,7 +1911,7 @@ func (x *LoadProjectorResponse) String() string {
 func (*LoadProjectorResponse) ProtoMessage() {}
 
 func (x *LoadProjectorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[22]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1723,7 +1924,7 @@ func (x *LoadProjectorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadProjectorResponse.ProtoReflect.Descriptor instead.
 func (*LoadProjectorResponse) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{22}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *LoadProjectorResponse) GetModel() *ModelInfo {
@@ -1745,7 +1946,7 @@ const file_scotoma_v1_model_service_proto_rawDesc = "" +
 	"\x0fGetModelRequest\x12\x14\n" +
 	"\x05model\x18\x01 \x01(\tR\x05model\"?\n" +
 	"\x10GetModelResponse\x12+\n" +
-	"\x05model\x18\x01 \x01(\v2\x15.scotoma.v1.ModelInfoR\x05model\"\x95\a\n" +
+	"\x05model\x18\x01 \x01(\v2\x15.scotoma.v1.ModelInfoR\x05model\"\xbe\a\n" +
 	"\tModelInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06family\x18\x02 \x01(\tR\x06family\x12\x16\n" +
@@ -1778,7 +1979,34 @@ const file_scotoma_v1_model_service_proto_rawDesc = "" +
 	"\x0fimage_processor\x18\x13 \x01(\tR\x0eimageProcessor\x12\x1a\n" +
 	"\badapters\x18\x15 \x03(\tR\badapters\x122\n" +
 	"\x15vision_feature_layers\x18\x16 \x03(\x05R\x13visionFeatureLayers\x12+\n" +
-	"\x11generation_config\x18\x17 \x01(\tR\x10generationConfig\"G\n" +
+	"\x11generation_config\x18\x17 \x01(\tR\x10generationConfig\x12'\n" +
+	"\x04saes\x18\x18 \x03(\v2\x13.scotoma.v1.SaeInfoR\x04saes\"\xd1\x03\n" +
+	"\aSaeInfo\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
+	"\n" +
+	"hook_point\x18\x02 \x01(\tR\thookPoint\x12\x1a\n" +
+	"\bfeatures\x18\x03 \x01(\rR\bfeatures\x12\x14\n" +
+	"\x05width\x18\x04 \x01(\rR\x05width\x12>\n" +
+	"\n" +
+	"activation\x18\x05 \x01(\x0e2\x1e.scotoma.v1.SaeInfo.ActivationR\n" +
+	"activation\x12\f\n" +
+	"\x01k\x18\x06 \x01(\rR\x01k\x12\x1d\n" +
+	"\n" +
+	"class_name\x18\a \x01(\tR\tclassName\x12\x1a\n" +
+	"\bprefixes\x18\b \x03(\rR\bprefixes\x12\x1e\n" +
+	"\n" +
+	"transcoder\x18\t \x01(\bR\n" +
+	"transcoder\x12\x16\n" +
+	"\x06digest\x18\n" +
+	" \x01(\tR\x06digest\"\x9f\x01\n" +
+	"\n" +
+	"Activation\x12\x1a\n" +
+	"\x16ACTIVATION_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fACTIVATION_RELU\x10\x01\x12\x14\n" +
+	"\x10ACTIVATION_TOP_K\x10\x02\x12\x18\n" +
+	"\x14ACTIVATION_JUMP_RELU\x10\x03\x12\x1a\n" +
+	"\x16ACTIVATION_BATCH_TOP_K\x10\x04\x12\x14\n" +
+	"\x10ACTIVATION_GATED\x10\x05\"G\n" +
 	"\x10ChatTemplateInfo\x12\x16\n" +
 	"\x06origin\x18\x01 \x01(\tR\x06origin\x12\x1b\n" +
 	"\ttext_only\x18\x02 \x01(\bR\btextOnly\"\x89\x01\n" +
@@ -1894,65 +2122,70 @@ func file_scotoma_v1_model_service_proto_rawDescGZIP() []byte {
 	return file_scotoma_v1_model_service_proto_rawDescData
 }
 
-var file_scotoma_v1_model_service_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_scotoma_v1_model_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_scotoma_v1_model_service_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_scotoma_v1_model_service_proto_goTypes = []any{
-	(*ListModelsRequest)(nil),      // 0: scotoma.v1.ListModelsRequest
-	(*ListModelsResponse)(nil),     // 1: scotoma.v1.ListModelsResponse
-	(*GetModelRequest)(nil),        // 2: scotoma.v1.GetModelRequest
-	(*GetModelResponse)(nil),       // 3: scotoma.v1.GetModelResponse
-	(*ModelInfo)(nil),              // 4: scotoma.v1.ModelInfo
-	(*ChatTemplateInfo)(nil),       // 5: scotoma.v1.ChatTemplateInfo
-	(*StackInfo)(nil),              // 6: scotoma.v1.StackInfo
-	(*Limits)(nil),                 // 7: scotoma.v1.Limits
-	(*ListHookPointsRequest)(nil),  // 8: scotoma.v1.ListHookPointsRequest
-	(*ListHookPointsResponse)(nil), // 9: scotoma.v1.ListHookPointsResponse
-	(*HookPoint)(nil),              // 10: scotoma.v1.HookPoint
-	(*CheckParityRequest)(nil),     // 11: scotoma.v1.CheckParityRequest
-	(*CheckParityResponse)(nil),    // 12: scotoma.v1.CheckParityResponse
-	(*ParityCase)(nil),             // 13: scotoma.v1.ParityCase
-	(*ParityReport)(nil),           // 14: scotoma.v1.ParityReport
-	(*PointParity)(nil),            // 15: scotoma.v1.PointParity
-	(*LoadModelRequest)(nil),       // 16: scotoma.v1.LoadModelRequest
-	(*LoadModelResponse)(nil),      // 17: scotoma.v1.LoadModelResponse
-	(*LoadProgress)(nil),           // 18: scotoma.v1.LoadProgress
-	(*UnloadModelRequest)(nil),     // 19: scotoma.v1.UnloadModelRequest
-	(*UnloadModelResponse)(nil),    // 20: scotoma.v1.UnloadModelResponse
-	(*LoadProjectorRequest)(nil),   // 21: scotoma.v1.LoadProjectorRequest
-	(*LoadProjectorResponse)(nil),  // 22: scotoma.v1.LoadProjectorResponse
+	(SaeInfo_Activation)(0),        // 0: scotoma.v1.SaeInfo.Activation
+	(*ListModelsRequest)(nil),      // 1: scotoma.v1.ListModelsRequest
+	(*ListModelsResponse)(nil),     // 2: scotoma.v1.ListModelsResponse
+	(*GetModelRequest)(nil),        // 3: scotoma.v1.GetModelRequest
+	(*GetModelResponse)(nil),       // 4: scotoma.v1.GetModelResponse
+	(*ModelInfo)(nil),              // 5: scotoma.v1.ModelInfo
+	(*SaeInfo)(nil),                // 6: scotoma.v1.SaeInfo
+	(*ChatTemplateInfo)(nil),       // 7: scotoma.v1.ChatTemplateInfo
+	(*StackInfo)(nil),              // 8: scotoma.v1.StackInfo
+	(*Limits)(nil),                 // 9: scotoma.v1.Limits
+	(*ListHookPointsRequest)(nil),  // 10: scotoma.v1.ListHookPointsRequest
+	(*ListHookPointsResponse)(nil), // 11: scotoma.v1.ListHookPointsResponse
+	(*HookPoint)(nil),              // 12: scotoma.v1.HookPoint
+	(*CheckParityRequest)(nil),     // 13: scotoma.v1.CheckParityRequest
+	(*CheckParityResponse)(nil),    // 14: scotoma.v1.CheckParityResponse
+	(*ParityCase)(nil),             // 15: scotoma.v1.ParityCase
+	(*ParityReport)(nil),           // 16: scotoma.v1.ParityReport
+	(*PointParity)(nil),            // 17: scotoma.v1.PointParity
+	(*LoadModelRequest)(nil),       // 18: scotoma.v1.LoadModelRequest
+	(*LoadModelResponse)(nil),      // 19: scotoma.v1.LoadModelResponse
+	(*LoadProgress)(nil),           // 20: scotoma.v1.LoadProgress
+	(*UnloadModelRequest)(nil),     // 21: scotoma.v1.UnloadModelRequest
+	(*UnloadModelResponse)(nil),    // 22: scotoma.v1.UnloadModelResponse
+	(*LoadProjectorRequest)(nil),   // 23: scotoma.v1.LoadProjectorRequest
+	(*LoadProjectorResponse)(nil),  // 24: scotoma.v1.LoadProjectorResponse
 }
 var file_scotoma_v1_model_service_proto_depIdxs = []int32{
-	4,  // 0: scotoma.v1.ListModelsResponse.models:type_name -> scotoma.v1.ModelInfo
-	4,  // 1: scotoma.v1.GetModelResponse.model:type_name -> scotoma.v1.ModelInfo
-	6,  // 2: scotoma.v1.ModelInfo.vision_tower:type_name -> scotoma.v1.StackInfo
-	6,  // 3: scotoma.v1.ModelInfo.language_model:type_name -> scotoma.v1.StackInfo
-	7,  // 4: scotoma.v1.ModelInfo.limits:type_name -> scotoma.v1.Limits
-	5,  // 5: scotoma.v1.ModelInfo.chat_template:type_name -> scotoma.v1.ChatTemplateInfo
-	10, // 6: scotoma.v1.ListHookPointsResponse.hook_points:type_name -> scotoma.v1.HookPoint
-	13, // 7: scotoma.v1.CheckParityResponse.case:type_name -> scotoma.v1.ParityCase
-	14, // 8: scotoma.v1.CheckParityResponse.report:type_name -> scotoma.v1.ParityReport
-	15, // 9: scotoma.v1.ParityReport.points:type_name -> scotoma.v1.PointParity
-	18, // 10: scotoma.v1.LoadModelResponse.progress:type_name -> scotoma.v1.LoadProgress
-	4,  // 11: scotoma.v1.LoadModelResponse.model:type_name -> scotoma.v1.ModelInfo
-	4,  // 12: scotoma.v1.LoadProjectorResponse.model:type_name -> scotoma.v1.ModelInfo
-	0,  // 13: scotoma.v1.ModelService.ListModels:input_type -> scotoma.v1.ListModelsRequest
-	2,  // 14: scotoma.v1.ModelService.GetModel:input_type -> scotoma.v1.GetModelRequest
-	8,  // 15: scotoma.v1.ModelService.ListHookPoints:input_type -> scotoma.v1.ListHookPointsRequest
-	16, // 16: scotoma.v1.ModelService.LoadModel:input_type -> scotoma.v1.LoadModelRequest
-	19, // 17: scotoma.v1.ModelService.UnloadModel:input_type -> scotoma.v1.UnloadModelRequest
-	21, // 18: scotoma.v1.ModelService.LoadProjector:input_type -> scotoma.v1.LoadProjectorRequest
-	11, // 19: scotoma.v1.ModelService.CheckParity:input_type -> scotoma.v1.CheckParityRequest
-	1,  // 20: scotoma.v1.ModelService.ListModels:output_type -> scotoma.v1.ListModelsResponse
-	3,  // 21: scotoma.v1.ModelService.GetModel:output_type -> scotoma.v1.GetModelResponse
-	9,  // 22: scotoma.v1.ModelService.ListHookPoints:output_type -> scotoma.v1.ListHookPointsResponse
-	17, // 23: scotoma.v1.ModelService.LoadModel:output_type -> scotoma.v1.LoadModelResponse
-	20, // 24: scotoma.v1.ModelService.UnloadModel:output_type -> scotoma.v1.UnloadModelResponse
-	22, // 25: scotoma.v1.ModelService.LoadProjector:output_type -> scotoma.v1.LoadProjectorResponse
-	12, // 26: scotoma.v1.ModelService.CheckParity:output_type -> scotoma.v1.CheckParityResponse
-	20, // [20:27] is the sub-list for method output_type
-	13, // [13:20] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	5,  // 0: scotoma.v1.ListModelsResponse.models:type_name -> scotoma.v1.ModelInfo
+	5,  // 1: scotoma.v1.GetModelResponse.model:type_name -> scotoma.v1.ModelInfo
+	8,  // 2: scotoma.v1.ModelInfo.vision_tower:type_name -> scotoma.v1.StackInfo
+	8,  // 3: scotoma.v1.ModelInfo.language_model:type_name -> scotoma.v1.StackInfo
+	9,  // 4: scotoma.v1.ModelInfo.limits:type_name -> scotoma.v1.Limits
+	7,  // 5: scotoma.v1.ModelInfo.chat_template:type_name -> scotoma.v1.ChatTemplateInfo
+	6,  // 6: scotoma.v1.ModelInfo.saes:type_name -> scotoma.v1.SaeInfo
+	0,  // 7: scotoma.v1.SaeInfo.activation:type_name -> scotoma.v1.SaeInfo.Activation
+	12, // 8: scotoma.v1.ListHookPointsResponse.hook_points:type_name -> scotoma.v1.HookPoint
+	15, // 9: scotoma.v1.CheckParityResponse.case:type_name -> scotoma.v1.ParityCase
+	16, // 10: scotoma.v1.CheckParityResponse.report:type_name -> scotoma.v1.ParityReport
+	17, // 11: scotoma.v1.ParityReport.points:type_name -> scotoma.v1.PointParity
+	20, // 12: scotoma.v1.LoadModelResponse.progress:type_name -> scotoma.v1.LoadProgress
+	5,  // 13: scotoma.v1.LoadModelResponse.model:type_name -> scotoma.v1.ModelInfo
+	5,  // 14: scotoma.v1.LoadProjectorResponse.model:type_name -> scotoma.v1.ModelInfo
+	1,  // 15: scotoma.v1.ModelService.ListModels:input_type -> scotoma.v1.ListModelsRequest
+	3,  // 16: scotoma.v1.ModelService.GetModel:input_type -> scotoma.v1.GetModelRequest
+	10, // 17: scotoma.v1.ModelService.ListHookPoints:input_type -> scotoma.v1.ListHookPointsRequest
+	18, // 18: scotoma.v1.ModelService.LoadModel:input_type -> scotoma.v1.LoadModelRequest
+	21, // 19: scotoma.v1.ModelService.UnloadModel:input_type -> scotoma.v1.UnloadModelRequest
+	23, // 20: scotoma.v1.ModelService.LoadProjector:input_type -> scotoma.v1.LoadProjectorRequest
+	13, // 21: scotoma.v1.ModelService.CheckParity:input_type -> scotoma.v1.CheckParityRequest
+	2,  // 22: scotoma.v1.ModelService.ListModels:output_type -> scotoma.v1.ListModelsResponse
+	4,  // 23: scotoma.v1.ModelService.GetModel:output_type -> scotoma.v1.GetModelResponse
+	11, // 24: scotoma.v1.ModelService.ListHookPoints:output_type -> scotoma.v1.ListHookPointsResponse
+	19, // 25: scotoma.v1.ModelService.LoadModel:output_type -> scotoma.v1.LoadModelResponse
+	22, // 26: scotoma.v1.ModelService.UnloadModel:output_type -> scotoma.v1.UnloadModelResponse
+	24, // 27: scotoma.v1.ModelService.LoadProjector:output_type -> scotoma.v1.LoadProjectorResponse
+	14, // 28: scotoma.v1.ModelService.CheckParity:output_type -> scotoma.v1.CheckParityResponse
+	22, // [22:29] is the sub-list for method output_type
+	15, // [15:22] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_scotoma_v1_model_service_proto_init() }
@@ -1960,11 +2193,11 @@ func file_scotoma_v1_model_service_proto_init() {
 	if File_scotoma_v1_model_service_proto != nil {
 		return
 	}
-	file_scotoma_v1_model_service_proto_msgTypes[12].OneofWrappers = []any{
+	file_scotoma_v1_model_service_proto_msgTypes[13].OneofWrappers = []any{
 		(*CheckParityResponse_Case)(nil),
 		(*CheckParityResponse_Report)(nil),
 	}
-	file_scotoma_v1_model_service_proto_msgTypes[17].OneofWrappers = []any{
+	file_scotoma_v1_model_service_proto_msgTypes[18].OneofWrappers = []any{
 		(*LoadModelResponse_Progress)(nil),
 		(*LoadModelResponse_Model)(nil),
 	}
@@ -1973,13 +2206,14 @@ func file_scotoma_v1_model_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_scotoma_v1_model_service_proto_rawDesc), len(file_scotoma_v1_model_service_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   23,
+			NumEnums:      1,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_scotoma_v1_model_service_proto_goTypes,
 		DependencyIndexes: file_scotoma_v1_model_service_proto_depIdxs,
+		EnumInfos:         file_scotoma_v1_model_service_proto_enumTypes,
 		MessageInfos:      file_scotoma_v1_model_service_proto_msgTypes,
 	}.Build()
 	File_scotoma_v1_model_service_proto = out.File

@@ -128,7 +128,9 @@ class Runner:
             numbers = [float(v) for v in a.array.reshape(-1)]
             shape = list(a.array.shape) if numbers else []
             where = {"target": a.target, "point": a.point, "step": a.step, "image": a.image, "view": a.view}
-            activations.append({**where, "tokens": a.tokens, "shape": shape, "values": numbers, "top": top})
+            features = [shown(pb.TopFeatures(features=list(row), values=list(row.values()))) for row in a.features]
+            held = {"tokens": a.tokens, "shape": shape, "values": numbers, "top": top, "features": features}
+            activations.append({**where, **held})
         return {"activations": activations, "finished": shown(capture.finished)}
 
     async def run_trace(self, case: dict[str, Any]) -> Observed:
@@ -383,6 +385,7 @@ class Runner:
             scotoma.knock_out_attention(tokens.last, tokens.visual, layers=[2], heads=[1], steps=steps[1:]),
             scotoma.prune_tokens(2, 0.5, received_from=tokens.question),
             scotoma.clamp_norm(hooks.projector.hook_tokens, 1),
+            scotoma.set_feature(hooks.projector.hook_tokens, [3, 7], sae="shapes", clamp=2.5),
         ]
         found = [json.loads(scotoma.to_json(own)) for own in built]
         return {next(iter(own)): own for own in found}

@@ -23,8 +23,8 @@ use scotoma_client::{
     Answer, Client, Connect, Error, Evaluation, GenerateRequest, Intervention, VerifyRequest,
     ablate, at, blank_image_of, clamp_norm, drop_layers, drop_tower_layers, exit_early, image,
     occlude_at_random, patch, permute_tokens, project_out, prompt, read_results, repeat_layers,
-    replace_tokens_by_noise, rows, scale, shuffle_patches, steer, swap_projector_at_random,
-    swap_projector_by_identity, tokens,
+    replace_tokens_by_noise, rows, scale, set_feature, shuffle_patches, steer,
+    swap_projector_at_random, swap_projector_by_identity, tokens,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -214,6 +214,7 @@ impl Runner {
                     activations.push(json!({
                         "target": a.target, "point": a.point, "step": a.step, "image": a.image, "view": a.view, "tokens": a.tokens,
                         "shape": a.shape, "values": values, "top": a.top,
+                        "features": a.features,
                     }));
                 }
                 json!({"activations": activations, "finished": capture.finish().await?})
@@ -616,6 +617,7 @@ fn every_helper() -> Value {
         }
         .into(),
         clamp_norm(at("projector.hook_tokens"), 1.0),
+        set_feature(at("projector.hook_tokens"), "shapes", [3, 7], 2.5),
     ];
     let named = built.iter().map(|own| {
         let json = serde_json::to_value(own).unwrap();

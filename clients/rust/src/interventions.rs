@@ -8,10 +8,10 @@ use crate::v1::{
     self, Ablate, AddNoise, BlankImage, ClampNorm, Constant, DataType, Direction, Donor,
     DropLayers, ExitEarly, IdentityProjector, Intervention, KnockOutAttention, OccludePatches,
     Patch, PermuteTokens, ProjectOut, PruneTokens, RandomPatches, RepeatLayers, ReplaceTokens, Rgb,
-    SalientPatches, Scale, SelectTokens, ShufflePatches, Stack, Steer, SwapProjector, Target,
-    Tensor, TokenNoise, TokenOrder, TokenSelector, blank_image, patch,
+    SalientPatches, Scale, SelectTokens, SetFeature, ShufflePatches, Stack, Steer, SwapProjector,
+    Target, Tensor, TokenNoise, TokenOrder, TokenSelector, blank_image, patch,
     permute_tokens::Source as Order, prune_tokens, replace_tokens, salient_patches::Amount,
-    select_tokens, shuffle_patches,
+    select_tokens, set_feature, shuffle_patches,
 };
 
 /// All values at a hook point, `{l}` for all layers that run.
@@ -266,6 +266,24 @@ pub fn clamp_norm(target: impl Into<Target>, max_norm: f64) -> Intervention {
     .into()
 }
 
+/// Sets features of a resident sparse autoencoder, the only one where `sae` is empty, to a value.
+/// What the autoencoder does not explain of a row stays. The other changes are `Change::Scale`, `Add`
+/// and `Ablate` of the message.
+pub fn set_feature(
+    target: impl Into<Target>,
+    sae: impl Into<String>,
+    features: impl Into<Vec<u32>>,
+    value: f64,
+) -> Intervention {
+    SetFeature {
+        target: Some(target.into()),
+        sae: sae.into(),
+        features: features.into(),
+        change: Some(set_feature::Change::Clamp(value)),
+    }
+    .into()
+}
+
 /// Writes zeros, or the mean of the chosen tokens of the prompt.
 pub fn ablate(target: impl Into<Target>, value: Constant) -> Intervention {
     Ablate {
@@ -366,6 +384,7 @@ mod tests {
             knock_out_attention(last(), !last()),
             prune_tokens(2, 0.5),
             clamp_norm(place(), 1.0),
+            set_feature(place(), "shapes", [3, 7], 2.5),
         ]
     }
 

@@ -45,8 +45,8 @@ pub use interventions::{
     exit_early, knock_out_attention, occlude_at_random, occlude_patches, occlude_salient, patch,
     patch_kept, patch_rows, permute_tokens, permute_tokens_to, project_out, prune_tokens,
     repeat_layers, replace_tokens, replace_tokens_by_noise, replace_tokens_by_picture, scale,
-    select_tokens, shuffle_patches, shuffle_patches_to, steer, swap_projector_at_random,
-    swap_projector_by_identity, swap_projector_by_name, target,
+    select_tokens, set_feature, shuffle_patches, shuffle_patches_to, steer,
+    swap_projector_at_random, swap_projector_by_identity, swap_projector_by_name, target,
 };
 pub use messages::{assistant, messages, system, user};
 pub use parquet::Parquet;

@@ -16,6 +16,7 @@ import {
   type SalientPatchesSchema,
   type Sampling,
   SamplingSchema,
+  type SetFeatureSchema,
   SelectTokens_Mode,
   SelectTokens_Positions,
   Stack,
@@ -259,6 +260,27 @@ export function clampNorm(at: TargetLike, maxNorm: number): Intervention {
   return of({ case: "clampNorm", value: { target: place(at), maxNorm } });
 }
 
+/**
+ * Gives features of a resident sparse autoencoder other values; the only one where `change.sae` is left out. What the autoencoder does
+ * not explain of a row stays.
+ */
+export function setFeature(
+  at: TargetLike,
+  features: number | readonly number[],
+  change: { sae?: string } & ({ clamp: number } | { scale: number } | { add: number } | { ablate: true }),
+): Intervention {
+  const { sae = "", ...what } = change;
+  const [kind, ...more] = Object.entries(what);
+  if (kind === undefined || more.length > 0 || !["clamp", "scale", "add", "ablate"].includes(kind[0])) {
+    throw new TypeError("setFeature: one of clamp, scale, add and ablate says what the features become");
+  }
+  const value = (kind[0] === "ablate" ? { case: "ablate", value: {} } : { case: kind[0], value: kind[1] }) as NonNullable<
+    MessageInitShape<typeof SetFeatureSchema>["change"]
+  >;
+  const numbers = typeof features === "number" ? [features] : Array.from(features);
+  return of({ case: "setFeature", value: { target: place(at), sae, features: numbers, change: value } });
+}
+
 /** Writes zeros, or the mean of the chosen tokens of the prompt. */
 export function ablate(at: TargetLike, value: NameOf<typeof Constant> = "zero"): Intervention {
   return of({ case: "ablate", value: { target: place(at), value: numberOf(Constant, value) as Constant } });
@@ -354,6 +376,7 @@ export const helpers = {
   knockOutAttention,
   pruneTokens,
   clampNorm,
+  setFeature,
 } as const satisfies Record<Case, (...args: never[]) => Intervention>;
 
 /** How tokens are chosen, by the names of transformers: `sampling({ temperature: 0.7, topP: 0.9, topK: 50, seed: 1 })`. */

@@ -23,6 +23,7 @@ import {
   type SweepResult,
   type SweepStarted,
   type Token,
+  type TopFeatures,
   type TopTokens,
   type TraceBaseline,
   type TraceCell,
@@ -216,6 +217,8 @@ export interface Activation {
   values: Float32Array;
   /** The likeliest tokens of each row, in place of numbers. */
   top: TopTokens[];
+  /** The strongest features of each row, in place of numbers. */
+  features: TopFeatures[];
 }
 
 /** Puts the parts of activations together. */
@@ -236,8 +239,8 @@ class Parts {
     if (this.#parts.reduce((sum, p) => sum + p.length, 0) < Number(piece.size)) {
       return undefined;
     }
-    const { target, point, step, image, view, tokens, shape, top } = piece;
-    const whole = { target, point, step, image, view, tokens, shape, top, values: values(this.#parts, this.#dtype) };
+    const { target, point, step, image, view, tokens, shape, top, features } = piece;
+    const whole = { target, point, step, image, view, tokens, shape, top, features, values: values(this.#parts, this.#dtype) };
     this.#parts = [];
     return whole;
   }

@@ -25,6 +25,7 @@ import {
   replaceTokens,
   type Results,
   scale,
+  setFeature,
   ScotomaError,
   selectTokens,
   shufflePatches,
@@ -203,6 +204,7 @@ export class Runner {
           ...a,
           values: [...a.values],
           top: a.top.map((row) => shown(v1.TopTokensSchema, row)),
+          features: a.features.map((row) => shown(v1.TopFeaturesSchema, row)),
         }));
         return { activations, finished: shown(v1.CaptureFinishedSchema, capture.finished) };
       }
@@ -461,6 +463,7 @@ function everyHelper(): Observed {
     knockOutAttention({ layers: [2], heads: [1], from: tokens.last, to: tokens.visual, steps: { first: 1 } }),
     pruneTokens(2, 0.5, { receivedFrom: tokens.question }),
     clampNorm("projector.hook_tokens", 1),
+    setFeature("projector.hook_tokens", [3, 7], { sae: "shapes", clamp: 2.5 }),
   ];
   return Object.fromEntries(built.map(toCanonicalJson).map((own) => [Object.keys(own)[0] ?? "", own]));
 }

@@ -32,6 +32,16 @@ fn capture(
     seeds: Seeds,
 ) -> Result<CaptureTarget, Error> {
     let reduce = reduce(path, message)?;
+    if message.reduction != v1::Reduction::TopFeatures as i32 {
+        let given = [
+            ("sae", !message.sae.is_empty()),
+            ("prefix", message.prefix > 0),
+        ];
+        if let Some((name, _)) = given.iter().find(|(_, given)| *given) {
+            let message = "is for REDUCTION_TOP_FEATURES alone; leave it out";
+            return Err(Error::invalid(format!("{path}.{name}"), message));
+        }
+    }
     let target = target(&format!("{path}.target"), message.target.as_mut(), seeds)?;
     if message.keep && (reduce != Reduce::None || target.steps.last > 0) {
         let message =
@@ -50,8 +60,15 @@ fn reduce(path: &str, message: &v1::CaptureTarget) -> Result<Reduce, Error> {
         Ok(Reduction::Last) => Reduce::Last,
         Ok(Reduction::TopTokens) => Reduce::TopTokens(message.top as usize),
         Ok(Reduction::Received) => Reduce::Received,
+        Ok(Reduction::TopFeatures) => Reduce::TopFeatures {
+            sae: message.sae.clone(),
+            top: message.top as usize,
+            prefix: message.prefix as usize,
+        },
         Err(_) => {
-            let valid = ["REDUCTION_NONE, _MEAN, _NORM, _LAST, _TOP_TOKENS, _RECEIVED, 1 to 6"];
+            let valid = [
+                "REDUCTION_NONE, _MEAN, _NORM, _LAST, _TOP_TOKENS, _RECEIVED, _TOP_FEATURES, 1 to 7",
+            ];
             let field = format!("{path}.reduction");
             return Err(unknown(field, message.reduction, &valid));
         }

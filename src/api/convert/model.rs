@@ -3,7 +3,7 @@
 use crate::api::{Error, State, v1};
 use crate::field_path::shown;
 use crate::intervention;
-use crate::model::{DecoderConfig, Model, TowerInfo};
+use crate::model::{self, DecoderConfig, Model, SaeActivation, SparseAutoencoder, TowerInfo};
 use crate::nn::{HookRow, Point, Stack};
 use crate::pipeline::{LoadOptions, LoadRequest, ParityCase, ParityReport, PointParity};
 use crate::vision::ProcessorBackend;
@@ -98,6 +98,35 @@ pub(in crate::api) fn model_info(state: &State, model: &Model) -> v1::ModelInfo 
             text_only: chat.is_text_only(),
         }),
         image_processor: model.processor.backend.name().into(),
+        saes: saes(model),
+    }
+}
+
+fn saes(model: &Model) -> Vec<v1::SaeInfo> {
+    let all = model.sparse_autoencoders().into_iter();
+    all.map(|(name, sae)| sae_info(name, &sae)).collect()
+}
+
+fn sae_info(name: String, sae: &SparseAutoencoder) -> v1::SaeInfo {
+    use v1::sae_info::Activation;
+    let (activation, k) = match sae.activation() {
+        SaeActivation::Relu => (Activation::Relu, 0),
+        SaeActivation::TopK(k) => (Activation::TopK, k),
+        SaeActivation::JumpRelu => (Activation::JumpRelu, 0),
+        SaeActivation::BatchTopK => (Activation::BatchTopK, 0),
+        SaeActivation::Gated => (Activation::Gated, 0),
+    };
+    v1::SaeInfo {
+        name,
+        hook_point: sae.point().to_string(),
+        features: sae.features() as u32,
+        width: sae.width() as u32,
+        activation: activation.into(),
+        k: k as u32,
+        class_name: sae.class().to_owned(),
+        prefixes: sae.prefixes().iter().map(|&size| size as u32).collect(),
+        transcoder: !sae.reconstructs(),
+        digest: sae.digest().to_owned(),
     }
 }
 
@@ -144,7 +173,7 @@ fn hook_point(model: &Model, row: &HookRow) -> v1::HookPoint {
         site: row.site,
     };
     // 0 keys: attention is as wide as a prompt, which is not known here.
-    let shape = intervention::shape_of(model, point, 0);
+    let shape = model::shape_of(model, point, 0);
     v1::HookPoint {
         name: row.name.into(),
         layers: layers as u32,

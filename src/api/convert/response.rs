@@ -90,7 +90,12 @@ pub(in crate::api) fn activation(activation: CapturedActivation) -> v1::Activati
     let top = activation.top.into_iter().map(|tokens| v1::TopTokens {
         tokens: token_logprobs(tokens),
     });
+    let features = activation.features.into_iter().map(|row| {
+        let (features, values) = row.into_iter().unzip();
+        v1::TopFeatures { features, values }
+    });
     v1::Activation {
+        features: features.collect(),
         target: activation.target as u32,
         point: activation.point,
         step: activation.step,

@@ -80,6 +80,7 @@ pub(super) fn parts(mut activation: CapturedActivation) -> impl Iterator<Item = 
             offset: (i * PART) as u64,
             // The first part has the likeliest tokens.
             top: std::mem::take(&mut whole.top),
+            features: std::mem::take(&mut whole.features),
             ..whole.clone()
         }
     })

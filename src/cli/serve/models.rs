@@ -7,7 +7,8 @@ use clap::Args;
 use crate::cli::device::{DEVICES, ServerDeviceArgs};
 use crate::cli::error::{Failure, Usage};
 use crate::cli::origin::{fetch, fetch_with, named_origin};
-use crate::model::{self, ChatTemplate, Origin, Purpose, Source};
+use crate::cli::sae_args::named_sae;
+use crate::model::{self, ChatTemplate, Origin, Purpose, SaePlace, Source};
 use crate::pipeline::LoadOptions;
 use crate::server::ModelSpec;
 
@@ -54,6 +55,19 @@ pub(super) struct ServedModelArgs {
         value_delimiter = ','
     )]
     projector: Vec<String>,
+    /// Sparse autoencoder of the first model's activations, for SetFeature and captures of features
+    ///
+    /// A folder in the layout of SAELens, dictionary_learning or sparsify. Its hook point is the one
+    /// that its configuration names; POINT says another, such as
+    /// language_model.blocks.3.hook_resid_post. Repeat for several.
+    #[arg(
+        help_heading = HEADING,
+        long,
+        env = "SCOTOMA_SAE",
+        value_name = "NAME=FOLDER[@POINT]",
+        value_delimiter = ','
+    )]
+    sae: Vec<String>,
     /// Chat template of a model, in place of its own: a file or a name
     ///
     /// A file is Jinja, or JSON with chat_template. Names are those of LLaVA's conversations, such
@@ -138,6 +152,7 @@ impl ServedModelArgs {
     pub(super) fn mistakes(&self, origins: &[(String, Origin)]) -> Vec<String> {
         let mut mistakes = Vec::new();
         self.check_projectors(&mut mistakes);
+        mistakes.extend(self.sae.iter().filter_map(|text| named_sae(text).err()));
         let names = origins.iter().map(|(name, _)| name.as_str());
         mistakes.extend(self.device.wrong_processors(names));
         self.check_places(origins, &mut mistakes);
@@ -169,6 +184,8 @@ impl ServedModelArgs {
                 } else {
                     Vec::new()
                 },
+                // So are sparse autoencoders.
+                saes: if i == 0 { self.saes()? } else { Vec::new() },
                 name,
                 options,
             });
@@ -233,6 +250,11 @@ impl ServedModelArgs {
             .filter_map(|text| text.split_once('='))
             .map(|(name, file)| (name.to_owned(), PathBuf::from(file)))
             .collect()
+    }
+
+    /// Lists the sparse autoencoders of the first model.
+    fn saes(&self) -> Result<Vec<(String, SaePlace)>, String> {
+        self.sae.iter().map(|text| named_sae(text)).collect()
     }
 
     /// Parses where the models are.

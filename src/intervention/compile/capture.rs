@@ -5,11 +5,15 @@ use super::entry::Entry;
 use super::selector::{Named, Steps, TokenSelector, Tokens};
 use super::target::{ResolvedTarget, Target};
 use crate::intervention::error::Error;
-use crate::intervention::plan::{Reduction, Rows};
+use crate::intervention::plan::{Reduction, Rows, TopFeatures};
 use crate::nn::{Site, Stack};
 
 /// Most tokens of a row that the logit lens shows.
 const MAX_TOP_TOKENS: usize = 100;
+/// Most features of a row that are told.
+const MAX_TOP_FEATURES: usize = 1000;
+/// Numbers that one feature counts for: number and value.
+const NUMBERS_OF_FEATURE: usize = 2;
 /// Numbers that one token of the logit lens counts for: id, text and log-probability.
 const NUMBERS_OF_TOP_TOKEN: usize = 16;
 
@@ -35,7 +39,7 @@ pub struct CaptureTarget {
 }
 
 /// A reduction of captured rows, as asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the contract defines each")]
 pub enum Reduce {
     None,
@@ -44,6 +48,12 @@ pub enum Reduce {
     Last,
     TopTokens(usize),
     Received,
+    TopFeatures {
+        sae: String,
+        top: usize,
+        /// 0 for all.
+        prefix: usize,
+    },
 }
 
 /// The number of values that a capture comes to.
@@ -85,12 +95,12 @@ impl CaptureTarget {
         let point = target.points.first();
         let site = point.map_or(Site::Embed, |p| p.site);
         let stack = point.map_or(Stack::LanguageModel, |p| p.stack);
-        Ok(match self.reduce {
+        Ok(match &self.reduce {
             Reduce::None => Reduction::None,
             Reduce::Mean => Reduction::Mean,
             Reduce::Norm => Reduction::Norm,
             Reduce::Last => Reduction::Last,
-            Reduce::TopTokens(top) => {
+            &Reduce::TopTokens(top) => {
                 if !(1..=MAX_TOP_TOKENS).contains(&top) {
                     let message = format!("{top} is not in 1 to {MAX_TOP_TOKENS}");
                     return Err(entry.invalid("top", message));
@@ -117,7 +127,37 @@ impl CaptureTarget {
                 }
                 Reduction::Received(received_by(entry, stack, compiler)?.into())
             }
+            Reduce::TopFeatures { sae, top, prefix } => {
+                let features = self.top_features(entry, target, (sae, *top, *prefix), compiler)?;
+                Reduction::TopFeatures(features)
+            }
         })
+    }
+
+    fn top_features(
+        &self,
+        entry: Entry,
+        target: &ResolvedTarget,
+        (name, top, prefix): (&str, usize, usize),
+        compiler: &Compiler<'_>,
+    ) -> Result<TopFeatures, Error> {
+        if !(1..=MAX_TOP_FEATURES).contains(&top) {
+            let message = format!("{top} is not in 1 to {MAX_TOP_FEATURES}");
+            return Err(entry.invalid("top", message));
+        }
+        let sae = entry.sae("sae", name, compiler.context.model)?;
+        entry.check_width("target.point", target, &sae)?;
+        if !self.target.heads.is_empty() {
+            let message = "features are of whole rows; leave it empty";
+            return Err(entry.invalid("target.heads", message));
+        }
+        let all = sae.features();
+        if prefix > all {
+            let message = format!("{prefix} is more than the {all} features of the autoencoder");
+            return Err(entry.invalid("prefix", message));
+        }
+        let prefix = if prefix == 0 { all } else { prefix };
+        Ok(TopFeatures { sae, top, prefix })
     }
 }
 
@@ -185,6 +225,9 @@ fn numbers(
         Reduction::Mean | Reduction::Last => views.min(rows) * heads * width,
         Reduction::Norm => rows * heads,
         Reduction::TopTokens(top) => rows * top * NUMBERS_OF_TOP_TOKEN,
+        Reduction::TopFeatures(features) => {
+            rows * features.top.min(features.prefix) * NUMBERS_OF_FEATURE
+        }
         Reduction::Received(keys) if rows > 0 => keys.count(),
         Reduction::Received(_) => 0,
     }

@@ -13,13 +13,13 @@ use super::grid_positions::{
     GridPosition, GridToken, MAX_CELLS, Positions, grid_entry, invalid, positions,
 };
 use super::saliency::Salient;
-use super::shape::{Shape, shape_of};
 use super::target::Target;
 use super::{Needs, compiled, needs};
 use crate::field_path::shown;
 use crate::intervention::error::Error;
 use crate::intervention::plan::Rows;
 use crate::intervention::spec::Intervention;
+use crate::model::{Shape, shape_of};
 use crate::nn::{HOOK_TABLE, Point, Site, Stack};
 
 /// Most points of a grid.

@@ -7,6 +7,7 @@ mod context;
 mod entry;
 mod grid;
 mod grid_positions;
+mod sae;
 mod saliency;
 mod selector;
 mod shape;
@@ -25,7 +26,6 @@ pub use grid_positions::{GridPosition, GridToken, PatchPlace, Patches, Positions
 pub(crate) use saliency::rounded;
 pub use saliency::{Amount, SaliencySource, Salient};
 pub use selector::{Named, Steps, TokenSelector, Tokens};
-pub use shape::{Shape, shape_of};
 pub(crate) use spec::Spec;
 pub use target::Target;
 pub(crate) use token_map::{TokenInfo, TokenMap};

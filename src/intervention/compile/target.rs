@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::compiler::Compiler;
 use super::entry::Entry;
 use super::selector::{Steps, TokenSelector};
-use super::shape::{Shape, shape_of};
 use crate::field_path::shown;
 use crate::intervention::error::Error;
 use crate::intervention::plan::{Capture, Edit, Operation, Reduction, Resolved, Rows};
+use crate::model::{Shape, shape_of};
 use crate::nn::{HOOK_TABLE, Point, Site};
 
 /// Values at a hook point.

@@ -6,6 +6,7 @@ use candle_core::{D, DType, Tensor};
 
 use super::rows::Rows;
 use super::tensors::select;
+use crate::model::{Feature, SparseAutoencoder};
 use crate::nn::{HostTensor, Point, Result, Span, Stack};
 
 /// Rows to write down at a hook point.
@@ -36,6 +37,19 @@ pub enum Reduction {
     TopTokens(usize),
     /// The attention that each key of these tokens receives, mean over heads and rows.
     Received(Arc<Rows>),
+    /// The strongest features of each row.
+    TopFeatures(TopFeatures),
+}
+
+/// The strongest features of rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopFeatures {
+    /// The autoencoder.
+    pub sae: Arc<SparseAutoencoder>,
+    /// The most features of a row.
+    pub top: usize,
+    /// The first so many features are told.
+    pub prefix: usize,
 }
 
 /// Tokens with their log-probabilities, likeliest first.
@@ -59,6 +73,8 @@ pub struct Captured<V = HostTensor> {
     /// The number of tokens that the logit lens shows and, once the step is over, the likeliest of
     /// each row.
     pub lens: Option<(usize, Vec<Likeliest>)>,
+    /// The strongest features of each row, in place of the rows.
+    pub features: Option<Vec<Vec<Feature>>>,
 }
 
 impl Captured<Tensor> {
@@ -72,6 +88,7 @@ impl Captured<Tensor> {
             view: self.view,
             tokens: self.tokens,
             lens: self.lens,
+            features: self.features,
         })
     }
 }
@@ -99,7 +116,14 @@ impl Capture {
             value = value.contiguous()?.index_select(&heads, 1)?;
         }
         let tokens = rows.iter().map(|&row| span.tokens[row as usize]).collect();
-        let (value, tokens) = self.reduction.apply(value, tokens, span)?;
+        let (mut value, tokens) = self.reduction.apply(value, tokens, span)?;
+        let mut features = None;
+        if let Reduction::TopFeatures(TopFeatures { sae, top, prefix }) = &self.reduction {
+            let rows = value.to_dtype(DType::F32)?.reshape(((), sae.width()))?; // (n, W)
+            features = Some(sae.strongest(&rows, *top, *prefix)?);
+            // What a request may take was counted without the rows: they stay behind.
+            value = rows.narrow(0, 0, 1)?.narrow(1, 0, 1)?;
+        }
         let lens = match self.reduction {
             Reduction::TopTokens(top) => Some((top, Vec::new())),
             _ => None,
@@ -112,6 +136,7 @@ impl Capture {
             tokens,
             value: value.contiguous()?,
             lens,
+            features,
         }))
     }
 
@@ -137,7 +162,7 @@ impl Reduction {
     ) -> Result<(Tensor, Vec<u32>)> {
         let dtype = value.dtype();
         let reduced = match self {
-            Self::None | Self::TopTokens(_) => value,
+            Self::None | Self::TopTokens(_) | Self::TopFeatures(_) => value,
             Self::Mean => value
                 .to_dtype(DType::F32)?
                 .mean_keepdim(0)?

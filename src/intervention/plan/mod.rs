@@ -4,6 +4,7 @@
 mod capture;
 mod edit;
 mod effects;
+mod feature;
 mod hooks;
 mod image_edit;
 mod noise;
@@ -17,9 +18,10 @@ mod tensors;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use capture::{Capture, Captured, Likeliest, Reduction};
+pub use capture::{Capture, Captured, Likeliest, Reduction, TopFeatures};
 pub use edit::Edit;
 pub use effects::{Effect, EffectLog, EffectRecord, LogMark, RowsProcessed};
+pub use feature::{FeatureChange, FeatureEdit};
 pub use hooks::PlanHooks;
 pub use image_edit::{Fill, ImageChange, ImageEdit};
 pub use noise::Noise;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use candle_core::{D, DType, Device, Tensor};
 
+use super::feature::FeatureEdit;
 use super::noise::Noise;
 use super::rows::Rows;
 use super::tensors::{fit, mask, select};
@@ -53,6 +54,8 @@ pub enum Operation {
     Hide(Arc<Rows>),
     /// `x * min(1, max / |x|)`, the norm over the last dimension.
     ClampNorm(f64),
+    /// Features of a sparse autoencoder get other values.
+    SetFeature(FeatureEdit),
 }
 
 /// A value that is added to rows.
@@ -100,6 +103,7 @@ impl Operation {
             | Self::Like { .. }
             | Self::Project(_)
             | Self::ClampNorm(_)
+            | Self::SetFeature(_)
             | Self::Hide(_) => Ok(None),
         }
     }
@@ -130,6 +134,7 @@ impl Operation {
             Self::Like { over, value } => like(over, value.as_ref(), &x, edited)?,
             Self::Project(basis) => project(basis, &x)?,
             Self::ClampNorm(max) => clamp_norm(*max, &x)?,
+            Self::SetFeature(edit) => edit.apply(&x)?,
         };
         new.to_dtype(dtype)
     }
@@ -177,6 +182,7 @@ impl Operation {
             | Self::Write(_)
             | Self::Take { .. }
             | Self::Project(_)
+            | Self::SetFeature(_)
             | Self::ClampNorm(_) => None,
         }
     }
@@ -191,6 +197,7 @@ impl Operation {
             | Self::Take { .. }
             | Self::Project(_)
             | Self::Hide(_)
+            | Self::SetFeature(_)
             | Self::ClampNorm(_) => true,
         }
     }
@@ -241,6 +248,7 @@ impl Operation {
             Self::ClampNorm(max) => {
                 hasher.update(b"clamp norm").update(&max.to_le_bytes());
             }
+            Self::SetFeature(edit) => edit.hash(hasher),
         }
         Ok(())
     }

@@ -89,6 +89,8 @@ pub fn shapes() -> Source {
         "preprocessor_config.json",
         "generation_config.json",
         "tokenizer_config.json",
+        "sae/cfg.json",
+        "sae/sae_weights.safetensors",
         // The golden set is in the binary, so that `scotoma parity` certifies an installed program
         // without the repository.
         "goldens/cases.json",

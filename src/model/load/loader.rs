@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::config::{self, Config, Merge};
 use super::device_map::{self, Unread};
+use super::embedded::SHAPES;
 use super::gathered::{Gathered, around_images, check_image_token};
 use super::memory_plan::{MOST_LAYERS, MemoryPlan};
 use super::source::Source;
@@ -20,6 +21,7 @@ use crate::model::llava::{Model, Packing, PartDigests};
 use crate::model::projector::Projector;
 use crate::model::projectors::Projectors;
 use crate::model::resident::{ResidentDecoder, ResidentProjector, ResidentTower};
+use crate::model::sae::Saes;
 use crate::model::text::chat::{Chat, ChatTemplate};
 use crate::model::text::tokenizer::Text;
 use crate::model::vision_tower::{TowerConfig, TowerInfo, feature_entries};
@@ -231,6 +233,7 @@ impl PreparedModel {
             processor: self.processor,
             tower: parts.tower,
             projectors: Projectors::new(Arc::new(ResidentProjector::new(parts.projector))),
+            saes: Saes::default(),
             packing: Packing {
                 row_ends: parts.row_ends,
                 most_tiles: self.config.most_tiles()?,
@@ -247,6 +250,7 @@ impl PreparedModel {
             opened: to.home.keep(to.device()?.clone())?,
             lifetime: Lifetime::default(),
         };
+        model.add_embedded_sae(SHAPES, &model.source.within("sae"))?;
         if !model.device.first().is_cpu()
             && let Err(error) = model.warm_up()
         {

@@ -191,6 +191,17 @@ impl Source {
         }
     }
 
+    /// The bytes of file `name` where they stand in the binary.
+    pub(in crate::model) fn embedded(&self, name: &str) -> Option<&'static [u8]> {
+        let Self::Embedded(files, prefix) = self else {
+            return None;
+        };
+        let file = files
+            .iter()
+            .find(|f| f.0.strip_prefix(prefix.as_str()) == Some(name));
+        file.map(|f| f.1)
+    }
+
     /// The bytes of file `name`, which must be there.
     pub fn require(&self, name: &str) -> Result<Vec<u8>, Error> {
         self.read(name)?.ok_or_else(|| self.missing(name))

@@ -334,6 +334,7 @@ func (r *runner) capture(ctx context.Context, c testCase) (observed, error) {
 		activations = append(activations, observed{
 			"target": a.Target, "point": a.Point, "step": a.Step, "image": a.Image, "view": a.View, "tokens": a.Tokens,
 			"shape": a.Shape, "values": doubles(a.Values), "top": shownAll(a.Top),
+			"features": shownAll(a.Features),
 		})
 	}
 	return observed{"activations": activations, "finished": shown(capture.Finished())}, err
@@ -604,6 +605,7 @@ func everyHelper() (observed, error) {
 		}),
 		"pruneTokens": scotoma.PruneTokens(2, 0.5, scotoma.ReceivedFrom(scotoma.Tokens.Question)),
 		"clampNorm":   scotoma.ClampNorm(scotoma.At("projector.hook_tokens", scotoma.Where{}), 1),
+		"setFeature":  scotoma.SetFeature(scotoma.At("projector.hook_tokens", scotoma.Where{}), "shapes", 2.5, 3, 7),
 	} {
 		text, err := scotoma.ToJSON(built)
 		if err != nil {

@@ -20,6 +20,7 @@ export const starts: Record<string, JsonValue> = {
   scale: { target, factor: 0.5 },
   ablate: { target, value: "CONSTANT_MEAN" },
   clampNorm: { target, maxNorm: 5 },
+  setFeature: { target, features: [0], clamp: 0 },
   knockOutAttention: {
     stack: "STACK_LANGUAGE_MODEL",
     layers: [1],

@@ -301,6 +301,32 @@ def clamp_norm(target: TargetLike, max_norm: float, **where: Unpack[Where]) -> p
     return intervention("clamp_norm", target=target_of(target, **where), max_norm=max_norm)
 
 
+@_helper("set_feature")
+def set_feature(
+    target: TargetLike,
+    features: int | Iterable[int],
+    *,
+    sae: str | None = None,
+    clamp: float | None = None,
+    scale: float | None = None,
+    add: float | None = None,
+    ablate: bool | None = None,
+    **where: Unpack[Where],
+) -> pb.Intervention:
+    """Gives features of a resident sparse autoencoder, the only one by default, other values.
+
+    `clamp` sets them, `scale` multiplies, `add` adds, active or not, and `ablate=True` removes them. What the
+    autoencoder does not explain of a row stays.
+    """
+    given = {name: value for name, value in {"clamp": clamp, "scale": scale, "add": add}.items() if value is not None}
+    if ablate is not None and ablate is not False:
+        given["ablate"] = {}
+    if len(given) != 1:
+        raise ValueError("set_feature: one of clamp, scale, add and ablate=True says what the features become")
+    numbers = [features] if isinstance(features, int) else list(features)
+    return intervention("set_feature", target=target_of(target, **where), sae=sae, features=numbers, **given)
+
+
 @_helper("ablate")
 def ablate(target: TargetLike, value: Literal["zero", "mean"] | None = None, **where: Unpack[Where]) -> pb.Intervention:
     """Writes zeros, or the mean of the chosen tokens of the prompt."""

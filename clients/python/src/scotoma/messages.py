@@ -285,10 +285,14 @@ class GenerateOptions(ScoreOptions, SamplingOptions, total=False):
 class CaptureOptions(ScoreOptions, total=False):
     """What `capture` takes."""
 
-    reduction: Literal["none", "mean", "norm", "last", "top_tokens", "received"]
+    reduction: Literal["none", "mean", "norm", "last", "top_tokens", "received", "top_features"]
     """What is sent of the rows, for targets that are no CaptureTarget; all by default."""
     top: int
-    """Likeliest tokens of "top_tokens", 1 to 100."""
+    """Likeliest tokens of "top_tokens", 1 to 100; strongest features of "top_features", 1 to 1,000."""
+    sae: str
+    """The sparse autoencoder of "top_features"; the only one by default."""
+    prefix: int
+    """Tell only the first so many features, such as a prefix of a Matryoshka autoencoder."""
     keep: bool
     """Keep the values on the server for `patch`."""
 
@@ -435,17 +439,17 @@ CaptureTargetLike = TargetLike | pb.CaptureTarget
 
 
 def capture_targets(
-    targets: CaptureTargetLike | Iterable[CaptureTargetLike], reduction: object, top: int | None, keep: bool | None
+    targets: CaptureTargetLike | Iterable[CaptureTargetLike], **reading: object
 ) -> list[pb.CaptureTarget]:
-    """What to capture: hooks, names of points and targets with what `reduction`, `top` and `keep` say, or messages."""
+    """What to capture: messages, or hooks, names of points and targets with reduction, top and others of `reading`."""
     if isinstance(targets, (str, Hook, Target, pb.CaptureTarget)):
         targets = [targets]
-    fields = {"reduction": reduction, "top": top or None, "keep": keep or None}
+    fields = {name: value or None for name, value in reading.items()}
     listed = []
     for place, own in enumerate(targets):
         if isinstance(own, pb.CaptureTarget):
             if any(value is not None for value in fields.values()):
-                raise ValueError(f"targets[{place}]: a CaptureTarget says reduction, top and keep itself")
+                raise ValueError(f"targets[{place}]: a CaptureTarget says {', '.join(fields)} itself")
             listed.append(own)
         else:
             listed.append(build(pb.CaptureTarget, {"target": target(own), **fields}, f"targets[{place}]"))

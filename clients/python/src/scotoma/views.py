@@ -6,7 +6,7 @@ import html
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,10 +44,14 @@ class Activation:
     """The numbers, rows first: float32, or float16 where the request asked for that."""
     top: list[list[pb.TokenLogprob]]
     """For the logit lens in place of numbers: the likeliest tokens of each row."""
+    features: list[dict[int, float]] = field(default_factory=list)
+    """For "top_features" in place of numbers: features of each row with their values, strongest first."""
 
     def __repr__(self) -> str:
         """What it is, without the numbers."""
-        held = f"{len(self.top)} rows of likeliest tokens" if self.top else f"{self.array.shape} {self.array.dtype}"
+        held = f"{self.array.shape} {self.array.dtype}"
+        if self.top or self.features:
+            held = f"{len(self.tokens)} rows of {'likeliest tokens' if self.top else 'features'}"
         step = f", step {self.step}" if self.step else ""
         return f"<Activation {self.point}{step}: {held}>"
 
@@ -56,7 +60,7 @@ class Activation:
         return paint.square(self.array)
 
     def _repr_png_(self) -> bytes | None:
-        return None if self.top or not self.array.size else paint.heat_map(self.matrix())
+        return None if self.top or self.features or not self.array.size else paint.heat_map(self.matrix())
 
     def _repr_html_(self) -> str:
         title = html.escape(repr(self)[1:-1])
@@ -64,6 +68,12 @@ class Activation:
             rows = [
                 {"token": number, "likeliest": ", ".join(f"{t.text!r} {math.exp(t.logprob):.0%}" for t in row)}
                 for number, row in zip(self.tokens, self.top, strict=False)
+            ]
+            return f"<p>{title}</p>" + paint.table(rows)
+        if self.features:
+            rows = [
+                {"token": number, "features": ", ".join(f"{feature}: {value:.3g}" for feature, value in row.items())}
+                for number, row in zip(self.tokens, self.features, strict=False)
             ]
             return f"<p>{title}</p>" + paint.table(rows)
         data = self._repr_png_()
@@ -103,7 +113,9 @@ class Whole:
         data, self._data = self._data, b""
         array = _array(data, part.shape, self._dtype)
         top = [list(row.tokens) for row in part.top]
-        return Activation(part.target, part.point, part.step, part.image, part.view, list(part.tokens), array, top)
+        features = [dict(zip(row.features, row.values, strict=True)) for row in part.features]
+        where = part.target, part.point, part.step, part.image, part.view, list(part.tokens)
+        return Activation(*where, array, top, features)
 
 
 class Preview:

@@ -46,6 +46,7 @@ class Reduction(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REDUCTION_LAST: _ClassVar[Reduction]
     REDUCTION_TOP_TOKENS: _ClassVar[Reduction]
     REDUCTION_RECEIVED: _ClassVar[Reduction]
+    REDUCTION_TOP_FEATURES: _ClassVar[Reduction]
 
 class TraceDirection(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -93,6 +94,7 @@ REDUCTION_NORM: Reduction
 REDUCTION_LAST: Reduction
 REDUCTION_TOP_TOKENS: Reduction
 REDUCTION_RECEIVED: Reduction
+REDUCTION_TOP_FEATURES: Reduction
 TRACE_DIRECTION_UNSPECIFIED: TraceDirection
 TRACE_DIRECTION_DENOISE: TraceDirection
 TRACE_DIRECTION_NOISE: TraceDirection
@@ -580,16 +582,20 @@ class Stage(_message.Message):
     def __init__(self, name: _Optional[str] = ..., digest: _Optional[str] = ...) -> None: ...
 
 class CaptureTarget(_message.Message):
-    __slots__ = ("target", "reduction", "top", "keep")
+    __slots__ = ("target", "reduction", "top", "keep", "sae", "prefix")
     TARGET_FIELD_NUMBER: _ClassVar[int]
     REDUCTION_FIELD_NUMBER: _ClassVar[int]
     TOP_FIELD_NUMBER: _ClassVar[int]
     KEEP_FIELD_NUMBER: _ClassVar[int]
+    SAE_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
     target: _intervention_pb2.Target
     reduction: Reduction
     top: int
     keep: bool
-    def __init__(self, target: _Optional[_Union[_intervention_pb2.Target, _Mapping]] = ..., reduction: _Optional[_Union[Reduction, str]] = ..., top: _Optional[int] = ..., keep: _Optional[bool] = ...) -> None: ...
+    sae: str
+    prefix: int
+    def __init__(self, target: _Optional[_Union[_intervention_pb2.Target, _Mapping]] = ..., reduction: _Optional[_Union[Reduction, str]] = ..., top: _Optional[int] = ..., keep: _Optional[bool] = ..., sae: _Optional[str] = ..., prefix: _Optional[int] = ...) -> None: ...
 
 class CaptureRequest(_message.Message):
     __slots__ = ("model", "prompt", "interventions", "targets", "dtype", "max_tokens", "max_bytes", "sample_key")
@@ -622,7 +628,7 @@ class CaptureResponse(_message.Message):
     def __init__(self, started: _Optional[_Union[Started, _Mapping]] = ..., activation: _Optional[_Union[Activation, _Mapping]] = ..., finished: _Optional[_Union[CaptureFinished, _Mapping]] = ...) -> None: ...
 
 class Activation(_message.Message):
-    __slots__ = ("target", "point", "step", "image", "view", "tokens", "shape", "data", "offset", "size", "top")
+    __slots__ = ("target", "point", "step", "image", "view", "tokens", "shape", "data", "offset", "size", "top", "features")
     TARGET_FIELD_NUMBER: _ClassVar[int]
     POINT_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
@@ -634,6 +640,7 @@ class Activation(_message.Message):
     OFFSET_FIELD_NUMBER: _ClassVar[int]
     SIZE_FIELD_NUMBER: _ClassVar[int]
     TOP_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
     target: int
     point: str
     step: int
@@ -645,7 +652,16 @@ class Activation(_message.Message):
     offset: int
     size: int
     top: _containers.RepeatedCompositeFieldContainer[TopTokens]
-    def __init__(self, target: _Optional[int] = ..., point: _Optional[str] = ..., step: _Optional[int] = ..., image: _Optional[int] = ..., view: _Optional[int] = ..., tokens: _Optional[_Iterable[int]] = ..., shape: _Optional[_Iterable[int]] = ..., data: _Optional[bytes] = ..., offset: _Optional[int] = ..., size: _Optional[int] = ..., top: _Optional[_Iterable[_Union[TopTokens, _Mapping]]] = ...) -> None: ...
+    features: _containers.RepeatedCompositeFieldContainer[TopFeatures]
+    def __init__(self, target: _Optional[int] = ..., point: _Optional[str] = ..., step: _Optional[int] = ..., image: _Optional[int] = ..., view: _Optional[int] = ..., tokens: _Optional[_Iterable[int]] = ..., shape: _Optional[_Iterable[int]] = ..., data: _Optional[bytes] = ..., offset: _Optional[int] = ..., size: _Optional[int] = ..., top: _Optional[_Iterable[_Union[TopTokens, _Mapping]]] = ..., features: _Optional[_Iterable[_Union[TopFeatures, _Mapping]]] = ...) -> None: ...
+
+class TopFeatures(_message.Message):
+    __slots__ = ("features", "values")
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    features: _containers.RepeatedScalarFieldContainer[int]
+    values: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, features: _Optional[_Iterable[int]] = ..., values: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class TopTokens(_message.Message):
     __slots__ = ("tokens",)

@@ -37,7 +37,7 @@ CONSTANT_ZERO: Constant
 CONSTANT_MEAN: Constant
 
 class Intervention(_message.Message):
-    __slots__ = ("permute_tokens", "occlude_patches", "drop_layers", "swap_projector", "blank_image", "shuffle_patches", "select_tokens", "replace_tokens", "repeat_layers", "exit_early", "add_noise", "steer", "project_out", "scale", "ablate", "patch", "knock_out_attention", "prune_tokens", "clamp_norm")
+    __slots__ = ("permute_tokens", "occlude_patches", "drop_layers", "swap_projector", "blank_image", "shuffle_patches", "select_tokens", "replace_tokens", "repeat_layers", "exit_early", "add_noise", "steer", "project_out", "scale", "ablate", "patch", "knock_out_attention", "prune_tokens", "clamp_norm", "set_feature")
     PERMUTE_TOKENS_FIELD_NUMBER: _ClassVar[int]
     OCCLUDE_PATCHES_FIELD_NUMBER: _ClassVar[int]
     DROP_LAYERS_FIELD_NUMBER: _ClassVar[int]
@@ -57,6 +57,7 @@ class Intervention(_message.Message):
     KNOCK_OUT_ATTENTION_FIELD_NUMBER: _ClassVar[int]
     PRUNE_TOKENS_FIELD_NUMBER: _ClassVar[int]
     CLAMP_NORM_FIELD_NUMBER: _ClassVar[int]
+    SET_FEATURE_FIELD_NUMBER: _ClassVar[int]
     permute_tokens: PermuteTokens
     occlude_patches: OccludePatches
     drop_layers: DropLayers
@@ -76,7 +77,8 @@ class Intervention(_message.Message):
     knock_out_attention: KnockOutAttention
     prune_tokens: PruneTokens
     clamp_norm: ClampNorm
-    def __init__(self, permute_tokens: _Optional[_Union[PermuteTokens, _Mapping]] = ..., occlude_patches: _Optional[_Union[OccludePatches, _Mapping]] = ..., drop_layers: _Optional[_Union[DropLayers, _Mapping]] = ..., swap_projector: _Optional[_Union[SwapProjector, _Mapping]] = ..., blank_image: _Optional[_Union[BlankImage, _Mapping]] = ..., shuffle_patches: _Optional[_Union[ShufflePatches, _Mapping]] = ..., select_tokens: _Optional[_Union[SelectTokens, _Mapping]] = ..., replace_tokens: _Optional[_Union[ReplaceTokens, _Mapping]] = ..., repeat_layers: _Optional[_Union[RepeatLayers, _Mapping]] = ..., exit_early: _Optional[_Union[ExitEarly, _Mapping]] = ..., add_noise: _Optional[_Union[AddNoise, _Mapping]] = ..., steer: _Optional[_Union[Steer, _Mapping]] = ..., project_out: _Optional[_Union[ProjectOut, _Mapping]] = ..., scale: _Optional[_Union[Scale, _Mapping]] = ..., ablate: _Optional[_Union[Ablate, _Mapping]] = ..., patch: _Optional[_Union[Patch, _Mapping]] = ..., knock_out_attention: _Optional[_Union[KnockOutAttention, _Mapping]] = ..., prune_tokens: _Optional[_Union[PruneTokens, _Mapping]] = ..., clamp_norm: _Optional[_Union[ClampNorm, _Mapping]] = ...) -> None: ...
+    set_feature: SetFeature
+    def __init__(self, permute_tokens: _Optional[_Union[PermuteTokens, _Mapping]] = ..., occlude_patches: _Optional[_Union[OccludePatches, _Mapping]] = ..., drop_layers: _Optional[_Union[DropLayers, _Mapping]] = ..., swap_projector: _Optional[_Union[SwapProjector, _Mapping]] = ..., blank_image: _Optional[_Union[BlankImage, _Mapping]] = ..., shuffle_patches: _Optional[_Union[ShufflePatches, _Mapping]] = ..., select_tokens: _Optional[_Union[SelectTokens, _Mapping]] = ..., replace_tokens: _Optional[_Union[ReplaceTokens, _Mapping]] = ..., repeat_layers: _Optional[_Union[RepeatLayers, _Mapping]] = ..., exit_early: _Optional[_Union[ExitEarly, _Mapping]] = ..., add_noise: _Optional[_Union[AddNoise, _Mapping]] = ..., steer: _Optional[_Union[Steer, _Mapping]] = ..., project_out: _Optional[_Union[ProjectOut, _Mapping]] = ..., scale: _Optional[_Union[Scale, _Mapping]] = ..., ablate: _Optional[_Union[Ablate, _Mapping]] = ..., patch: _Optional[_Union[Patch, _Mapping]] = ..., knock_out_attention: _Optional[_Union[KnockOutAttention, _Mapping]] = ..., prune_tokens: _Optional[_Union[PruneTokens, _Mapping]] = ..., clamp_norm: _Optional[_Union[ClampNorm, _Mapping]] = ..., set_feature: _Optional[_Union[SetFeature, _Mapping]] = ...) -> None: ...
 
 class TokenSelector(_message.Message):
     __slots__ = ("any_of", "complement")
@@ -477,6 +479,28 @@ class ClampNorm(_message.Message):
     target: Target
     max_norm: float
     def __init__(self, target: _Optional[_Union[Target, _Mapping]] = ..., max_norm: _Optional[float] = ...) -> None: ...
+
+class SetFeature(_message.Message):
+    __slots__ = ("target", "sae", "features", "clamp", "scale", "add", "ablate")
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    SAE_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    CLAMP_FIELD_NUMBER: _ClassVar[int]
+    SCALE_FIELD_NUMBER: _ClassVar[int]
+    ADD_FIELD_NUMBER: _ClassVar[int]
+    ABLATE_FIELD_NUMBER: _ClassVar[int]
+    target: Target
+    sae: str
+    features: _containers.RepeatedScalarFieldContainer[int]
+    clamp: float
+    scale: float
+    add: float
+    ablate: FeatureAblation
+    def __init__(self, target: _Optional[_Union[Target, _Mapping]] = ..., sae: _Optional[str] = ..., features: _Optional[_Iterable[int]] = ..., clamp: _Optional[float] = ..., scale: _Optional[float] = ..., add: _Optional[float] = ..., ablate: _Optional[_Union[FeatureAblation, _Mapping]] = ...) -> None: ...
+
+class FeatureAblation(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class Ablate(_message.Message):
     __slots__ = ("target", "value")

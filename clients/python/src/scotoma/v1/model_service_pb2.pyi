@@ -1,4 +1,5 @@
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
@@ -29,7 +30,7 @@ class GetModelResponse(_message.Message):
     def __init__(self, model: _Optional[_Union[ModelInfo, _Mapping]] = ...) -> None: ...
 
 class ModelInfo(_message.Message):
-    __slots__ = ("name", "family", "digest", "dtype", "device", "resident_bytes", "parameters", "vision_tower", "language_model", "vision_feature_layer", "vision_feature_select_strategy", "image_size", "patch_grid", "vocabulary", "projectors", "limits", "interventions", "saliency_models", "chat_template", "image_processor", "adapters", "vision_feature_layers", "generation_config")
+    __slots__ = ("name", "family", "digest", "dtype", "device", "resident_bytes", "parameters", "vision_tower", "language_model", "vision_feature_layer", "vision_feature_select_strategy", "image_size", "patch_grid", "vocabulary", "projectors", "limits", "interventions", "saliency_models", "chat_template", "image_processor", "adapters", "vision_feature_layers", "generation_config", "saes")
     NAME_FIELD_NUMBER: _ClassVar[int]
     FAMILY_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -53,6 +54,7 @@ class ModelInfo(_message.Message):
     ADAPTERS_FIELD_NUMBER: _ClassVar[int]
     VISION_FEATURE_LAYERS_FIELD_NUMBER: _ClassVar[int]
     GENERATION_CONFIG_FIELD_NUMBER: _ClassVar[int]
+    SAES_FIELD_NUMBER: _ClassVar[int]
     name: str
     family: str
     digest: str
@@ -76,7 +78,46 @@ class ModelInfo(_message.Message):
     adapters: _containers.RepeatedScalarFieldContainer[str]
     vision_feature_layers: _containers.RepeatedScalarFieldContainer[int]
     generation_config: str
-    def __init__(self, name: _Optional[str] = ..., family: _Optional[str] = ..., digest: _Optional[str] = ..., dtype: _Optional[str] = ..., device: _Optional[str] = ..., resident_bytes: _Optional[int] = ..., parameters: _Optional[int] = ..., vision_tower: _Optional[_Union[StackInfo, _Mapping]] = ..., language_model: _Optional[_Union[StackInfo, _Mapping]] = ..., vision_feature_layer: _Optional[int] = ..., vision_feature_select_strategy: _Optional[str] = ..., image_size: _Optional[int] = ..., patch_grid: _Optional[int] = ..., vocabulary: _Optional[int] = ..., projectors: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., interventions: _Optional[_Iterable[str]] = ..., saliency_models: _Optional[_Iterable[str]] = ..., chat_template: _Optional[_Union[ChatTemplateInfo, _Mapping]] = ..., image_processor: _Optional[str] = ..., adapters: _Optional[_Iterable[str]] = ..., vision_feature_layers: _Optional[_Iterable[int]] = ..., generation_config: _Optional[str] = ...) -> None: ...
+    saes: _containers.RepeatedCompositeFieldContainer[SaeInfo]
+    def __init__(self, name: _Optional[str] = ..., family: _Optional[str] = ..., digest: _Optional[str] = ..., dtype: _Optional[str] = ..., device: _Optional[str] = ..., resident_bytes: _Optional[int] = ..., parameters: _Optional[int] = ..., vision_tower: _Optional[_Union[StackInfo, _Mapping]] = ..., language_model: _Optional[_Union[StackInfo, _Mapping]] = ..., vision_feature_layer: _Optional[int] = ..., vision_feature_select_strategy: _Optional[str] = ..., image_size: _Optional[int] = ..., patch_grid: _Optional[int] = ..., vocabulary: _Optional[int] = ..., projectors: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., interventions: _Optional[_Iterable[str]] = ..., saliency_models: _Optional[_Iterable[str]] = ..., chat_template: _Optional[_Union[ChatTemplateInfo, _Mapping]] = ..., image_processor: _Optional[str] = ..., adapters: _Optional[_Iterable[str]] = ..., vision_feature_layers: _Optional[_Iterable[int]] = ..., generation_config: _Optional[str] = ..., saes: _Optional[_Iterable[_Union[SaeInfo, _Mapping]]] = ...) -> None: ...
+
+class SaeInfo(_message.Message):
+    __slots__ = ("name", "hook_point", "features", "width", "activation", "k", "class_name", "prefixes", "transcoder", "digest")
+    class Activation(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        ACTIVATION_UNSPECIFIED: _ClassVar[SaeInfo.Activation]
+        ACTIVATION_RELU: _ClassVar[SaeInfo.Activation]
+        ACTIVATION_TOP_K: _ClassVar[SaeInfo.Activation]
+        ACTIVATION_JUMP_RELU: _ClassVar[SaeInfo.Activation]
+        ACTIVATION_BATCH_TOP_K: _ClassVar[SaeInfo.Activation]
+        ACTIVATION_GATED: _ClassVar[SaeInfo.Activation]
+    ACTIVATION_UNSPECIFIED: SaeInfo.Activation
+    ACTIVATION_RELU: SaeInfo.Activation
+    ACTIVATION_TOP_K: SaeInfo.Activation
+    ACTIVATION_JUMP_RELU: SaeInfo.Activation
+    ACTIVATION_BATCH_TOP_K: SaeInfo.Activation
+    ACTIVATION_GATED: SaeInfo.Activation
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    HOOK_POINT_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    ACTIVATION_FIELD_NUMBER: _ClassVar[int]
+    K_FIELD_NUMBER: _ClassVar[int]
+    CLASS_NAME_FIELD_NUMBER: _ClassVar[int]
+    PREFIXES_FIELD_NUMBER: _ClassVar[int]
+    TRANSCODER_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    hook_point: str
+    features: int
+    width: int
+    activation: SaeInfo.Activation
+    k: int
+    class_name: str
+    prefixes: _containers.RepeatedScalarFieldContainer[int]
+    transcoder: bool
+    digest: str
+    def __init__(self, name: _Optional[str] = ..., hook_point: _Optional[str] = ..., features: _Optional[int] = ..., width: _Optional[int] = ..., activation: _Optional[_Union[SaeInfo.Activation, str]] = ..., k: _Optional[int] = ..., class_name: _Optional[str] = ..., prefixes: _Optional[_Iterable[int]] = ..., transcoder: _Optional[bool] = ..., digest: _Optional[str] = ...) -> None: ...
 
 class ChatTemplateInfo(_message.Message):
     __slots__ = ("origin", "text_only")

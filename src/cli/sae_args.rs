@@ -1,0 +1,46 @@
+//! `--sae`: sparse autoencoders beside a model.
+
+use clap::Args;
+
+use super::device::MODEL;
+use super::error::Usage;
+use crate::model::SaePlace;
+
+/// The sparse autoencoders of a model in this process.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct SaeArgs {
+    /// Sparse autoencoder of a model in this process, as `serve --sae` takes it
+    #[arg(
+        help_heading = MODEL,
+        long,
+        env = "SCOTOMA_SAE",
+        value_name = "NAME=FOLDER[@POINT]",
+        value_delimiter = ','
+    )]
+    sae: Vec<String>,
+}
+
+impl SaeArgs {
+    /// Returns the name and the place of each.
+    pub(super) fn places(&self) -> Result<Vec<(String, SaePlace)>, Usage> {
+        let places = self.sae.iter().map(|text| named_sae(text).map_err(Usage));
+        places.collect()
+    }
+}
+
+/// Parses `NAME=FOLDER` or `NAME=FOLDER@HOOK_POINT`; the folder must be there.
+pub(super) fn named_sae(text: &str) -> Result<(String, SaePlace), String> {
+    let Some((name, place)) = text.split_once('=').filter(|(name, _)| !name.is_empty()) else {
+        return Err(format!(
+            "--sae {text}: NAME=FOLDER or NAME=FOLDER@HOOK_POINT is needed"
+        ));
+    };
+    let place: SaePlace = place.parse().map_err(|e| format!("--sae {text}: {e}"))?;
+    if !place.folder.is_dir() {
+        return Err(format!(
+            "--sae {text}: no folder {}",
+            place.folder.display()
+        ));
+    }
+    Ok((name.to_owned(), place))
+}

@@ -1,0 +1,270 @@
+//! Makes sparse autoencoders resident: reads a folder, and checks it against the model.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::autoencoder::SparseAutoencoder;
+use super::config::{Layout, SaeConfig};
+use super::load::{file_names, load, open};
+use crate::field_path::shown;
+use crate::model::error::Error;
+use crate::model::llava::Model;
+use crate::model::load::source::Source;
+use crate::model::shape::shape_of;
+use crate::nn::{HOOK_TABLE, Point, Site, Stack};
+use crate::weights::Checkpoint;
+
+/// Where a sparse autoencoder is, and whose rows it reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SaePlace {
+    /// The folder.
+    pub folder: PathBuf,
+    /// The hook point, in place of the one that its configuration names.
+    pub point: Option<String>,
+}
+
+impl std::str::FromStr for SaePlace {
+    type Err = String;
+
+    /// Reads `FOLDER` or `FOLDER@HOOK_POINT`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        // A folder's name may have an @ of its own, but no hook point behind it.
+        let (folder, point) = match text.rsplit_once('@') {
+            Some((folder, point)) if point.contains("hook_") => (folder, Some(point.to_owned())),
+            _ => (text, None),
+        };
+        if folder.is_empty() {
+            return Err("FOLDER or FOLDER@HOOK_POINT is needed".into());
+        }
+        Ok(Self {
+            folder: folder.into(),
+            point,
+        })
+    }
+}
+
+/// Files of a folder with their weights opened, and the hook point that they are for.
+struct Files {
+    place: String,
+    json: Value,
+    config: SaeConfig,
+    weights: Checkpoint,
+    point: Point,
+}
+
+impl SparseAutoencoder {
+    /// Reads the autoencoder of a folder, whichever model it is for.
+    pub fn read(place: &SaePlace) -> Result<Self, Error> {
+        Files::open(place)?.load()
+    }
+}
+
+impl Model {
+    /// Makes the sparse autoencoder of a folder resident under `name`, in the layout of SAELens,
+    /// dictionary_learning or sparsify. One of that name is replaced.
+    pub fn add_sae(&self, name: &str, place: &SaePlace) -> Result<(), Error> {
+        self.keep_sae(name, Files::open(place)?)
+    }
+
+    /// Makes the one that is in the binary beside an embedded model resident under `name`.
+    pub(in crate::model) fn add_embedded_sae(
+        &self,
+        name: &str,
+        source: &Source,
+    ) -> Result<(), Error> {
+        let (Some(json), Some(weights)) = (
+            source.json::<Value>("cfg.json")?,
+            source.embedded("sae_weights.safetensors"),
+        ) else {
+            return Ok(());
+        };
+        let files = Files::new(source.place(), json, Checkpoint::embedded(weights)?, None)?;
+        self.keep_sae(name, files)
+    }
+
+    fn keep_sae(&self, name: &str, files: Files) -> Result<(), Error> {
+        // Before the weights are read: those of another model may be large.
+        let checked = self.check_point(files.point, files.config.width);
+        checked.map_err(|reason| unsupported(&files.place, reason))?;
+        self.saes.insert(name, Arc::new(files.load()?));
+        Ok(())
+    }
+
+    fn check_point(&self, point: Point, width: usize) -> Result<(), String> {
+        if !self.has_point(point.stack, point.site) {
+            return Err(format!("{} has no hook point {point}", self.family.name()));
+        }
+        if matches!(point.site, Site::Scores | Site::Pattern) {
+            return Err(format!(
+                "{point}: attention has no rows that an autoencoder could read"
+            ));
+        }
+        let layers = match point.stack {
+            Stack::VisionTower => self.tower.info().layers_run(),
+            _ => self.decoder.config().num_hidden_layers,
+        };
+        if let Some(layer) = point.layer.filter(|layer| *layer >= layers) {
+            return Err(format!(
+                "{point}: layer {layer} is not in 0 to {}",
+                layers - 1
+            ));
+        }
+        let found = shape_of(self, point, 0).numbers();
+        if found != width {
+            return Err(format!(
+                "it reads rows of {width} numbers, and {point} of {} has {found}",
+                self.name
+            ));
+        }
+        Ok(())
+    }
+
+    /// Returns a resident sparse autoencoder.
+    pub fn sae(&self, name: &str) -> Option<Arc<SparseAutoencoder>> {
+        self.saes.get(name)
+    }
+
+    /// Returns the resident sparse autoencoders, sorted by name.
+    pub fn sparse_autoencoders(&self) -> Vec<(String, Arc<SparseAutoencoder>)> {
+        self.saes.all()
+    }
+
+    /// Takes over those of an earlier load of the same model.
+    pub fn adopt_saes(&self, earlier: &Self) {
+        for (name, sae) in earlier.saes.all() {
+            self.saes.insert(&name, sae);
+        }
+    }
+}
+
+fn unsupported(place: &str, reason: String) -> Error {
+    Error::Unsupported {
+        place: place.to_owned(),
+        reason,
+    }
+}
+
+impl Files {
+    /// Opens the files of a folder.
+    fn open(place: &SaePlace) -> Result<Self, Error> {
+        let folder = &place.folder;
+        let shown = folder.display().to_string();
+        let source = Source::Folder(folder.clone());
+        let json = match source.json::<Value>("cfg.json")? {
+            Some(json) => json,
+            None => source.json("config.json")?.ok_or_else(|| {
+                unsupported(&shown, "neither cfg.json nor config.json is there".into())
+            })?,
+        };
+        let layout = SaeConfig::read(&json);
+        let layout = layout.map_err(|reason| unsupported(&shown, reason))?.layout;
+        let names = file_names(layout);
+        let mut paths = names.iter().map(|name| folder.join(name));
+        let Some(file) = paths.find(|path| path.is_file()) else {
+            return Err(unsupported(
+                &shown,
+                format!("{} is not there", names.join(" or ")),
+            ));
+        };
+        let weights = open(file).map_err(|error| unsupported(&shown, error.to_string()))?;
+        // sparsify calls the folder after the module that was read.
+        let named = folder.file_name().filter(|_| layout == Layout::Sparsify);
+        let named = named.map(|name| name.to_string_lossy().into_owned());
+        Self::new(shown, json, weights, place.point.clone().or(named))
+    }
+
+    /// Finds the hook point: `other`, or the one that the configuration names.
+    fn new(
+        place: String,
+        json: Value,
+        weights: Checkpoint,
+        other: Option<String>,
+    ) -> Result<Self, Error> {
+        let config = SaeConfig::read(&json).map_err(|reason| unsupported(&place, reason))?;
+        let hook = other.or(config.hook.clone());
+        let Some(point) = hook.as_deref().and_then(point) else {
+            let found = hook.map_or("its configuration names no hook point".into(), |hook| {
+                format!("{} is no hook point of one layer", shown(&hook))
+            });
+            let mend = "name one behind the folder: FOLDER@language_model.blocks.3.hook_resid_post";
+            return Err(unsupported(&place, format!("{found}; {mend}")));
+        };
+        Ok(Self {
+            place,
+            json,
+            config,
+            weights,
+            point,
+        })
+    }
+
+    fn load(self) -> Result<SparseAutoencoder, Error> {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(self.weights.digest(&[""]).as_bytes());
+        hasher.update(self.json.to_string().as_bytes());
+        let digest = hasher.finalize().to_hex().to_string();
+        let sae = load(&self.config, &self.weights, (self.point, digest));
+        sae.map_err(|error| unsupported(&self.place, error.to_string()))
+    }
+}
+
+/// Returns the hook point that libraries call `name`: ours, those of TransformerLens for the
+/// language model (`blocks.5.hook_resid_post`), modules of Hugging Face whose output is the residual
+/// stream (`model.layers.5`), and dictionary_learning's `resid_post_layer_5`.
+fn point(name: &str) -> Option<Point> {
+    let known = |name: &str| {
+        let point: Point = name.parse().ok()?;
+        let row = HOOK_TABLE
+            .iter()
+            .find(|row| (row.stack, row.site) == (point.stack, point.site))?;
+        (row.per_layer() == point.layer.is_some()).then_some(point)
+    };
+    if let Some(point) = known(name).or_else(|| known(&format!("language_model.{name}"))) {
+        return Some(point);
+    }
+    let layer = name.strip_prefix("resid_post_layer_").or_else(|| {
+        let (modules, layer) = name.rsplit_once('.')?;
+        modules.ends_with("layers").then_some(layer)
+    });
+    let layer = layer
+        .or_else(|| name.strip_prefix("layers."))?
+        .parse()
+        .ok()?;
+    Some(Point::at(Stack::LanguageModel, layer, Site::ResidPost))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::point;
+
+    #[test]
+    fn hook_points_are_read_as_libraries_spell_them() {
+        for name in [
+            "language_model.blocks.5.hook_resid_post",
+            "blocks.5.hook_resid_post",
+            "model.layers.5",
+            "language_model.model.layers.5",
+            "layers.5",
+            "resid_post_layer_5",
+        ] {
+            let found = point(name).map(|point| point.to_string());
+            assert_eq!(
+                found.as_deref(),
+                Some("language_model.blocks.5.hook_resid_post"),
+                "{name}"
+            );
+        }
+        for name in [
+            "",
+            "blocks.{l}.hook_resid_post",
+            "layers.x",
+            "model.layers.5.mlp",
+        ] {
+            assert_eq!(point(name), None, "{name}");
+        }
+        assert!(point("vision_tower.blocks.0.hook_resid_post").is_some());
+        assert!(point("projector.hook_out").is_some());
+    }
+}

@@ -1,0 +1,302 @@
+//! One sparse autoencoder: values of features, and their directions.
+//!
+//! Values are of `p = (n(x) - b) W + c` with n the normalisation of the row; see [`Rule`]. In f32,
+//! row by row: what a row's features are does not depend on the rows beside it.
+
+use std::sync::{Mutex, PoisonError};
+
+use candle_core::{D, DType, Device, Tensor};
+
+use super::config::{Normalize, Rule};
+use crate::nn::{Home, HostTensor, Linear, OnDevice, Point, Result};
+
+/// Most numbers of all features of the rows that are encoded at once: 64 MiB of them.
+const AT_ONCE: usize = 1 << 24;
+/// What is added to the standard deviation of a row, as SAELens does.
+const DEVIATION: f64 = 1e-5;
+
+/// A feature and its value.
+pub type Feature = (u32, f32);
+
+/// A sparse autoencoder in the memory of the process, and a copy of its encoder on the device where
+/// it last ran.
+#[derive(Debug)]
+pub struct SparseAutoencoder {
+    pub(super) point: Point,
+    pub(super) class: String,
+    pub(super) width: usize,
+    pub(super) rule: Rule,
+    pub(super) normalize: Normalize,
+    pub(super) prefixes: Vec<usize>,
+    pub(super) digest: String,
+    pub(super) encoder: Linear,
+    /// Taken from a row before it is encoded, `(W)`.
+    pub(super) centre: Option<HostTensor>,
+    /// Thresholds of the features, `(F)` or `(1)`; of a gated one the bias of the gates.
+    pub(super) threshold: Option<HostTensor>,
+    /// `exp(r)` and the bias of the magnitudes, each `(F)`, of a gated one.
+    pub(super) magnitude: Option<(HostTensor, HostTensor)>,
+    /// Multiplies values, `(F)`.
+    pub(super) norms: Option<HostTensor>,
+    /// Directions `(F, W)`, for values as they are told; `None` of a transcoder, which writes
+    /// elsewhere than it reads.
+    pub(super) decoder: Option<HostTensor>,
+    pub(super) uploaded: Mutex<Option<OnDevice<Linear>>>,
+}
+
+/// Says how features follow from the encoder's product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the contract defines each")]
+pub enum SaeActivation {
+    Relu,
+    TopK(usize),
+    JumpRelu,
+    BatchTopK,
+    Gated,
+}
+
+/// What describes it.
+impl SparseAutoencoder {
+    /// Returns the hook point whose rows it reads.
+    pub fn point(&self) -> Point {
+        self.point
+    }
+
+    /// Returns its class, as the library that trained it spells it.
+    pub fn class(&self) -> &str {
+        &self.class
+    }
+
+    /// Returns how many numbers a row has that it reads.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Returns how many features it has.
+    pub fn features(&self) -> usize {
+        self.encoder.sizes().0
+    }
+
+    /// Returns how features follow from the encoder's product.
+    pub fn activation(&self) -> SaeActivation {
+        match self.rule {
+            Rule::Relu => SaeActivation::Relu,
+            Rule::TopK(k) => SaeActivation::TopK(k),
+            Rule::JumpRelu => SaeActivation::JumpRelu,
+            Rule::BatchTopK => SaeActivation::BatchTopK,
+            Rule::Gated => SaeActivation::Gated,
+        }
+    }
+
+    /// Returns how many features each nested prefix of a Matryoshka autoencoder has; empty for
+    /// others.
+    pub fn prefixes(&self) -> &[usize] {
+        &self.prefixes
+    }
+
+    /// Returns BLAKE3 (hex) of its weights and configuration.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// Returns whether it writes where it reads; a transcoder does not.
+    pub fn reconstructs(&self) -> bool {
+        self.decoder.is_some()
+    }
+
+    /// Returns the directions of `features`, `(m, W)`; `None` of a transcoder.
+    pub fn directions(&self, features: &[u32]) -> Option<Result<HostTensor>> {
+        let decoder = self.decoder.as_ref()?;
+        Some(decoder.rows(features))
+    }
+}
+
+/// What it computes, on the thread of the device that the rows are on.
+impl SparseAutoencoder {
+    /// Returns the values of `features` in rows `x (n, W)` of f32, `(n, m)`.
+    pub fn values(&self, x: &Tensor, features: &[u32]) -> Result<Tensor> {
+        let chosen = Tensor::from_slice(features, features.len(), x.device())?;
+        self.in_parts(x, |product| {
+            let all = self.activate(product)?; // (n, F)
+            let values = all.index_select(&chosen, 1)?; // (n, m)
+            let Rule::TopK(k) = self.rule else {
+                return Ok(values);
+            };
+            let mut kept = Vec::with_capacity(features.len());
+            for (i, &feature) in features.iter().enumerate() {
+                let value = values.narrow(1, i, 1)?; // (n, 1)
+                kept.push(keep_largest(&all, &value, feature as usize, k)?);
+            }
+            Tensor::cat(&kept, 1)
+        })
+    }
+
+    /// Returns the largest values of each row of `x (n, W)` of f32, largest first: at most `top`, of
+    /// the first `prefix` features, none that is 0.
+    pub fn strongest(&self, x: &Tensor, top: usize, prefix: usize) -> Result<Vec<Vec<Feature>>> {
+        let most = match self.rule {
+            Rule::TopK(k) => k,
+            _ => self.features(),
+        };
+        let mut found = Vec::with_capacity(x.dim(0)?);
+        self.in_parts(x, |product| {
+            let values = self.activate(product)?.to_device(&Device::Cpu)?;
+            for row in values.to_vec2::<f32>()? {
+                let mut features = largest(&row, most);
+                // After the choice of the k largest, which are those of all features.
+                features.retain(|(feature, _)| (*feature as usize) < prefix);
+                features.truncate(top);
+                found.push(features);
+            }
+            product.narrow(1, 0, 1)
+        })?;
+        Ok(found)
+    }
+
+    /// Returns what the sum of directions is multiplied by in each row of `x (n, W)`, `(n, 1)`; 1
+    /// where it is `None`.
+    pub fn scale(&self, x: &Tensor) -> Result<Option<Tensor>> {
+        Ok(match self.normalize {
+            Normalize::None => None,
+            Normalize::ConstantNorm => Some((norm(x)? / (self.width as f64).sqrt())?),
+            Normalize::LayerNorm => Some(deviation(x)?.1),
+        })
+    }
+
+    /// Applies `f` to the encoder's product of some rows at a time, `(n, F)`, and joins the results.
+    fn in_parts(&self, x: &Tensor, mut f: impl FnMut(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
+        let (rows, step) = (x.dim(0)?, (AT_ONCE / self.features()).max(1));
+        let mut parts = Vec::with_capacity(rows.div_ceil(step));
+        for first in (0..rows).step_by(step) {
+            let part = x.narrow(0, first, step.min(rows - first))?;
+            parts.push(f(&self.encode(&self.centred(&part)?)?)?);
+        }
+        Tensor::cat(&parts, 0)
+    }
+
+    /// Returns the encoder's product of rows `(n, W)`, `(n, F)`.
+    fn encode(&self, x: &Tensor) -> Result<Tensor> {
+        // On a CPU the resident encoder itself; elsewhere a copy, made when it first runs there.
+        if x.device().is_cpu() {
+            return self.encoder.forward(x);
+        }
+        self.uploaded_to(x.device())?.get()?.forward(x)
+    }
+
+    fn uploaded_to(&self, device: &Device) -> Result<OnDevice<Linear>> {
+        let mut known = self.uploaded.lock().unwrap_or_else(PoisonError::into_inner);
+        // Not one of another device, nor one that was there before its device was restarted.
+        if let Some(uploaded) = known.as_ref()
+            && let Ok(there) = uploaded.get()
+            && there.device().same_device(device)
+        {
+            return Ok(uploaded.clone());
+        }
+        let weight = self.encoder.weight()?.to_device(device)?;
+        let bias = self.encoder.bias().map(|bias| bias.to_device(device));
+        let uploaded = Home::here().keep(Linear::new(weight, bias.transpose()?)?)?;
+        *known = Some(uploaded.clone());
+        Ok(uploaded)
+    }
+
+    /// Returns rows as the encoder reads them.
+    fn centred(&self, x: &Tensor) -> Result<Tensor> {
+        let x = match self.normalize {
+            Normalize::None => x.clone(),
+            Normalize::ConstantNorm => {
+                x.broadcast_mul(&(norm(x)?.recip()? * (self.width as f64).sqrt())?)?
+            }
+            Normalize::LayerNorm => {
+                let (centred, deviation) = deviation(x)?;
+                centred.broadcast_div(&(deviation + DEVIATION)?)?
+            }
+        };
+        let x = match &self.centre {
+            Some(centre) => x.broadcast_sub(&centre.upload_once(x.device())?)?,
+            None => x,
+        };
+        x.contiguous()
+    }
+
+    /// Returns values of the encoder's product; all positive ones, where the k largest are to be
+    /// kept.
+    fn activate(&self, product: &Tensor) -> Result<Tensor> {
+        let device = product.device();
+        let values = match self.rule {
+            Rule::Relu | Rule::TopK(_) => product.relu()?,
+            Rule::JumpRelu | Rule::BatchTopK => {
+                let threshold = on(self.threshold.as_ref(), device)?;
+                let active = product.broadcast_gt(&threshold)?;
+                active.where_cond(&product.relu()?, &product.zeros_like()?)?
+            }
+            Rule::Gated => {
+                let gate = on(self.threshold.as_ref(), device)?;
+                let factor = self.magnitude.as_ref().map(|(factor, _)| factor);
+                let bias = self.magnitude.as_ref().map(|(_, bias)| bias);
+                let values = product
+                    .broadcast_mul(&on(factor, device)?)?
+                    .broadcast_add(&on(bias, device)?)?
+                    .relu()?;
+                let open = product.broadcast_add(&gate)?.gt(0.0)?;
+                open.where_cond(&values, &values.zeros_like()?)?
+            }
+        };
+        match &self.norms {
+            Some(norms) => values.broadcast_mul(&norms.upload_once(device)?),
+            None => Ok(values),
+        }
+    }
+}
+
+/// Returns a part that the rule of the autoencoder needs, on `device`.
+fn on(part: Option<&HostTensor>, device: &Device) -> Result<Tensor> {
+    match part {
+        Some(part) => part.upload_once(device),
+        // The loader reads all that a rule needs.
+        None => candle_core::bail!("a part of the autoencoder is missing"),
+    }
+}
+
+/// Returns `value (n, 1)`, which feature number `feature` has, in rows where it is among the `k`
+/// largest of `all (n, F)`, 0 in others; of equals those that come first.
+fn keep_largest(all: &Tensor, value: &Tensor, feature: usize, k: usize) -> Result<Tensor> {
+    let before = all.broadcast_gt(value)?.to_dtype(DType::F32)?;
+    let mut rank = before.sum_keepdim(1)?; // (n, 1)
+    if feature > 0 {
+        let equal = all.narrow(1, 0, feature)?.broadcast_eq(value)?;
+        rank = (rank + equal.to_dtype(DType::F32)?.sum_keepdim(1)?)?;
+    }
+    rank.lt(k as f64)?.where_cond(value, &value.zeros_like()?)
+}
+
+/// Returns the `most` largest values of a row that are above 0, largest first; of equals those that
+/// come first.
+fn largest(row: &[f32], most: usize) -> Vec<Feature> {
+    let pairs = (0..).zip(row.iter().copied());
+    let mut active: Vec<Feature> = pairs.filter(|(_, value)| *value > 0.0).collect();
+    active.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    active.truncate(most);
+    active
+}
+
+/// Returns the norm of each row, `(n, 1)`.
+fn norm(x: &Tensor) -> Result<Tensor> {
+    x.sqr()?.sum_keepdim(D::Minus1)?.sqrt()
+}
+
+/// Returns rows without their means, and their standard deviations as of samples, `(n, 1)`.
+fn deviation(x: &Tensor) -> Result<(Tensor, Tensor)> {
+    let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
+    let degrees = (x.dim(D::Minus1)? as f64 - 1.0).max(1.0);
+    let variance = (centred.sqr()?.sum_keepdim(D::Minus1)? / degrees)?;
+    Ok((centred, variance.sqrt()?))
+}
+
+/// Of two autoencoders those of equal weights and configurations are the same.
+impl PartialEq for SparseAutoencoder {
+    fn eq(&self, other: &Self) -> bool {
+        self.digest == other.digest && self.point == other.point
+    }
+}
+
+impl Eq for SparseAutoencoder {}
