@@ -181,6 +181,14 @@ impl RunState {
         let unseen = self.frames.iter().skip(seen.saturating_sub(self.dropped));
         self.unread = unseen.map(|(_, size)| size).sum();
     }
+
+    /// Gives back what an answer took that is not kept, once nobody reads it: its list, too, which
+    /// would stay as long as its longest was.
+    pub(super) fn trim(&mut self) {
+        if self.is_cut && self.is_done && self.readers.is_empty() {
+            (self.head, self.frames) = (None, VecDeque::new());
+        }
+    }
 }
 
 /// Reads the answer of a run from its beginning.
@@ -267,6 +275,7 @@ impl Drop for Reader {
         let mut state = self.run.lock();
         state.readers.remove(&self.number);
         state.settle();
+        state.trim();
         drop(state);
         self.run.readers.send_modify(|count| *count -= 1);
         self.run.read.send_replace(());

@@ -18,6 +18,8 @@ use crate::telemetry::names;
 const KEPT_FOR: Duration = Duration::from_secs(600);
 /// Bounds the runs that are remembered, however small.
 const MAX_RUNS: usize = 1 << 14;
+/// Counts trailers as so many bytes.
+const TRAILERS: usize = 256;
 
 /// Holds the runs of a server.
 #[derive(Debug, Clone)]
@@ -96,7 +98,10 @@ impl Replays {
 
     /// Adds to the answer of a run. What is too much to be kept goes to those who read now.
     pub(super) fn push(&self, run: &Run, frame: Frame<Bytes>) {
-        let size = frame.data_ref().map_or(256, Bytes::len) as u64;
+        // An answer of a thousand tokens has as many frames of some thirty bytes: their list is
+        // larger than they are.
+        let held = frame.data_ref().map_or(TRAILERS, Bytes::len) + size_of::<(Kept, u64)>();
+        let size = held as u64;
         // One lock at a time: others take the table's first.
         let is_cut = run.lock().is_cut;
         if !is_cut && !self.lock().reserve(run, size, self.share()) {
@@ -117,7 +122,10 @@ impl Replays {
 
     /// Ends a run. One that has not ended well is forgotten: whoever asks again gets a new one.
     pub(super) fn finish(&self, run: &Arc<Run>, is_good: bool) {
-        run.lock().is_done = true;
+        let mut state = run.lock();
+        state.is_done = true;
+        state.trim();
+        drop(state);
         let mut runs = self.lock();
         if is_good {
             runs.ended.push_back((Instant::now(), run.clone()));
@@ -172,9 +180,7 @@ impl Runs {
             let mut state = ended.lock();
             // Its name stays, so that whoever asks again is told and nothing runs twice.
             state.is_cut = true;
-            if state.readers.is_empty() {
-                state.frames.clear();
-            }
+            state.trim();
         }
         *self.bytes.entry(owner.clone()).or_default() += size;
         true
@@ -228,6 +234,7 @@ impl Runs {
 
 #[cfg(test)]
 mod tests {
+    use super::super::run::Reader;
     use super::*;
 
     /// Has a call of `owner` carried out, unless it is known; returns whether it was.
@@ -265,6 +272,28 @@ mod tests {
         assert!(runs.ended.len() <= MAX_RUNS);
         let counted: usize = runs.ended_of.values().map(|own| own.count).sum();
         assert_eq!(counted, runs.ended.len());
+    }
+
+    #[test]
+    fn an_answer_that_is_not_kept_takes_nothing() {
+        let replays = Replays::new(1 << 16, 1 << 20, ApiKeys::default());
+        for call in 0..100 {
+            let name = (Arc::default(), call.to_string());
+            let digest = blake3::hash(b"the same");
+            let (run, _) = replays
+                .run(name, digest, &RequestContext::default())
+                .unwrap();
+            let reader = Reader::new(run.clone());
+            for _ in 0..200 {
+                replays.push(&run, Frame::data(Bytes::from_static(&[0; 8])));
+            }
+            replays.finish(&run, true);
+            drop(reader);
+        }
+        let runs = replays.lock();
+        let held = |run: &Arc<Run>| run.lock().frames.capacity() * size_of::<(Kept, u64)>();
+        let held: usize = runs.by_name.values().map(held).sum();
+        assert!(held <= 1 << 17, "lists of {held} bytes");
     }
 
     #[test]
