@@ -262,7 +262,8 @@ def test_a_run_of_a_benchmark_goes_on_after_a_replica_was_killed(fleet: Fleet) -
     out = fleet.folder / "results.jsonl"
     command += [f"http://127.0.0.1:{fleet.port}", "--out", str(out)]
     before = {name: generated(fleet[name]) for name in ("a", "b")}
-    ends = time.monotonic() + 90
+    # Long enough for a machine that does other work as well.
+    ends = time.monotonic() + 300
     killed = False
     while True:
         run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -272,7 +273,7 @@ def test_a_run_of_a_benchmark_goes_on_after_a_replica_was_killed(fleet: Fleet) -
                 fleet[max(("a", "b"), key=lambda name: generated(fleet[name]) - before[name])].kill()
                 killed = True
             time.sleep(0.01)
-        stdout, stderr = run.communicate(timeout=60)
+        stdout, stderr = run.communicate(timeout=240)
         if run.returncode == 0:
             break
         assert time.monotonic() < ends, stderr.decode()
