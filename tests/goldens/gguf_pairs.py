@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from gguf import GGMLQuantizationType as Kind
 from sentencepiece import sentencepiece_model_pb2
-from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+from transformers import CLIPVisionConfig, LlamaConfig, LlamaTokenizer, LlavaConfig, LlavaForConditionalGeneration
 from transformers import LlavaNextConfig, LlavaNextForConditionalGeneration
 from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
@@ -257,6 +257,7 @@ def save_reference(name: str, model, folder: Path) -> None:
         "added_tokens_decoder": {str(model.config.image_token_id): image},
     }  # fmt: skip
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    LlamaTokenizer.from_pretrained(folder).save_pretrained(folder)
     shutil.copy(SHAPES / "chat_template.jinja", folder / "chat_template.jinja")
     LlavaNextImageProcessorPil(
         size={"shortest_edge": 28}, crop_size=square, image_grid_pinpoints=model.config.image_grid_pinpoints
