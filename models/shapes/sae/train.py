@@ -1,6 +1,6 @@
 """Trains the sparse autoencoder of the `shapes` model, and finds out what its features mean.
 
-    OMP_NUM_THREADS=2 python train.py [--scenes 3000] [--steps 4000]
+    OMP_NUM_THREADS=2 python train.py [--scenes 1200] [--steps 2500]
 
 It reads the residual stream after block 1 of the language model, where a visual token knows its colour, its form, its row
 and its column, and where no word has looked at it yet (block 2 points at the cells that a question names). TopK of Gao et al.
@@ -127,8 +127,8 @@ def meanings(sae: TopK, visual: torch.Tensor, colours: torch.Tensor) -> dict[str
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scenes", type=int, default=3000)
-    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--scenes", type=int, default=1200)
+    parser.add_argument("--steps", type=int, default=2500)
     parser.add_argument("--out", type=Path, default=HERE)
     arguments = parser.parse_args()
     torch.manual_seed(0)

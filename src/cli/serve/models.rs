@@ -55,7 +55,7 @@ pub(super) struct ServedModelArgs {
         value_delimiter = ','
     )]
     projector: Vec<String>,
-    /// Sparse autoencoder of the first model's activations, for SetFeature and captures of features
+    /// Sparse autoencoder of the first model, for SetFeature and captures of features
     ///
     /// A folder in the layout of SAELens, dictionary_learning or sparsify. Its hook point is the one
     /// that its configuration names; POINT says another, such as
