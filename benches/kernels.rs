@@ -1,8 +1,18 @@
 //! The parts of the forward pass on a CPU, beside what candle has for them.
-#![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::inline_always,
+    reason = "a benchmark"
+)]
+
+use std::hint::black_box;
+use std::time::Instant;
 
 use candle_core::{D, DType, Device, Tensor};
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group};
+use rayon::prelude::*;
 use scotoma::nn::{
     Activation, Attention, Backend, Layout, Linear, NoHooks, Norm, PassState, Stack, softmax,
 };
@@ -141,4 +151,98 @@ fn pointwise(criterion: &mut Criterion) {
 }
 
 criterion_group!(benches, gemm, attention, pointwise);
-criterion_main!(benches);
+
+/// `cargo bench --bench kernels -- peak` prints products beside what the machine can do at most.
+fn main() {
+    if std::env::args().any(|argument| argument == "peak") {
+        peak();
+        return;
+    }
+    benches();
+    Criterion::default().configure_from_args().final_summary();
+}
+
+/// Rounds of multiply-adds of a measurement.
+const ROUNDS: usize = 20_000;
+/// f32 numbers of a copy: more than caches hold.
+const COPIED: usize = 1 << 25;
+
+/// Multiply-adds that wait for nothing but themselves.
+struct MulAdds;
+
+impl pulp::WithSimd for MulAdds {
+    type Output = f64;
+
+    /// Returns the number of operations.
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, simd: S) -> f64 {
+        let factors = black_box([1.000_1, 0.999_9]);
+        let [a, b] = factors.map(|x| simd.splat_f32s(x));
+        // 12 chains keep two units with a latency of 4 to 6 busy, and fit in 16 registers.
+        let mut sums = [simd.splat_f32s(0.0); 12];
+        for _ in 0..ROUNDS {
+            for sum in &mut sums {
+                *sum = simd.mul_add_f32s(a, b, *sum);
+            }
+        }
+        let total = sums.map(|sum| simd.reduce_sum_f32s(sum));
+        black_box(total);
+        (2 * ROUNDS * total.len() * S::F32_LANES) as f64
+    }
+}
+
+/// Returns the shortest of the times of `work`, in seconds.
+fn shortest(times: usize, mut work: impl FnMut()) -> f64 {
+    let timed = (0..times).map(|_| {
+        let start = Instant::now();
+        work();
+        start.elapsed().as_secs_f64()
+    });
+    timed.fold(f64::INFINITY, f64::min)
+}
+
+/// Prints the rate of multiply-adds and the bandwidth of copies on all threads, and products as
+/// shares of them.
+fn peak() {
+    let arch = pulp::Arch::new();
+    let threads = rayon::current_num_threads();
+    let mut operations = 0.0;
+    let time = shortest(100, || {
+        operations = rayon::broadcast(|_| arch.dispatch(MulAdds)).iter().sum();
+    });
+    let peak = operations / time;
+    let (from, mut to) = (vec![1f32; COPIED], vec![0f32; COPIED]);
+    let time = shortest(10, || {
+        let parts = to.par_chunks_mut(COPIED / threads);
+        let parts = parts.zip(from.par_chunks(COPIED / threads));
+        parts.for_each(|(to, from)| to.copy_from_slice(from));
+    });
+    // Read and written.
+    let bandwidth = (8 * COPIED) as f64 / time;
+    println!(
+        "{threads} threads, {arch:?}: {:.0} GFLOP/s of f32 multiply-adds, {:.1} GB/s of copies",
+        peak / 1e9,
+        bandwidth / 1e9
+    );
+    println!("products: time, of the multiply-adds (bf16 can reach 200 %), of a copy's bandwidth");
+    for (rows, input, out) in [(1, 4096, 11008), (8, 4096, 11008), (ROWS, 4096, 4096)] {
+        for dtype in [DType::F32, DType::BF16] {
+            let x = random(rows, input).to_dtype(dtype).unwrap();
+            let weight = random(out, input).to_dtype(dtype).unwrap();
+            let linear = Linear::new(weight, None).unwrap();
+            let time = shortest(10, || {
+                black_box(linear.forward(&x).unwrap());
+            });
+            let rate = (2 * rows * input * out) as f64 / time;
+            let read = (input * out * dtype.size_in_bytes()) as f64 / time;
+            println!(
+                "{rows:4} x {input} x {out} {dtype:?}: {:8.2} ms, {:4.0} GFLOP/s {:4.0} %, {:5.1} GB/s {:4.0} %",
+                time * 1e3,
+                rate / 1e9,
+                100.0 * rate / peak,
+                read / 1e9,
+                100.0 * read / bandwidth,
+            );
+        }
+    }
+}

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::backend::Backend;
 use super::cpu::activation::Function;
 use super::cuda;
-use super::storage::{as_floats, floats};
+use super::storage::{as_floats, floats, rounded_to};
 
 /// The value of `hidden_act` and its like in config.json.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -34,7 +34,7 @@ impl Activation {
             return self.by_candle(&as_floats(x)?);
         }
         if backend == Backend::Cpu {
-            return as_floats(x)?.apply_op1_no_bwd(&self)?.to_dtype(x.dtype());
+            return rounded_to(as_floats(x)?.apply_op1_no_bwd(&self)?, x.dtype());
         }
         // The kernel reads 16 bytes at a time: 8 values in half precision.
         if cuda::serves(x) && x.dims2().is_ok_and(|(_, width)| width.is_multiple_of(8)) {
@@ -57,9 +57,8 @@ impl Activation {
     /// Computes `act(gate) * x`, on a CPU in one pass.
     pub fn gated(self, gate: &Tensor, x: &Tensor, backend: Backend) -> Result<Tensor> {
         if backend == Backend::Cpu && !gate.track_op() && !x.track_op() {
-            return as_floats(gate)?
-                .apply_op2_no_bwd(&as_floats(x)?, &self)?
-                .to_dtype(x.dtype());
+            let y = as_floats(gate)?.apply_op2_no_bwd(&as_floats(x)?, &self)?;
+            return rounded_to(y, x.dtype());
         }
         self.forward(gate, backend)? * x
     }

@@ -20,7 +20,7 @@ use super::layout::{Layout, Span, replace_rows};
 use super::linear::Linear;
 use super::norm::Norm;
 use super::rope::Rope;
-use super::storage::as_floats;
+use super::storage::{as_floats, rounded_to};
 
 /// Attention with `heads` query heads over `kv_heads` key-value heads (GQA, Ainslie et al. 2023).
 #[derive(Debug, Clone)]
@@ -324,7 +324,7 @@ impl Attention {
             // A hook may have returned another dtype or layout.
             let pattern = cpu::softmax(&as_floats(&scores)?)?;
             let pattern = hooks.on(at(Site::Pattern), &span, pattern)?;
-            return cpu::weigh(&as_floats(&pattern)?, inputs)?.to_dtype(q.dtype());
+            return rounded_to(cpu::weigh(&as_floats(&pattern)?, inputs)?, q.dtype());
         }
         let (keys, values) = candle::keys_of(k, v, &[inputs])?;
         let mask = pass
@@ -427,7 +427,8 @@ impl Attention {
             }
             return Ok(());
         }
-        let z = cpu::fused(&as_floats(q)?, &plain, self.scoring())?.to_dtype(q.dtype())?;
+        let z = cpu::fused(&as_floats(q)?, &plain, self.scoring())?;
+        let z = rounded_to(z, q.dtype())?;
         if parts.is_empty() {
             // Nobody else has rows in the call: no part has to be cut out.
             parts.push(((0..z.dim(0)? as u32).collect(), z)); // (R, H, Dh)

@@ -3,12 +3,14 @@
 //! [`gemm`](super::cpu::gemm) holds it to the bit.
 
 use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor, bail};
+use half::f16;
 
 use super::backend::Backend;
-use super::cpu::gemm::{self, PANEL, PackedWeight};
+use super::cpu::gemm::{PANEL, PackedWeight};
+use super::cpu::pack::{Panels, pack, pack_pairs, unpack_pairs};
 use super::cpu::simd::Numbers;
 use super::cuda;
-use super::storage::{as_floats, floats, numbers};
+use super::storage::{as_floats, numbers, stored};
 
 /// `y = x W^T + b`.
 #[derive(Debug, Clone)]
@@ -20,8 +22,14 @@ pub struct Linear {
 
 #[derive(Debug, Clone)]
 enum Weight {
-    /// `(P, in, PANEL)` with the number of outputs that are not padding, for [`Backend::Cpu`].
-    Packed(Tensor, usize),
+    /// For [`Backend::Cpu`].
+    Packed {
+        /// `(P, in, PANEL)`, or `(P, in / 2, PANEL)` pairs of bf16 as u32.
+        panels: Tensor,
+        input: usize,
+        /// Outputs that are not padding.
+        out: usize,
+    },
     /// `(out, in)`, for [`Backend::Candle`].
     Plain(Tensor),
 }
@@ -39,8 +47,10 @@ impl Linear {
         }
         // The kernel adds the bias in f32, as the first summand.
         let bias = bias.map(|b| as_floats(&b)).transpose()?;
+        let (out, input) = weight.dims2()?;
+        let panels = weight.contiguous()?.apply_op1_no_bwd(&Pack)?;
         Ok(Self {
-            weight: Weight::Packed(pack(&weight)?, weight.dim(0)?),
+            weight: Weight::Packed { panels, input, out },
             bias,
             dtype,
         })
@@ -83,7 +93,7 @@ impl Linear {
     /// Returns `(out, in)`.
     pub fn sizes(&self) -> (usize, usize) {
         match &self.weight {
-            Weight::Packed(panels, out) => (*out, panels.dims()[1]),
+            Weight::Packed { input, out, .. } => (*out, *input),
             Weight::Plain(weight) => (weight.dims()[0], weight.dims()[1]),
         }
     }
@@ -91,7 +101,7 @@ impl Linear {
     /// Returns the weight `(out, in)`, unpacked.
     pub fn weight(&self) -> Result<Tensor> {
         match &self.weight {
-            Weight::Packed(panels, out) => unpack(panels, *out),
+            Weight::Packed { panels, input, out } => unpack(panels, *input, *out),
             Weight::Plain(weight) => Ok(weight.clone()),
         }
     }
@@ -109,14 +119,14 @@ impl Linear {
     /// Returns the device that the weight is on.
     pub fn device(&self) -> &Device {
         match &self.weight {
-            Weight::Packed(weight, _) | Weight::Plain(weight) => weight.device(),
+            Weight::Packed { panels: weight, .. } | Weight::Plain(weight) => weight.device(),
         }
     }
 
     /// Returns the backend that the weight is laid out for.
     pub fn backend(&self) -> Backend {
         match &self.weight {
-            Weight::Packed(..) => Backend::Cpu,
+            Weight::Packed { .. } => Backend::Cpu,
             Weight::Plain(_) => Backend::Candle,
         }
     }
@@ -127,9 +137,7 @@ impl Linear {
             return self.forward_tracked(x);
         }
         match &self.weight {
-            Weight::Packed(..) => as_floats(x)?
-                .apply_op1_no_bwd(&Product(self))?
-                .to_dtype(x.dtype()),
+            Weight::Packed { .. } => x.contiguous()?.apply_op1_no_bwd(&Product(self)),
             Weight::Plain(weight) => {
                 if is_on_gpu(weight) {
                     return cuda::product(x, weight, self.bias.as_ref());
@@ -158,16 +166,19 @@ impl Linear {
         }
     }
 
-    /// Maps the f32 numbers of a contiguous `(R, in)` to `(R, out)`, on a CPU.
+    /// Maps the numbers of a contiguous `(R, in)` to `(R, out)` in the same dtype, on a CPU.
     pub(super) fn product(
         &self,
         storage: &CpuStorage,
         layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let Weight::Packed(panels, out) = &self.weight else {
+        let Weight::Packed { panels, input, out } = &self.weight else {
             bail!("the weight is not packed")
         };
-        let (rows, input) = layout.shape().dims2()?;
+        let (rows, width) = layout.shape().dims2()?;
+        if width != *input {
+            bail!("rows of {width} values for a weight of {input} inputs")
+        }
         let (panels, panels_layout) = panels.storage_and_layout();
         let candle_core::Storage::Cpu(panels) = &*panels else {
             bail!("the weight is not on the CPU")
@@ -176,13 +187,26 @@ impl Linear {
         let bias = self.bias.as_ref().map(Tensor::to_vec1::<f32>);
         let bias = bias.transpose()?;
         let weight = PackedWeight {
-            panels: numbers(panels, panels_layout)?,
-            input,
+            panels: panels_of(panels, panels_layout)?,
+            input: *input,
             out: *out,
             bias: bias.as_deref(),
         };
-        let y = weight.product(floats(storage, layout)?);
-        Ok((CpuStorage::F32(y), (rows, *out).into()))
+        let x = numbers(storage, layout)?;
+        Ok((stored(weight.product(x), x), (rows, *out).into()))
+    }
+}
+
+/// Returns the panels that [`Pack`] made.
+fn panels_of<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<Panels<'a>> {
+    if let (CpuStorage::U32(pairs), Some((start, end))) = (storage, layout.contiguous_offsets()) {
+        return Ok(Panels::Bf16(&pairs[start..end]));
+    }
+    let values = numbers(storage, layout)?;
+    match values {
+        Numbers::F32(values) => Ok(Panels::F32(values)),
+        Numbers::F16(_) => Ok(Panels::Read(values)),
+        Numbers::Bf16(_) => bail!("bf16 weights are packed in pairs"),
     }
 }
 
@@ -191,14 +215,12 @@ fn is_on_gpu(weight: &Tensor) -> bool {
     cuda::serves(weight) && cuda::multiplies(weight)
 }
 
-/// Packs `weight (out, in)` of any float into panels `(P, in, PANEL)`.
-fn pack(weight: &Tensor) -> Result<Tensor> {
-    weight.contiguous()?.apply_op1_no_bwd(&Pack)
-}
-
-/// Returns the first `out` outputs of `panels` as `(out, in)`.
-fn unpack(panels: &Tensor, out: usize) -> Result<Tensor> {
-    let (count, input, width) = panels.dims3()?;
+/// Returns the first `out` outputs of `panels` as `(out, input)`.
+fn unpack(panels: &Tensor, input: usize, out: usize) -> Result<Tensor> {
+    if panels.dtype() == DType::U32 {
+        return panels.apply_op1_no_bwd(&UnpackPairs { input, out });
+    }
+    let (count, _, width) = panels.dims3()?;
     panels
         .transpose(1, 2)?
         .reshape((count * width, input))?
@@ -206,6 +228,7 @@ fn unpack(panels: &Tensor, out: usize) -> Result<Tensor> {
         .contiguous()
 }
 
+/// Packs `weight (out, in)` of any float into panels, in its own width.
 struct Pack;
 
 impl CustomOp1 for Pack {
@@ -215,17 +238,40 @@ impl CustomOp1 for Pack {
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (out, input) = layout.shape().dims2()?;
-        let packed = match numbers(storage, layout)? {
-            Numbers::F32(values) => CpuStorage::F32(gemm::pack(values, input)),
-            Numbers::Bf16(values) => CpuStorage::BF16(gemm::pack(values, input)),
-            Numbers::F16(values) => CpuStorage::F16(gemm::pack(values, input)),
+        let count = out.div_ceil(PANEL);
+        let (packed, lines) = match numbers(storage, layout)? {
+            Numbers::F32(values) => (CpuStorage::F32(pack(values, input, 0.0)), input),
+            Numbers::F16(values) => (CpuStorage::F16(pack(values, input, f16::ZERO)), input),
+            Numbers::Bf16(values) => {
+                let pairs = pack_pairs(values, input);
+                (CpuStorage::U32(pairs), input.div_ceil(2))
+            }
         };
-        // Packed in its own width: half-width numbers are widened block by block when read.
-        Ok((packed, (out.div_ceil(PANEL), input, PANEL).into()))
+        Ok((packed, (count, lines, PANEL).into()))
     }
 }
 
-/// `x (R, in) -> x W^T + b (R, out)`, f32.
+/// Returns pairs of bf16 to `(out, input)`.
+struct UnpackPairs {
+    input: usize,
+    out: usize,
+}
+
+impl CustomOp1 for UnpackPairs {
+    fn name(&self) -> &'static str {
+        "unpack"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let Panels::Bf16(pairs) = panels_of(storage, layout)? else {
+            bail!("the weight is not packed in pairs")
+        };
+        let weight = unpack_pairs(pairs, self.input, self.out);
+        Ok((CpuStorage::BF16(weight), (self.out, self.input).into()))
+    }
+}
+
+/// `x (R, in) -> x W^T + b (R, out)`, in the dtype of `x`.
 struct Product<'a>(&'a Linear);
 
 impl CustomOp1 for Product<'_> {

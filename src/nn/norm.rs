@@ -5,7 +5,7 @@ use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor, bail}
 use super::backend::Backend;
 use super::cpu::norm::RowNorm;
 use super::cuda;
-use super::storage::{as_floats, floats};
+use super::storage::{as_floats, floats, rounded_to};
 
 /// Layer norm (Ba et al. 2016), RMS norm (Zhang and Sennrich 2019) or a layer scale, which stands
 /// where other models norm what a part adds to the stream.
@@ -153,7 +153,7 @@ impl Norm {
             eps: self.eps() as f32,
         });
         // In f32 whatever the dtype, as Hugging Face norms.
-        as_floats(x)?.apply_op1_no_bwd(&norm)?.to_dtype(x.dtype())
+        rounded_to(as_floats(x)?.apply_op1_no_bwd(&norm)?, x.dtype())
     }
 
     fn forward_candle(&self, x: &Tensor) -> Result<Tensor> {

@@ -12,6 +12,7 @@ use pulp::NullaryFnOnce;
 use rayon::prelude::*;
 
 use super::gemm::{PANEL, PackedWeight};
+use super::pack::Panels;
 use super::simd::{MIN_PARALLEL, Numbers, exp, run, tanh};
 
 /// Rows that share the packing of keys and values.
@@ -120,12 +121,12 @@ impl PackedHead {
     fn times(&self, rows: &[f32]) -> Vec<f32> {
         // On this thread alone: heads are shared out already.
         PackedWeight {
-            panels: Numbers::F32(&self.panels),
+            panels: Panels::F32(&self.panels),
             input: self.input,
             out: self.columns,
             bias: None,
         }
-        .product_here(rows)
+        .product_here(Numbers::F32(rows))
     }
 }
 

@@ -6,6 +6,13 @@
 
 pub(super) mod activation;
 pub(super) mod attention;
+#[cfg(target_arch = "x86_64")]
+mod bf16;
+#[cfg(not(target_arch = "x86_64"))]
+#[path = "no_bf16.rs"]
+mod bf16;
 pub(super) mod gemm;
 pub(super) mod norm;
+pub(super) mod pack;
 pub(super) mod simd;
+mod tiles;

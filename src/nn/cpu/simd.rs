@@ -5,6 +5,7 @@
 //! however wide the vectors are. Row invariance rests on that, and so does agreement between
 //! machines.
 
+use half::bf16;
 use half::slice::HalfFloatSliceExt;
 use pulp::NullaryFnOnce;
 use rayon::prelude::*;
@@ -23,19 +24,82 @@ pub(in crate::nn) fn run<W: pulp::WithSimd>(work: W) -> W::Output {
 #[derive(Clone, Copy)]
 pub(in crate::nn) enum Numbers<'a> {
     F32(&'a [f32]),
-    Bf16(&'a [half::bf16]),
+    Bf16(&'a [bf16]),
     F16(&'a [half::f16]),
 }
 
 impl Numbers<'_> {
+    /// Returns how many there are.
+    pub(in crate::nn) fn len(self) -> usize {
+        match self {
+            Self::F32(values) => values.len(),
+            Self::Bf16(values) => values.len(),
+            Self::F16(values) => values.len(),
+        }
+    }
+
     /// Reads `from..from + out.len()` as f32.
     pub(in crate::nn) fn read(self, from: usize, out: &mut [f32]) {
         match self {
             Self::F32(values) => out.copy_from_slice(&values[from..from + out.len()]),
-            Self::Bf16(values) => values[from..from + out.len()].convert_to_f32_slice(out),
+            Self::Bf16(values) => run(Widen(&values[from..from + out.len()], out)),
             Self::F16(values) => values[from..from + out.len()].convert_to_f32_slice(out),
         }
     }
+}
+
+/// Widens bf16.
+struct Widen<'a>(&'a [bf16], &'a mut [f32]);
+
+impl NullaryFnOnce for Widen<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        for (out, x) in self.1.iter_mut().zip(self.0) {
+            *out = f32::from_bits(u32::from(x.to_bits()) << 16);
+        }
+    }
+}
+
+/// Rounds to bf16, as [`bf16::from_f32`] does one by one.
+struct Round<'a>(&'a [f32], &'a mut [bf16]);
+
+impl NullaryFnOnce for Round<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        for (out, x) in self.1.iter_mut().zip(self.0) {
+            let bits = x.to_bits();
+            // To the nearest, to even between two; a NaN must not be rounded up to infinity.
+            let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16;
+            let quiet = bits >> 16 | 0x40;
+            let is_nan = bits & 0x7fff_ffff > 0x7f80_0000;
+            *out = bf16::from_bits(if is_nan { quiet } else { rounded } as u16);
+        }
+    }
+}
+
+/// Numbers that one thread converts at a time.
+const CONVERTED: usize = 1 << 14;
+
+/// Returns bf16 as f32, in parallel.
+pub(in crate::nn) fn widened(values: &[bf16]) -> Vec<f32> {
+    let mut out = vec![0.0; values.len()];
+    let parts = out.par_chunks_mut(CONVERTED);
+    let parts = parts.zip(values.par_chunks(CONVERTED));
+    parts.for_each(|(out, values)| run(Widen(values, out)));
+    out
+}
+
+/// Rounds f32 to bf16, in parallel.
+pub(in crate::nn) fn rounded(values: &[f32]) -> Vec<bf16> {
+    let mut out = vec![bf16::ZERO; values.len()];
+    let parts = out.par_chunks_mut(CONVERTED);
+    let parts = parts.zip(values.par_chunks(CONVERTED));
+    parts.for_each(|(out, values)| run(Round(values, out)));
+    out
 }
 
 /// Computes `e^x` within 2 units in the last place; 0 below -87.3. After Cephes: `2^n e^r` with
@@ -125,6 +189,23 @@ pub(in crate::nn) fn map<const N: usize>(
 
 #[cfg(test)]
 mod tests {
+    use half::bf16;
+
+    #[test]
+    fn bf16_is_rounded_and_widened_as_half_does() {
+        let every = (0..=u32::from(u16::MAX)).flat_map(|high| {
+            [0, 1, 0x7fff, 0x8000, 0x8001, 0xffff].map(|low| f32::from_bits(high << 16 | low))
+        });
+        let every: Vec<f32> = every.collect();
+        let rounded = super::rounded(&every);
+        for (x, rounded) in every.iter().zip(&rounded) {
+            assert_eq!(bf16::from_f32(*x).to_bits(), rounded.to_bits(), "{x}");
+        }
+        for (half, wide) in rounded.iter().zip(super::widened(&rounded)) {
+            assert!(half.to_f32().to_bits() == wide.to_bits(), "{half}");
+        }
+    }
+
     #[test]
     fn tanh_is_exact_to_the_last_places() {
         for i in -4000..=4000 {

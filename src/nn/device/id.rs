@@ -45,8 +45,8 @@ impl DeviceId {
         self == Self::Cpu
     }
 
-    /// Returns the dtype of weights where none is asked for: f32 on the CPU, which has no fast
-    /// arithmetic of narrower types, and bf16 on a GPU.
+    /// Returns the dtype of weights where none is asked for: f32 on the CPU, where not every
+    /// processor multiplies narrower types faster, and bf16 on a GPU.
     pub fn default_dtype(self) -> DType {
         if self.is_cpu() {
             DType::F32

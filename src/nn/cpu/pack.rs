@@ -1,0 +1,168 @@
+//! Lays weights out in panels, and rows in blocks, as [`tiles`](super::tiles) reads them.
+
+use std::cell::Cell;
+use std::ops::Range;
+use std::thread::LocalKey;
+
+use half::bf16;
+use rayon::prelude::*;
+
+use super::gemm::{BLOCK, PANEL};
+use super::simd::Numbers;
+use super::tiles::PLACES;
+
+/// Completes the last pair of an odd number of inputs: -0, whose product with 0 changes no sum, as
+/// that of 0 would change -0.
+const NO_INPUT: u32 = 0x8000;
+
+/// A packed weight, in panels of [`PANEL`] outputs, the last one filled up with zeros.
+#[derive(Clone, Copy)]
+pub(in crate::nn) enum Panels<'a> {
+    /// `(P, input, PANEL)`.
+    F32(&'a [f32]),
+    /// `(P, input, PANEL)` of whatever is read as f32, some inputs of a panel at a time.
+    Read(Numbers<'a>),
+    /// `(P, input / 2, PANEL)`: two inputs of an output side by side, the first in the upper half.
+    Bf16(&'a [u32]),
+}
+
+/// Packs `weight (out, input)` into panels `(P, input, PANEL)`, which `zero` fills up.
+pub(in crate::nn) fn pack<T: Copy + Send + Sync>(weight: &[T], input: usize, zero: T) -> Vec<T> {
+    pack_by(weight, input, 1, zero, |value| value[0])
+}
+
+/// Packs `weight (out, input)` into panels `(P, input / 2, PANEL)` of pairs.
+pub(in crate::nn) fn pack_pairs(weight: &[bf16], input: usize) -> Vec<u32> {
+    pack_by(weight, input, 2, 0, |pair| joined(pair, NO_INPUT))
+}
+
+/// Returns `weight (out, input)` of panels of pairs.
+pub(in crate::nn) fn unpack_pairs(panels: &[u32], input: usize, out: usize) -> Vec<bf16> {
+    let pairs = input.div_ceil(2);
+    let mut weight = vec![bf16::ZERO; out * input];
+    weight
+        .par_chunks_mut(PANEL * input)
+        .zip(panels.par_chunks(pairs * PANEL))
+        .for_each(|(rows, panel)| {
+            for (j, row) in rows.chunks_exact_mut(input).enumerate() {
+                let own = panel.iter().skip(j).step_by(PANEL);
+                for (values, pair) in row.chunks_mut(2).zip(own) {
+                    values[0] = bf16::from_bits((pair >> 16) as u16);
+                    if let Some(second) = values.get_mut(1) {
+                        *second = bf16::from_bits(*pair as u16);
+                    }
+                }
+            }
+        });
+    weight
+}
+
+/// Packs `per` inputs of an output at a time.
+fn pack_by<T: Copy + Sync, P: Copy + Send>(
+    weight: &[T],
+    input: usize,
+    per: usize,
+    zero: P,
+    join: impl Fn(&[T]) -> P + Sync,
+) -> Vec<P> {
+    let count = weight.len().div_ceil(input * PANEL);
+    let lines = input.div_ceil(per);
+    let mut packed = vec![zero; count * lines * PANEL];
+    packed
+        .par_chunks_mut(lines * PANEL)
+        .zip(weight.par_chunks(input * PANEL))
+        .for_each(|(panel, rows)| {
+            for (j, row) in rows.chunks_exact(input).enumerate() {
+                let places = panel.iter_mut().skip(j).step_by(PANEL);
+                for (place, values) in places.zip(row.chunks(per)) {
+                    *place = join(values);
+                }
+            }
+        });
+    packed
+}
+
+/// Returns one or two numbers as a pair, the first in the upper half.
+fn joined(pair: &[bf16], missing: u32) -> u32 {
+    let second = pair.get(1).map_or(missing, |x| u32::from(x.to_bits()));
+    u32::from(pair[0].to_bits()) << 16 | second
+}
+
+/// Blocks of rows, `(blocks, R)`; their memory serves the thread's next product.
+pub(super) struct RowBlocks<T: Copy + 'static> {
+    rows: Vec<[T; PLACES]>,
+    home: &'static LocalKey<Cell<Vec<[T; PLACES]>>>,
+}
+
+thread_local! {
+    static FLOATS: Cell<Vec<[f32; PLACES]>> = const { Cell::new(Vec::new()) };
+    static PAIRS: Cell<Vec<[u32; PLACES]>> = const { Cell::new(Vec::new()) };
+}
+
+impl RowBlocks<f32> {
+    /// Reads `inputs` of `rows` of `x (R, width)`.
+    pub(super) fn floats(
+        x: Numbers<'_>,
+        width: usize,
+        rows: &Range<usize>,
+        inputs: &Range<usize>,
+    ) -> Self {
+        Self::filled(&FLOATS, 0.0, rows, inputs, |row, inputs, places| {
+            x.read(row * width + inputs.start, &mut places[..inputs.len()]);
+        })
+    }
+}
+
+impl RowBlocks<u32> {
+    /// Reads `inputs` of `rows` of `x (R, width)`, in pairs.
+    pub(super) fn pairs(
+        x: &[bf16],
+        width: usize,
+        rows: &Range<usize>,
+        inputs: &Range<usize>,
+    ) -> Self {
+        Self::filled(&PAIRS, 0, rows, inputs, |row, inputs, places| {
+            let x = &x[row * width + inputs.start..][..inputs.len()];
+            let (whole, rest) = x.as_chunks::<2>();
+            for (place, pair) in places.iter_mut().zip(whole) {
+                *place = joined(pair, 0);
+            }
+            if !rest.is_empty() {
+                places[whole.len()] = joined(rest, 0);
+            }
+        })
+    }
+}
+
+impl<T: Copy> RowBlocks<T> {
+    fn filled(
+        home: &'static LocalKey<Cell<Vec<[T; PLACES]>>>,
+        zero: T,
+        rows: &Range<usize>,
+        inputs: &Range<usize>,
+        fill: impl Fn(usize, Range<usize>, &mut [T; PLACES]),
+    ) -> Self {
+        let mut blocks = home.take();
+        // What stands there from another product is overwritten as far as it is read.
+        blocks.resize(inputs.len().div_ceil(BLOCK) * rows.len(), [zero; PLACES]);
+        let firsts = inputs.clone().step_by(BLOCK);
+        for (first, block) in firsts.zip(blocks.chunks_exact_mut(rows.len())) {
+            let within = first..inputs.end.min(first + BLOCK);
+            for (row, places) in rows.clone().zip(block) {
+                fill(row, within.clone(), places);
+            }
+        }
+        Self { rows: blocks, home }
+    }
+
+    /// Returns the blocks.
+    pub(super) fn as_slice(&self) -> &[[T; PLACES]] {
+        &self.rows
+    }
+}
+
+impl<T: Copy + 'static> Drop for RowBlocks<T> {
+    fn drop(&mut self) {
+        self.home.set(std::mem::take(&mut self.rows));
+    }
+}
