@@ -114,7 +114,7 @@ enum Command {
     /// those of the corrupted run, and the answer is measured. What cells have in common is computed
     /// once.
     Trace(Box<trace::Trace>),
-    /// Say how much each row of a run matters for an answer, by its gradient
+    /// Say how much each row matters for an answer, by its gradient
     ///
     /// One call costs a few passes, however many rows there are; `trace`, which tries each of them,
     /// is exact.
