@@ -318,7 +318,9 @@ def set_feature(
     `clamp` sets them, `scale` multiplies, `add` adds, active or not, and `ablate=True` removes them. What the
     autoencoder does not explain of a row stays.
     """
-    given = {name: value for name, value in {"clamp": clamp, "scale": scale, "add": add}.items() if value is not None}
+    given: dict[str, Any] = {
+        name: value for name, value in {"clamp": clamp, "scale": scale, "add": add}.items() if value is not None
+    }
     if ablate is not None and ablate is not False:
         given["ablate"] = {}
     if len(given) != 1:
