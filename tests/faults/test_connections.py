@@ -68,7 +68,8 @@ def test_what_comes_to_nothing_is_gone_after_twice_the_keepalive(begun: bytes) -
     with serving("--keepalive", str(KEEPALIVE)) as server:
         there = [opened(server, begun) for _ in range(8)]
         took = max(seconds_to_the_end(one) for one in there)
-        assert took < 2 * KEEPALIVE + 1, took
+        # Three seconds for a machine that does other work as well.
+        assert took < 2 * KEEPALIVE + 3, took
 
 
 def test_bytes_now_and_then_do_not_keep_a_connection() -> None:
