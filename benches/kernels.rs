@@ -235,8 +235,9 @@ fn peak() {
             });
             let rate = (2 * rows * input * out) as f64 / time;
             let read = (input * out * dtype.size_in_bytes()) as f64 / time;
+            let name = format!("{rows} x {input} x {out} {dtype:?}");
             println!(
-                "{rows:4} x {input} x {out} {dtype:?}: {:8.2} ms, {:4.0} GFLOP/s {:4.0} %, {:5.1} GB/s {:4.0} %",
+                "{name:22} {:8.2} ms, {:4.0} GFLOP/s {:4.0} %, {:5.1} GB/s {:4.0} %",
                 time * 1e3,
                 rate / 1e9,
                 100.0 * rate / peak,

@@ -22,7 +22,7 @@ pub struct Linear {
 
 #[derive(Debug, Clone)]
 enum Weight {
-    /// For [`Backend::Cpu`].
+    /// Panels, for [`Backend::Cpu`].
     Packed {
         /// `(P, in, PANEL)`, or `(P, in / 2, PANEL)` pairs of bf16 as u32.
         panels: Tensor,

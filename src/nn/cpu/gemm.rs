@@ -17,7 +17,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::bf16;
-use super::pack::{Panels, RowBlocks};
+use super::pack::{Panels, blocks_of_floats, blocks_of_pairs};
 use super::simd::{MIN_PARALLEL, Numbers, run};
 use super::tiles::{PLACES, Tiles};
 
@@ -191,13 +191,12 @@ impl Columns<'_> {
         if let (Panels::Bf16(pairs), Numbers::Bf16(values)) = (self.panels, x)
             && bf16::is_served()
         {
-            let x = RowBlocks::pairs(values, self.input, &rows, &inputs);
+            let x = blocks_of_pairs(values, self.input, &rows, &inputs);
             let panels = self.part(pairs.as_chunks().0, 2);
-            bf16::multiply(self.tiles(x.as_slice(), panels, 2, &inputs, y));
+            bf16::multiply(self.tiles(&x, panels, 2, &inputs, y));
             return;
         }
-        let x = RowBlocks::floats(x, self.input, &rows, &inputs);
-        let x = x.as_slice();
+        let x = &blocks_of_floats(x, self.input, &rows, &inputs);
         match self.panels {
             Panels::F32(values) => {
                 let panels = self.part(values.as_chunks().0, 1);

@@ -1,8 +1,6 @@
 //! Lays weights out in panels, and rows in blocks, as [`tiles`](super::tiles) reads them.
 
-use std::cell::Cell;
 use std::ops::Range;
-use std::thread::LocalKey;
 
 use half::bf16;
 use rayon::prelude::*;
@@ -88,81 +86,51 @@ fn joined(pair: &[bf16], missing: u32) -> u32 {
     u32::from(pair[0].to_bits()) << 16 | second
 }
 
-/// Blocks of rows, `(blocks, R)`; their memory serves the thread's next product.
-pub(super) struct RowBlocks<T: Copy + 'static> {
-    rows: Vec<[T; PLACES]>,
-    home: &'static LocalKey<Cell<Vec<[T; PLACES]>>>,
+/// Reads `inputs` of `rows` of `x (R, width)` into blocks `(blocks, R)`.
+pub(super) fn blocks_of_floats(
+    x: Numbers<'_>,
+    width: usize,
+    rows: &Range<usize>,
+    inputs: &Range<usize>,
+) -> Vec<[f32; PLACES]> {
+    blocks(0.0, rows, inputs, |row, inputs, places| {
+        x.read(row * width + inputs.start, &mut places[..inputs.len()]);
+    })
 }
 
-thread_local! {
-    static FLOATS: Cell<Vec<[f32; PLACES]>> = const { Cell::new(Vec::new()) };
-    static PAIRS: Cell<Vec<[u32; PLACES]>> = const { Cell::new(Vec::new()) };
-}
-
-impl RowBlocks<f32> {
-    /// Reads `inputs` of `rows` of `x (R, width)`.
-    pub(super) fn floats(
-        x: Numbers<'_>,
-        width: usize,
-        rows: &Range<usize>,
-        inputs: &Range<usize>,
-    ) -> Self {
-        Self::filled(&FLOATS, 0.0, rows, inputs, |row, inputs, places| {
-            x.read(row * width + inputs.start, &mut places[..inputs.len()]);
-        })
-    }
-}
-
-impl RowBlocks<u32> {
-    /// Reads `inputs` of `rows` of `x (R, width)`, in pairs.
-    pub(super) fn pairs(
-        x: &[bf16],
-        width: usize,
-        rows: &Range<usize>,
-        inputs: &Range<usize>,
-    ) -> Self {
-        Self::filled(&PAIRS, 0, rows, inputs, |row, inputs, places| {
-            let x = &x[row * width + inputs.start..][..inputs.len()];
-            let (whole, rest) = x.as_chunks::<2>();
-            for (place, pair) in places.iter_mut().zip(whole) {
-                *place = joined(pair, 0);
-            }
-            if !rest.is_empty() {
-                places[whole.len()] = joined(rest, 0);
-            }
-        })
-    }
-}
-
-impl<T: Copy> RowBlocks<T> {
-    fn filled(
-        home: &'static LocalKey<Cell<Vec<[T; PLACES]>>>,
-        zero: T,
-        rows: &Range<usize>,
-        inputs: &Range<usize>,
-        fill: impl Fn(usize, Range<usize>, &mut [T; PLACES]),
-    ) -> Self {
-        let mut blocks = home.take();
-        // What stands there from another product is overwritten as far as it is read.
-        blocks.resize(inputs.len().div_ceil(BLOCK) * rows.len(), [zero; PLACES]);
-        let firsts = inputs.clone().step_by(BLOCK);
-        for (first, block) in firsts.zip(blocks.chunks_exact_mut(rows.len())) {
-            let within = first..inputs.end.min(first + BLOCK);
-            for (row, places) in rows.clone().zip(block) {
-                fill(row, within.clone(), places);
-            }
+/// Reads the same in pairs.
+pub(super) fn blocks_of_pairs(
+    x: &[bf16],
+    width: usize,
+    rows: &Range<usize>,
+    inputs: &Range<usize>,
+) -> Vec<[u32; PLACES]> {
+    blocks(0, rows, inputs, |row, inputs, places| {
+        let x = &x[row * width + inputs.start..][..inputs.len()];
+        let (whole, rest) = x.as_chunks::<2>();
+        for (place, pair) in places.iter_mut().zip(whole) {
+            *place = joined(pair, 0);
         }
-        Self { rows: blocks, home }
-    }
-
-    /// Returns the blocks.
-    pub(super) fn as_slice(&self) -> &[[T; PLACES]] {
-        &self.rows
-    }
+        if !rest.is_empty() {
+            places[whole.len()] = joined(rest, 0);
+        }
+    })
 }
 
-impl<T: Copy + 'static> Drop for RowBlocks<T> {
-    fn drop(&mut self) {
-        self.home.set(std::mem::take(&mut self.rows));
+/// Calls `fill` with each row, the inputs of each block, and their places.
+fn blocks<T: Copy>(
+    zero: T,
+    rows: &Range<usize>,
+    inputs: &Range<usize>,
+    fill: impl Fn(usize, Range<usize>, &mut [T; PLACES]),
+) -> Vec<[T; PLACES]> {
+    let mut blocks = vec![[zero; PLACES]; inputs.len().div_ceil(BLOCK) * rows.len()];
+    let firsts = inputs.clone().step_by(BLOCK);
+    for (first, block) in firsts.zip(blocks.chunks_exact_mut(rows.len())) {
+        let within = first..inputs.end.min(first + BLOCK);
+        for (row, places) in rows.clone().zip(block) {
+            fill(row, within.clone(), places);
+        }
     }
+    blocks
 }

@@ -13,9 +13,9 @@ pub(super) const PLACES: usize = BLOCK + 16;
 
 /// Sums tiles up.
 pub(super) trait Kernel: Copy {
-    /// What rows hold.
+    /// The numbers of rows.
     type X: Copy;
-    /// What one input, or a pair of them, of a panel takes.
+    /// The weights of one input of a panel, or of a pair of them.
     type Line;
     /// Rows that share the reading of panels, at most 12.
     const TILE: usize;
@@ -122,7 +122,7 @@ impl<X: Copy, Line> Tiles<'_, X, Line> {
     }
 }
 
-/// What a panel holds for one step of a sum.
+/// The weights of a panel for one step of a sum.
 pub(super) trait Line: Copy {
     /// Inputs of a step.
     const INPUTS: usize;
