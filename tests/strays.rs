@@ -191,7 +191,7 @@ async fn a_day(server: &Running, client: &mut Client, check: impl Fn(&str)) {
 /// Days until what is kept on purpose is full.
 const WARM: usize = 4;
 /// Bytes that may come and go between two looks, some 2 KiB a request: lists that grow, threads that
-/// begin, connections that are not gone yet on a busy machine. A day allocates hundreds of MiB.
+/// begin, connections that are not gone yet on a busy machine.
 const WAVERS: isize = 1 << 20;
 
 #[tokio::test(flavor = "multi_thread")]
