@@ -123,6 +123,21 @@ func (tokenSets) SalientShare(share float64) TokenSet {
 	return tokensOf(&v1.Tokens{Set: &v1.Tokens_Salient{Salient: patches}})
 }
 
+// SalientCount is so many patches of each picture, the most attended ones.
+func (tokenSets) SalientCount(count uint32) TokenSet {
+	patches := &v1.SalientPatches{Amount: &v1.SalientPatches_Count{Count: count}}
+	return tokensOf(&v1.Tokens{Set: &v1.Tokens_Salient{Salient: patches}})
+}
+
+// Measured is so many tokens, the highest by a number that is measured of each at one hook point, without interventions; an option sets
+// another Amount, Among, Looking, Lowest, Head or Vector.
+func (tokenSets) Measured(
+	point string, measure v1.MeasuredTokens_Measure, count uint32, options ...func(*v1.MeasuredTokens),
+) TokenSet {
+	m := &v1.MeasuredTokens{Point: point, Measure: measure, Amount: &v1.MeasuredTokens_Count{Count: count}}
+	return tokensOf(&v1.Tokens{Set: &v1.Tokens_Measured{Measured: with(m, options)}})
+}
+
 // Where is what a target says beside its hook point; all of each unless it is said.
 type Where struct {
 	// Layers that {l} stands for.

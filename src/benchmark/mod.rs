@@ -10,6 +10,7 @@ mod extract;
 mod item;
 pub mod judge;
 mod metrics;
+pub mod pruning;
 pub mod report;
 mod shapes;
 mod shard;

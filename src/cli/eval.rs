@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use scotoma_client::Client;
 use scotoma_client::v1::{
     BenchmarkMetric, Comparison, EvaluateFinished, EvaluateHeader, EvaluateVariant,
 };
@@ -11,10 +12,15 @@ use serde_json::{Value, json};
 use super::benchmark_args::{BenchmarkArgs, LIST, ScoringArgs};
 use super::benchmark_run::{BenchmarkRun, Evaluated, ORIGINAL, value_with_interval};
 use super::error::{Failure, Usage};
+use super::experiment::layers;
 use super::intervention_args::{self, InterventionArgs};
 use super::json_output::print_line;
 use super::shard_file::ShardArgs;
 use crate::benchmark;
+use crate::benchmark::pruning::{Layers, POLICIES, pruning};
+
+/// Word in place of a benchmark that lists the ways of pruning.
+const PRUNING: &str = "pruning";
 
 /// Flags of `eval`.
 #[derive(Debug, Args)]
@@ -33,6 +39,11 @@ pub(super) struct Eval {
     /// variant has the interventions of the flags below, or none.
     #[arg(long, value_name = "NAME=JSON", value_parser = named_variant)]
     variant: Vec<EvaluateVariant>,
+    /// One more variant: a published way of pruning visual tokens, POLICY[:KEPT[:SEED]]
+    ///
+    /// Such as fastv:0.5; `scotoma eval pruning` prints all. Repeat for several.
+    #[arg(long, value_name = "POLICY")]
+    pruning: Vec<String>,
     /// File to write results to as they come, and to continue from
     ///
     /// One JSON object a line; the run's header goes to OUT.run.json. A run that finds both
@@ -66,6 +77,9 @@ pub(super) fn named_variant(text: &str) -> Result<EvaluateVariant, String> {
 
 impl Eval {
     pub(super) async fn run(self) -> Result<(), Failure> {
+        if self.rule == PRUNING {
+            return self.list_policies();
+        }
         if self.rule == LIST {
             for rule in benchmark::RULES {
                 if self.json {
@@ -83,10 +97,13 @@ impl Eval {
         }
         run.check()?;
         let (items, count) = (run.items()?, run.count()?);
-        let header = self.header(&run);
+        let mut header = self.header(&run);
         let out = self.out.as_deref();
         let evaluated = run
-            .with_client(async |client| {
+            .with_client(async |mut client| {
+                header
+                    .variants
+                    .extend(self.pruned(&mut client, &header.model).await?);
                 Box::pin(run.evaluate(client, header, items, Some(count), out)).await
             })
             .await?;
@@ -97,6 +114,40 @@ impl Eval {
             return Ok(());
         }
         report(&finished, skipped, self.json)
+    }
+
+    /// Makes the variants of the ways of pruning, for the model that is asked.
+    async fn pruned(
+        &self,
+        client: &mut Client,
+        model: &str,
+    ) -> Result<Vec<EvaluateVariant>, Failure> {
+        if self.pruning.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (language_model, vision_tower) = layers(&client.get_model(model).await?);
+        let layers = Layers {
+            language_model,
+            vision_tower,
+        };
+        let mut variants = Vec::with_capacity(self.pruning.len());
+        for policy in &self.pruning {
+            let list = pruning(policy, layers).map_err(|e| Usage(format!("--pruning {e}")))?;
+            variants.push(intervention_args::variant(policy, "", &list)?);
+        }
+        Ok(variants)
+    }
+
+    fn list_policies(&self) -> Result<(), Failure> {
+        for policy in POLICIES {
+            if self.json {
+                let kept = policy.kept;
+                print_line(&json!({"name": policy.name, "about": policy.about, "kept": kept}))?;
+                continue;
+            }
+            println!("{:<26} {}", policy.name, policy.about);
+        }
+        Ok(())
     }
 
     fn benchmark(&self) -> BenchmarkRun {

@@ -349,13 +349,13 @@ pub(super) fn plan(
     Ok((header, planned))
 }
 
-/// Returns the layers of (language model, vision tower).
-fn layers(model: &ModelInfo) -> (usize, usize) {
+/// Returns the layers that run of (language model, vision tower).
+pub(super) fn layers(model: &ModelInfo) -> (usize, usize) {
     let decoder = model.language_model.as_ref();
     let tower = model.vision_tower.as_ref();
     (
         decoder.map_or(0, |l| l.layers as usize),
-        tower.map_or(0, |t| t.layers as usize),
+        tower.map_or(0, |t| t.layers_run as usize),
     )
 }
 

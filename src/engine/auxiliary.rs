@@ -1,9 +1,11 @@
 //! Auxiliary requests: passes of a model that generate no tokens of a sequence, done step by step
 //! between the steps of sequences.
 
+use std::collections::BTreeSet;
+use std::ops::Deref;
 use std::sync::Arc;
 
-use candle_core::{DType, Device};
+use candle_core::{DType, Device, Tensor};
 use tokio::sync::oneshot;
 
 use super::deadline::Deadline;
@@ -11,8 +13,11 @@ use super::error::Error;
 use super::guard::guarded;
 use super::parity::{self, CaseComparison, GoldenSet, ParityCheck};
 use super::request::ClientId;
-use crate::model::{GradientPass, Gradients, ImageInput, ImageTokens, Model, SaliencyModel};
-use crate::nn::{HostTensor, NoHooks};
+use crate::model::{
+    GradientPass, Gradients, ImageInput, ImageTokens, MeasuredRows, Model, Prompt, RowsQuery,
+    SaliencyModel,
+};
+use crate::nn::{HostTensor, NoHooks, Stack};
 
 /// An auxiliary request that is admitted.
 pub(super) struct AuxiliaryRequest {
@@ -218,6 +223,69 @@ impl Steps for EncodeImage {
         let own = model.own_projector();
         let tokens = model.encode_images(&[image], own, &mut NoHooks)?;
         Ok(Some(HostTensor::download(&tokens)?))
+    }
+}
+
+/// Rows of the model without interventions, in one pass.
+#[derive(Debug)]
+pub struct MeasureRows<M: Deref<Target = Model> = Arc<Model>> {
+    /// The model.
+    pub model: M,
+    /// The views of each picture.
+    pub pixels: Vec<HostTensor>,
+    /// The visual tokens of each picture.
+    pub images: Vec<ImageTokens>,
+    /// The prompt; rows of the language model need one.
+    pub prompt: Option<Prompt>,
+    /// The rows that are asked for.
+    pub queries: BTreeSet<RowsQuery>,
+}
+
+impl<M: Deref<Target = Model>> MeasureRows<M> {
+    /// Returns the (row, layer) pairs that it takes.
+    pub(super) fn price(&self) -> u64 {
+        let cells = |pixels| tower_cells(&self.model, pixels);
+        let pictures: u64 = self.pixels.iter().map(cells).sum();
+        let reads = |query: &RowsQuery| query.stack() == Stack::LanguageModel;
+        let prompt = self
+            .prompt
+            .as_ref()
+            .filter(|_| self.queries.iter().any(reads));
+        let layers = self.model.decoder.config().num_hidden_layers;
+        pictures + prompt.map_or(0, |prompt| (prompt.ids.len() * layers) as u64)
+    }
+
+    /// Runs it, on the thread of the model's device.
+    pub(super) fn run(&self) -> Result<MeasuredRows, crate::model::Error> {
+        let device = self.model.on_device()?;
+        let pixels = self.pixels.iter().map(|pixels| pixels.upload(&device));
+        let pixels = pixels.collect::<candle_core::Result<Vec<Tensor>>>()?;
+        let image = |(image, (pixels, tokens))| ImageInput {
+            sequence: 0,
+            image,
+            pixels,
+            tokens,
+        };
+        let images = pixels.iter().zip(&self.images).enumerate().map(image);
+        let images: Vec<ImageInput<'_>> = images.collect();
+        self.model
+            .measure_rows(&images, self.prompt.as_ref(), &self.queries)
+    }
+}
+
+impl Steps for MeasureRows {
+    type Output = MeasuredRows;
+
+    fn next_cells(&self) -> u64 {
+        self.price()
+    }
+
+    fn is_live(&self) -> bool {
+        self.model.is_live()
+    }
+
+    fn step(&mut self) -> Result<Option<Self::Output>, crate::model::Error> {
+        self.run().map(Some)
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::active::ActiveRequest;
 use super::admission::{Admission, QueueLength};
 use super::auxiliary::{
-    AuxiliaryRequest, AuxiliaryTask, EncodeImage, Parity, Replying, SaliencyAttention,
+    AuxiliaryRequest, AuxiliaryTask, EncodeImage, MeasureRows, Parity, Replying, SaliencyAttention,
     TowerAttention,
 };
 use super::cost::Cost;
@@ -26,7 +26,9 @@ use super::reuse::program::Rectangle;
 use super::sequence::Sequence;
 use super::worker::{Command, Worker};
 use crate::intervention::RowsProcessed;
-use crate::model::{self, GradientPass, Gradients, ImageTokens, LoadTo, Model, SaliencyModel};
+use crate::model::{
+    self, GradientPass, Gradients, ImageTokens, LoadTo, MeasuredRows, Model, SaliencyModel,
+};
 use crate::nn::{DeviceGroup, DeviceId, Home, HostTensor, Stack};
 
 /// A handle to the engine's thread, which ends when the last handle is dropped and the last request
@@ -260,6 +262,12 @@ impl Engine {
     ) -> Result<HostTensor, Error> {
         let task = EncodeImage::new(model, pixels, tokens);
         self.run(task.price(), |reply| Replying::new(task, reply))
+            .await?
+    }
+
+    /// Computes rows of the model without interventions.
+    pub async fn measure_rows(&self, work: MeasureRows) -> Result<MeasuredRows, Error> {
+        self.run(work.price(), |reply| Replying::new(work, reply))
             .await?
     }
 

@@ -40,6 +40,7 @@ mod worker;
 
 pub use active::digest_of_digests;
 pub use admission::QueueLength;
+pub use auxiliary::MeasureRows;
 pub use cache::bytes::ByteCache;
 pub use cost::Cost;
 pub use deadline::Deadline;

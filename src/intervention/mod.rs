@@ -22,18 +22,18 @@ mod random;
 mod spec;
 
 pub use compile::{
-    Amount, CaptureTarget, Context, Grid, GridPoint, GridPosition, GridSpec, GridToken, Named,
-    Needs, PatchPlace, Patches, Positions, Receiver, Reduce, SaliencyMaps, SaliencyQuery,
-    SaliencySource, Salient, Steps, Target, TokenSelector, Tokens, Volume, compile, compile_grid,
-    compile_with, grid_needs, needs,
+    Amount, CaptureTarget, Context, Grid, GridPoint, GridPosition, GridSpec, GridToken,
+    MeasuredAmount, MeasuredTokens, Named, Needs, PatchPlace, Patches, Positions, Receiver, Reduce,
+    SaliencyMaps, SaliencyQuery, SaliencySource, Salient, Steps, Target, TokenMeasure,
+    TokenSelector, Tokens, Volume, compile, compile_grid, compile_with, grid_needs, needs,
 };
 pub use error::Error;
 pub(crate) use plan::indices;
 pub use plan::{
     Capture, Captured, Edit, EditKey, EditKeys, Effect, EffectLog, EffectRecord, FeatureChange,
     FeatureEdit, Fill, ImageChange, ImageEdit, Likeliest, LogMark, Noise, Operation, Plan,
-    PlanHooks, Prune, Ranking, Reduction, Resolution, Resolved, Rows, RowsProcessed, TopFeatures,
-    Value,
+    PlanHooks, PoolValue, Prune, Ranking, Reduction, Resolution, Resolved, Rows, RowsProcessed,
+    TopFeatures, Value,
 };
 pub use random::{Draws, fresh_seed};
 pub use spec::*;

@@ -373,14 +373,14 @@ impl ImageTokens {
         (self.content.0.len(), self.content.1.len())
     }
 
-    /// Leaves the tokens `kept` (or those of `kept` that begin a group, with [`Place::Pooled`]), at
-    /// the positions they had or (`compact`) one after the other.
-    pub fn keep(&mut self, kept: &[u32], pooled: bool, compact: bool) {
-        let places: Vec<Place> = if pooled {
-            vec![Place::Pooled; kept.len()]
-        } else {
-            kept.iter().map(|&i| self.places[i as usize]).collect()
-        };
+    /// Leaves the tokens `kept`, those that `pooled` names with [`Place::Pooled`], at the positions
+    /// they had or (`compact`) one after the other.
+    pub fn keep(&mut self, kept: &[u32], pooled: &[bool], compact: bool) {
+        let mut places = Vec::with_capacity(kept.len());
+        for (&token, &pooled) in kept.iter().zip(pooled) {
+            let own = self.places[token as usize];
+            places.push(if pooled { Place::Pooled } else { own });
+        }
         let offsets: Vec<u32> = kept.iter().map(|&i| self.offsets[i as usize]).collect();
         let origins = kept.iter().map(|&i| self.origins[i as usize]).collect();
         (self.places, self.offsets, self.origins) = (places, offsets, origins);

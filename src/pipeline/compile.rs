@@ -124,6 +124,7 @@ fn compile(
         prompt: words.map(|(_, words)| words.as_slice()),
         sample_key,
         saliency: &measured.saliency,
+        rows: &measured.rows,
         saliency_digests: &measured.saliency_digests,
         donors: &measured.donors,
         activations: &measured.activations,

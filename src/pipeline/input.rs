@@ -15,7 +15,8 @@ use super::turns::Price;
 use crate::field_path::FieldPath;
 use crate::intervention::SaliencyMaps;
 use crate::model::{
-    self, ImageFiles, ImageTokens, InputError, InputImage, Model, Pixels, PromptToken, Rendered,
+    self, ImageFiles, ImageTokens, InputError, InputImage, MeasuredRows, Model, Pixels,
+    PromptToken, Rendered,
 };
 use crate::vision::{self, Picture};
 
@@ -42,6 +43,8 @@ pub struct PreparedInput {
     pub(super) words: Option<(Vec<u32>, Vec<PromptToken>)>,
     /// The attention that variants have asked for so far, measured once for all of them.
     pub(super) saliency: Mutex<SaliencyMaps>,
+    /// The rows that variants have asked for so far, likewise.
+    pub(super) rows: Mutex<MeasuredRows>,
 }
 
 impl Runtime {
@@ -174,6 +177,7 @@ impl PreparedInput {
             text: Rendered::default(),
             words: None,
             saliency: Mutex::default(),
+            rows: Mutex::default(),
         };
         for image in read {
             input.pictures.push(image.picture);

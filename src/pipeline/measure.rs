@@ -8,9 +8,9 @@ use super::error::Error;
 use super::input::{PreparedInput, price_of_picture};
 use super::runtime::Runtime;
 use super::turns::Price;
-use crate::engine::Engine;
+use crate::engine::{Engine, MeasureRows};
 use crate::intervention::{Needs, SaliencyMaps, SaliencyQuery};
-use crate::model;
+use crate::model::{self, MeasuredRows, RowsQuery};
 use crate::nn::HostTensor;
 
 /// Holds what compiling is told beside the request.
@@ -18,6 +18,8 @@ use crate::nn::HostTensor;
 pub(super) struct Measurements {
     /// The attention that saliency asks for.
     pub(super) saliency: SaliencyMaps,
+    /// The rows that selectors choose by.
+    pub(super) rows: MeasuredRows,
     /// Digests of the resident saliency models, by name.
     pub(super) saliency_digests: BTreeMap<String, String>,
     /// The visual tokens of donor pictures, by the place of their intervention.
@@ -48,6 +50,7 @@ impl Runtime {
             activations,
             donors: self.donors(input, &needs.donors).await?,
             saliency: self.saliency(input, &needs.saliency).await?,
+            rows: self.rows(input, &needs.rows).await?,
         })
     }
 
@@ -115,6 +118,37 @@ impl Runtime {
             .saliency(saliency, pixels, head)
             .await?;
         Ok(looks.into_iter().map(|look| vec![look]).collect())
+    }
+
+    /// Returns the rows that are asked for, of the model without interventions; measured once for
+    /// all variants of an input.
+    async fn rows(
+        &self,
+        input: &PreparedInput,
+        queries: &BTreeSet<RowsQuery>,
+    ) -> Result<MeasuredRows, Error> {
+        if queries.is_empty() {
+            return Ok(MeasuredRows::new());
+        }
+        // Held meanwhile, as for saliency.
+        let mut known = input.rows.lock().await;
+        let is_new = |query: &&RowsQuery| !known.contains_key(query);
+        let missing: BTreeSet<RowsQuery> = queries.iter().filter(is_new).copied().collect();
+        if !missing.is_empty() {
+            let model = &input.model;
+            let words = input.words.as_ref();
+            let pixels = input.pixels.iter().map(|pixels| pixels.views.clone());
+            let work = MeasureRows {
+                model: model.clone(),
+                pixels: pixels.collect(),
+                images: input.images.clone(),
+                prompt: words.map(|(ids, _)| model.expand(ids, &input.images)),
+                queries: missing,
+            };
+            let measured = self.engine_for(input).measure_rows(work).await?;
+            known.extend(measured);
+        }
+        Ok(known.clone())
     }
 
     /// Returns the input's engine, whose work is charged to its caller and ends at its deadline.

@@ -836,11 +836,12 @@ def views_of(pixels: torch.Tensor, picture: int, model, size: tuple[int, int], s
     return 1 + (height // side) * (width // side)
 
 
-def changed_inputs(case: dict, model, inputs_of, processor):
+def changed_inputs(case: dict, model, inputs_of, processor, plain=None):
     """A case's token ids and their positions, its other inputs, its changes resolved against them, and the views of its pictures."""
     listed = case.get("interventions", [])
     pictures, inputs = inputs_of(case)
     changes = Changes(listed, model.config, [])
+    changes.plain, changes.measured = plain or (None, {})
     views, family = [], inputs_of.family
     if pictures and family:
         views = inputs_of.views(case)
@@ -884,7 +885,13 @@ def donor_inputs(processor, picture: Image.Image) -> dict:
 @torch.no_grad()
 def capture(name: str, folder: Path, case: dict, model, inputs_of, processor, answer: int) -> dict[str, torch.Tensor]:
     listed, family = case.get("interventions", []), inputs_of.family
-    ids, positions, rest, changes, views = changed_inputs(case, model, inputs_of, processor)
+    plain = None
+    if any(word in json.dumps(listed) for word in ('"measured"', '"merge"')):
+        ids, positions, rest, changes, views = changed_inputs({**case, "interventions": []}, model, inputs_of, processor)
+        with Recorder(model, changes, family, views) as recorder:
+            model(**whole(ids, positions), **rest)
+        plain = changes, recorder.values
+    ids, positions, rest, changes, views = changed_inputs(case, model, inputs_of, processor, plain)
     own = projector_weights(model)
     if changes.named("swapProjector"):
         swap_projector(model, load_file(folder / "second_projector.safetensors"))

@@ -127,6 +127,12 @@ class Changes:
         """By token of the prompt, pictures not spread out: whether the user wrote it."""
         self.visual: list[bool] = []
         self.asked: list[bool] = []
+        self.measured: dict[str, torch.Tensor] = {}
+        """Values at the hook points of the model without interventions, where a selector or a merge needs them."""
+        self.plain: Changes | None = None
+        """The changes of that run, which are none: what its tokens are."""
+        self.view = 0
+        """The view whose rows change."""
         self.gone: dict[int, list[int]] = {}
         """By layer: positions that leave after it."""
 
@@ -256,7 +262,9 @@ class Changes:
 
     def select(self, body: dict, rows: torch.Tensor) -> torch.Tensor:
         mode = body.get("mode", "MODE_KEEP")
-        if mode == "MODE_POOL":
+        if mode == "MODE_MERGE":
+            kept, rows = self.merge(body, rows)
+        elif mode == "MODE_POOL":
             sets = [[i for i, c in enumerate(self.pick({"anyOf": [s]}, len(rows))) if c] for s in body["tokens"]["anyOf"]]
             groups = sorted(s for s in sets if s)
             kept, rows = [g[0] for g in groups], torch.stack([rows[g].mean(0) for g in groups])
@@ -269,15 +277,85 @@ class Changes:
             self.offsets, self.extent = list(range(len(kept))), len(kept)
         return rows
 
+    def merge(self, body: dict, rows: torch.Tensor) -> tuple[list[int], torch.Tensor]:
+        chosen, how = self.pick(body.get("tokens", {}), len(rows)), body["merge"]
+        if how.get("similarity") == "SIMILARITY_TOKENS":
+            compared = self.measured["projector.hook_tokens"].double()
+        else:
+            layers = {int(n.split(".")[2]) for n in self.measured if n.startswith("vision_tower.blocks.")}
+            keys = self.measured[f"vision_tower.blocks.{max(layers)}.attn.hook_k"][0].double().mean(1)
+            compared = keys[1:] if self.has_class() else keys
+        # A class token among the visual ones has no key, and is left out.
+        extra = len(rows) - len(compared)
+        compared = [None] * extra + list(compared)
+        others = [i for i, c in enumerate(chosen) if not c and compared[i] is not None]
+        count = how["count"] if "count" in how else math.floor(how["share"] * len(rows) + 0.5)
+        seeds = others[:: len(others) // count][:count]
+        groups = {seed: [] for seed in seeds}
+        for i in others:
+            if i not in groups:
+                likeness = [float(torch.nn.functional.cosine_similarity(compared[i], compared[s], dim=0)) for s in seeds]
+                groups[seeds[int(np.argmax(likeness))]].append(i)
+        kept, values = [], []
+        for i, c in enumerate(chosen):
+            joined = groups.get(i, [])
+            if not c and i not in groups:
+                continue
+            kept.append(i)
+            if how.get("value") == "VALUE_SEED_PLUS_MEAN":
+                values.append(rows[i] + (rows[joined].mean(0) if joined else 0))
+            else:
+                values.append(rows[[i, *joined]].mean(0))
+        return kept, torch.stack(values)
+
     # Tokens.
+
+    def measured_rows(self, one: dict, count: int, kind: str) -> list[int]:
+        """The rows that a number chooses which was measured of the model without interventions."""
+        point, measure = one["point"], one.get("measure", "MEASURE_NORM").removeprefix("MEASURE_")
+        stack = point.split(".")[0]
+        values, looks = self.measured[point].double(), "prompt" if stack == "language_model" else "tower"
+        values = values if stack == "projector" else values[self.view if kind == "tower" else 0]
+        if "head" in one:
+            values = values[one["head"]][None] if measure == "ATTENTION_RECEIVED" else values[:, one["head"]]
+        if measure == "ATTENTION_RECEIVED":
+            looking = {"anyOf": [{"named": one.get("looking", "NAMED_ALL")}]}
+            rows = [i for i, c in enumerate(self.plain.pick(looking, values.shape[-2], looks)) if c]
+            numbers = values[:, rows].mean((0, 1))
+        elif measure == "SIMILARITY":
+            vector = torch.tensor(one["vector"], dtype=torch.float64)
+            numbers = torch.nn.functional.cosine_similarity(values.flatten(1), vector[None], dim=1)
+        else:
+            numbers = values.flatten(1).norm(dim=1) if measure == "NORM" else values.flatten(1).abs().amax(1)
+        numbers = numbers.tolist()
+        if kind == "picture" and stack == "language_model":
+            numbers = [n for n, v in zip(numbers, self.plain.visual, strict=True) if v]
+        elif kind == "picture" and stack == "vision_tower" and self.has_class():
+            numbers = [None] * (count + 1 - len(numbers)) + numbers[1:]
+        elif kind == "prompt" and stack != "language_model":
+            patches = numbers[1:] if stack == "vision_tower" and self.has_class() else numbers
+            own = iter([None] * (sum(self.visual) - len(patches)) + patches)
+            numbers = [next(own) if v else None for v in self.visual]
+        among, sign = one.get("among", "NAMED_ALL"), -1 if one.get("lowest") else 1
+        able = [
+            i for i, n in enumerate(numbers) if n is not None and self.holds({"named": among}, i, count, kind)
+        ]
+        able.sort(key=lambda i: -sign * numbers[i])
+        if "count" in one:
+            return able[: one["count"]]
+        if "share" in one:
+            return able[: math.floor(one["share"] * len(able) + 0.5)]
+        bound = one["atLeast"] if "atLeast" in one else one["timesMedian"] * float(np.median([numbers[i] for i in able]))
+        return [i for i in able if sign * numbers[i] >= sign * bound]
 
     def pick(self, selector: dict, count: int, kind: str = "picture") -> list[bool]:
         """Of `count` rows of a picture, of a view (`tower`) or of the language model's input (`prompt`) those that are chosen."""
         sets = selector.get("anyOf", [])
         chosen = [not sets] * count
         for one in sets:
+            rows = self.measured_rows(one["measured"], count, kind) if "measured" in one else None
             for i in range(count):
-                chosen[i] |= self.holds(one, i, count, kind)
+                chosen[i] |= self.holds(one, i, count, kind) if rows is None else i in rows
         return [c != selector.get("complement", False) for c in chosen]
 
     def holds(self, one: dict, i: int, count: int, kind: str) -> bool:
@@ -347,6 +425,7 @@ class Changes:
                 continue
             if target["point"] == general and target.get("layers") and layer not in target["layers"]:
                 continue
+            self.view = view
             chosen = self.chosen(target.get("tokens", {}), target.get("steps", {}), len(rows), kind)
             if chosen:
                 # In full precision wherever the model runs.
@@ -567,9 +646,63 @@ def intervention_cases(model, tokens: int, prompt: int) -> dict[str, list[dict]]
         "prune-all-look": {"pruneTokens": {"layer": 1, "keepCount": 3, "receivedFrom": named("TEXT")}},
         "prune-random": {"pruneTokens": {"layer": 0, "keepCount": 5, "randomSeed": "11"}},
     }  # fmt: skip
+    own = random.Random(5)
+    by = lambda point, **rest: {"anyOf": [{"measured": {"point": point, **rest}}]}  # noqa: E731
+    like = [round(own.uniform(-1, 1), 3) for _ in range(text.hidden_size)]
+    one |= {
+        "measured-norm": {"ablate": {"target": at(resid, layers=[2], tokens=by("language_model.blocks.1.hook_resid_post", count=3))}},
+        "measured-lowest": {
+            "scale": {
+                "target": at("language_model.blocks.1.hook_attn_out",
+                             tokens=by("language_model.blocks.0.hook_mlp_out", share=0.4, lowest=True, among="NAMED_VISUAL")),
+                "factor": 3.0,
+            }
+        },
+        "measured-received": {
+            "knockOutAttention": {
+                "to": by("language_model.blocks.0.attn.hook_pattern", measure="MEASURE_ATTENTION_RECEIVED", count=2, looking="NAMED_TEXT"),
+                "layers": [1, 2],
+            }
+        },
+        "measured-similarity": {
+            "replaceTokens": {
+                "tokens": by("projector.hook_tokens", measure="MEASURE_SIMILARITY", vector=like, atLeast=0.0),
+                "constant": "CONSTANT_ZERO",
+            }
+        },
+        "measured-value": {
+            "scale": {
+                "target": at(resid, layers=[1], tokens=by("language_model.blocks.0.attn.hook_k", measure="MEASURE_LARGEST_VALUE",
+                                                          timesMedian=1.05, head=1)),
+                "factor": 0.0,
+            }
+        },
+        "merge-tokens": {
+            "selectTokens": {
+                "tokens": indices(1, 5, 6), "mode": "MODE_MERGE",
+                "merge": {"share": 0.25, "similarity": "SIMILARITY_TOKENS", "value": "VALUE_SEED_PLUS_MEAN"},
+            }
+        },
+    }  # fmt: skip
+    if model.config.model_type == "llava" and not kind_of(model.config):
+        looked = by("vision_tower.blocks.1.attn.hook_pattern", measure="MEASURE_ATTENTION_RECEIVED", count=4, looking="NAMED_CLASS")
+        one |= {
+            "measured-tower": {
+                "scale": {
+                    "target": at("vision_tower.blocks.{l}.hook_resid_pre", layers=[1],
+                                 tokens=by("vision_tower.blocks.0.hook_resid_post", share=0.2)),
+                    "factor": 0.1,
+                }
+            },
+            "merge-keys": {
+                "selectTokens": {
+                    "tokens": looked, "mode": "MODE_MERGE", "positions": "POSITIONS_COMPACT", "merge": {"count": 3},
+                }
+            },
+        }  # fmt: skip
     listed = {name: [change] for name, change in one.items()}
     # What fits together: numbers that count visual tokens stand for those before any selection, so selections are left out.
-    pool = [n for n in one if not n.startswith(("select", "patch", "exit", "prune", "replace", "permute", "noise-scores", "clamp"))]
+    pool = [n for n in one if not n.startswith(("select", "patch", "exit", "prune", "replace", "permute", "noise-scores", "clamp", "measured", "merge"))]
     for i in range(5):
         listed[f"composed-{i}"] = [one[n] for n in rng.sample(pool, 4 - (i == 0))] + ([keep] if i == 0 else [])
     return listed

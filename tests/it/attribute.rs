@@ -3,7 +3,9 @@
 
 use crate::common::{Running, picture};
 use scotoma::server::ServerConfig;
-use scotoma_client::v1::{self, AttributionMethod, attribute_response::Event};
+use scotoma_client::v1::{
+    self, AttributionMethod, Reduction, attribute_response::Event, tokens::Named,
+};
 use scotoma_client::{Client, Error, ScoreRequest, VerifyRequest};
 use serde_json::json;
 use tonic::Code;
@@ -221,6 +223,43 @@ async fn maps_have_a_number_for_each_patch_or_token() {
     };
     let values = attribute(&mut client, values).await.unwrap();
     assert_eq!(values.scores[0].shape[0], 3);
+    server.end().await;
+}
+
+/// Rollout is the product of what Capture shows of attention, each with the identity.
+#[tokio::test(flavor = "multi_thread")]
+async fn rollout_is_made_of_the_patterns_that_are_captured() {
+    let server = Running::start(ServerConfig::shapes()).await;
+    let mut client = server.client().await;
+    let rollout = request(AttributionMethod::AttentionRollout);
+    let found = attribute(&mut client, rollout).await.unwrap().numbers();
+    let point = "language_model.blocks.{l}.attn.hook_pattern";
+    let all = crate::interventions::of(point, Named::All, Reduction::None);
+    let patterns = crate::interventions::capture(vec![all]);
+    let (patterns, _) = crate::interventions::captured(&mut client, patterns).await;
+    let count = found.len();
+    let mut row = vec![0.0f64; count];
+    row[count - 1] = 1.0;
+    for pattern in patterns.iter().rev() {
+        let heads = pattern.shape[1] as usize;
+        let numbers = crate::interventions::numbers(pattern);
+        let mut through = row.clone();
+        for (token, share) in row.iter().enumerate() {
+            let rows = &numbers[token * heads * count..][..heads * count];
+            for (key, paid) in rows.iter().enumerate() {
+                through[key % count] += share * f64::from(*paid) / heads as f64;
+            }
+        }
+        row = through.into_iter().map(|v| v / 2.0).collect();
+    }
+    for (found, expected) in found.iter().zip(&row) {
+        assert!(
+            (f64::from(*found) - expected).abs() < 1e-6,
+            "{found} {expected}"
+        );
+    }
+    // Attention is a share, and so is what comes of it.
+    assert!((row.iter().sum::<f64>() - 1.0).abs() < 1e-5);
     server.end().await;
 }
 

@@ -76,7 +76,7 @@ pub(crate) async fn captured(
     (found, stream.finish().await.unwrap())
 }
 
-fn numbers(activation: &v1::Activation) -> Vec<f32> {
+pub(crate) fn numbers(activation: &v1::Activation) -> Vec<f32> {
     activation
         .data
         .chunks_exact(4)
@@ -84,7 +84,7 @@ fn numbers(activation: &v1::Activation) -> Vec<f32> {
         .collect()
 }
 
-fn code(error: &Error) -> Code {
+pub(crate) fn code(error: &Error) -> Code {
     error.code().unwrap_or(Code::Unknown)
 }
 
@@ -564,6 +564,9 @@ fn any_intervention() -> impl Strategy<Value = Value> {
             .prop_map(|n| json!({"blocks": {"grid": n, "indices": [0, n]}})),
         real.clone().prop_map(|r| json!({"random": {"ratio": r}})),
         real.clone().prop_map(|r| json!({"salient": {"mass": r}})),
+        (real.clone(), point.clone()).prop_map(|(r, point)| {
+            json!({"measured": {"point": point.replace("{l}", "1"), "share": r}})
+        }),
     ];
     let tokens = (prop::collection::vec(set, 0..3), any::<bool>())
         .prop_map(|(s, c)| json!({"anyOf": s, "complement": c}));
@@ -580,6 +583,7 @@ fn any_intervention() -> impl Strategy<Value = Value> {
             json!({"shufflePatches": {"grid": a}}),
             json!({"selectTokens": {"tokens": tokens, "mode": "MODE_POOL"}}),
             json!({"selectTokens": {"tokens": tokens, "positions": "POSITIONS_COMPACT"}}),
+            json!({"selectTokens": {"tokens": tokens, "mode": "MODE_MERGE", "merge": {"count": a}}}),
             json!({"replaceTokens": {"tokens": tokens, "noise": {}}}),
             json!({"repeatLayers": {"first": a, "last": b, "times": a}}),
             json!({"exitEarly": {"layer": a}}),

@@ -39,6 +39,7 @@ mod openai;
 mod page;
 mod pictures;
 mod processors;
+mod pruning;
 mod reference;
 mod reports;
 mod results;

@@ -460,6 +460,9 @@ const (
 	// The row that predicts the answer of R, where R <- R + A R from layer to layer, A the mean over heads of max(0, g x) of the attention
 	// pattern x (Chefer et al. 2021): one number for each token of the prompt.
 	AttributionMethod_ATTRIBUTION_METHOD_ATTENTION_RELEVANCE AttributionMethod = 7
+	// The same row of R, where R <- (R + A R) / 2, A the mean over heads of the attention pattern (attention rollout, Abnar and Zuidema
+	// 2020): no gradient plays a part, and the metric is told alone.
+	AttributionMethod_ATTRIBUTION_METHOD_ATTENTION_ROLLOUT AttributionMethod = 8
 )
 
 // Enum value maps for AttributionMethod.
@@ -473,6 +476,7 @@ var (
 		5: "ATTRIBUTION_METHOD_PATCHING",
 		6: "ATTRIBUTION_METHOD_GRAD_CAM",
 		7: "ATTRIBUTION_METHOD_ATTENTION_RELEVANCE",
+		8: "ATTRIBUTION_METHOD_ATTENTION_ROLLOUT",
 	}
 	AttributionMethod_value = map[string]int32{
 		"ATTRIBUTION_METHOD_UNSPECIFIED":          0,
@@ -483,6 +487,7 @@ var (
 		"ATTRIBUTION_METHOD_PATCHING":             5,
 		"ATTRIBUTION_METHOD_GRAD_CAM":             6,
 		"ATTRIBUTION_METHOD_ATTENTION_RELEVANCE":  7,
+		"ATTRIBUTION_METHOD_ATTENTION_ROLLOUT":    8,
 	}
 )
 
@@ -5932,8 +5937,8 @@ type AttributeRequest struct {
 	// What is made of gradients. Unspecified: INVALID_ARGUMENT.
 	Method AttributionMethod `protobuf:"varint,5,opt,name=method,proto3,enum=scotoma.v1.AttributionMethod" json:"method,omitempty"`
 	// Names of hook points, as ListHookPoints gives them, or with `{l}` in place of the layer; `pixels` are the views that the tower sees.
-	// At most 1,024, layers counted one by one. Not attention scores; patterns for gradient values and relevance alone. Empty: `pixels` for
-	// integrated gradients, the tower's last hook_resid_post for Grad-CAM, all patterns of the language model for relevance, and
+	// At most 1,024, layers counted one by one. Not attention scores; patterns for gradient values, relevance and rollout alone. Empty: `pixels` for
+	// integrated gradients, the tower's last hook_resid_post for Grad-CAM, all patterns of the language model for relevance and rollout, and
 	// `language_model.blocks.{l}.hook_resid_pre` for the others.
 	Points []string `protobuf:"bytes,6,rep,name=points,proto3" json:"points,omitempty"`
 	// Layers that `{l}` stands for. Empty: all that run.
@@ -6140,7 +6145,7 @@ type AttributeResponse_Started struct {
 
 type AttributeResponse_Scores struct {
 	// One number for each row, (rows) or (rows, heads); gradient values as the point's values are; of pixels (H, W), or (3, H, W);
-	// attention_relevance: (tokens). In f32. `target` is the place among all points, layer by layer.
+	// attention_relevance and attention_rollout: (tokens). In f32. `target` is the place among all points, layer by layer.
 	Scores *Activation `protobuf:"bytes,2,opt,name=scores,proto3,oneof"`
 }
 
@@ -6739,7 +6744,7 @@ const file_scotoma_v1_inference_service_proto_rawDesc = "" +
 	"\bTraceVia\x12\x19\n" +
 	"\x15TRACE_VIA_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12TRACE_VIA_RESIDUAL\x10\x01\x12\x12\n" +
-	"\x0eTRACE_VIA_MLPS\x10\x02*\xc8\x02\n" +
+	"\x0eTRACE_VIA_MLPS\x10\x02*\xf2\x02\n" +
 	"\x11AttributionMethod\x12\"\n" +
 	"\x1eATTRIBUTION_METHOD_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bATTRIBUTION_METHOD_GRADIENT\x10\x01\x12&\n" +
@@ -6748,7 +6753,8 @@ const file_scotoma_v1_inference_service_proto_rawDesc = "" +
 	"'ATTRIBUTION_METHOD_INTEGRATED_GRADIENTS\x10\x04\x12\x1f\n" +
 	"\x1bATTRIBUTION_METHOD_PATCHING\x10\x05\x12\x1f\n" +
 	"\x1bATTRIBUTION_METHOD_GRAD_CAM\x10\x06\x12*\n" +
-	"&ATTRIBUTION_METHOD_ATTENTION_RELEVANCE\x10\a2\x80\x05\n" +
+	"&ATTRIBUTION_METHOD_ATTENTION_RELEVANCE\x10\a\x12(\n" +
+	"$ATTRIBUTION_METHOD_ATTENTION_ROLLOUT\x10\b2\x80\x05\n" +
 	"\x10InferenceService\x12G\n" +
 	"\bGenerate\x12\x1b.scotoma.v1.GenerateRequest\x1a\x1c.scotoma.v1.GenerateResponse0\x01\x12<\n" +
 	"\x05Score\x12\x18.scotoma.v1.ScoreRequest\x1a\x19.scotoma.v1.ScoreResponse\x12>\n" +

@@ -280,6 +280,67 @@ func (Tokens_Named) EnumDescriptor() ([]byte, []int) {
 	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{2, 0}
 }
 
+// What is measured.
+type MeasuredTokens_Measure int32
+
+const (
+	// Not said; read as norm.
+	MeasuredTokens_MEASURE_UNSPECIFIED MeasuredTokens_Measure = 0
+	// The Euclidean norm of the row (of all heads together).
+	MeasuredTokens_MEASURE_NORM MeasuredTokens_Measure = 1
+	// At attention patterns: what the token receives, mean over heads and over the tokens `looking`.
+	MeasuredTokens_MEASURE_ATTENTION_RECEIVED MeasuredTokens_Measure = 2
+	// The cosine of the angle between the row and `vector`.
+	MeasuredTokens_MEASURE_SIMILARITY MeasuredTokens_Measure = 3
+	// The largest magnitude of a number of the row: massive activations (Sun et al. 2024).
+	MeasuredTokens_MEASURE_LARGEST_VALUE MeasuredTokens_Measure = 4
+)
+
+// Enum value maps for MeasuredTokens_Measure.
+var (
+	MeasuredTokens_Measure_name = map[int32]string{
+		0: "MEASURE_UNSPECIFIED",
+		1: "MEASURE_NORM",
+		2: "MEASURE_ATTENTION_RECEIVED",
+		3: "MEASURE_SIMILARITY",
+		4: "MEASURE_LARGEST_VALUE",
+	}
+	MeasuredTokens_Measure_value = map[string]int32{
+		"MEASURE_UNSPECIFIED":        0,
+		"MEASURE_NORM":               1,
+		"MEASURE_ATTENTION_RECEIVED": 2,
+		"MEASURE_SIMILARITY":         3,
+		"MEASURE_LARGEST_VALUE":      4,
+	}
+)
+
+func (x MeasuredTokens_Measure) Enum() *MeasuredTokens_Measure {
+	p := new(MeasuredTokens_Measure)
+	*p = x
+	return p
+}
+
+func (x MeasuredTokens_Measure) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (MeasuredTokens_Measure) Descriptor() protoreflect.EnumDescriptor {
+	return file_scotoma_v1_intervention_proto_enumTypes[4].Descriptor()
+}
+
+func (MeasuredTokens_Measure) Type() protoreflect.EnumType {
+	return &file_scotoma_v1_intervention_proto_enumTypes[4]
+}
+
+func (x MeasuredTokens_Measure) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use MeasuredTokens_Measure.Descriptor instead.
+func (MeasuredTokens_Measure) EnumDescriptor() ([]byte, []int) {
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{5, 0}
+}
+
 // Where rows may move.
 type PermuteTokens_Scope int32
 
@@ -325,11 +386,11 @@ func (x PermuteTokens_Scope) String() string {
 }
 
 func (PermuteTokens_Scope) Descriptor() protoreflect.EnumDescriptor {
-	return file_scotoma_v1_intervention_proto_enumTypes[4].Descriptor()
+	return file_scotoma_v1_intervention_proto_enumTypes[5].Descriptor()
 }
 
 func (PermuteTokens_Scope) Type() protoreflect.EnumType {
-	return &file_scotoma_v1_intervention_proto_enumTypes[4]
+	return &file_scotoma_v1_intervention_proto_enumTypes[5]
 }
 
 func (x PermuteTokens_Scope) Number() protoreflect.EnumNumber {
@@ -338,7 +399,7 @@ func (x PermuteTokens_Scope) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use PermuteTokens_Scope.Descriptor instead.
 func (PermuteTokens_Scope) EnumDescriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{8, 0}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{9, 0}
 }
 
 // What to write.
@@ -386,11 +447,11 @@ func (x OccludePatches_Fill) String() string {
 }
 
 func (OccludePatches_Fill) Descriptor() protoreflect.EnumDescriptor {
-	return file_scotoma_v1_intervention_proto_enumTypes[5].Descriptor()
+	return file_scotoma_v1_intervention_proto_enumTypes[6].Descriptor()
 }
 
 func (OccludePatches_Fill) Type() protoreflect.EnumType {
-	return &file_scotoma_v1_intervention_proto_enumTypes[5]
+	return &file_scotoma_v1_intervention_proto_enumTypes[6]
 }
 
 func (x OccludePatches_Fill) Number() protoreflect.EnumNumber {
@@ -399,7 +460,7 @@ func (x OccludePatches_Fill) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use OccludePatches_Fill.Descriptor instead.
 func (OccludePatches_Fill) EnumDescriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{10, 0}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{11, 0}
 }
 
 // A colour that has a name.
@@ -443,11 +504,11 @@ func (x BlankImage_Colour) String() string {
 }
 
 func (BlankImage_Colour) Descriptor() protoreflect.EnumDescriptor {
-	return file_scotoma_v1_intervention_proto_enumTypes[6].Descriptor()
+	return file_scotoma_v1_intervention_proto_enumTypes[7].Descriptor()
 }
 
 func (BlankImage_Colour) Type() protoreflect.EnumType {
-	return &file_scotoma_v1_intervention_proto_enumTypes[6]
+	return &file_scotoma_v1_intervention_proto_enumTypes[7]
 }
 
 func (x BlankImage_Colour) Number() protoreflect.EnumNumber {
@@ -456,7 +517,7 @@ func (x BlankImage_Colour) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use BlankImage_Colour.Descriptor instead.
 func (BlankImage_Colour) EnumDescriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{18, 0}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{19, 0}
 }
 
 // What becomes of the chosen tokens.
@@ -471,6 +532,8 @@ const (
 	SelectTokens_MODE_REMOVE SelectTokens_Mode = 2
 	// They are kept as one token for each set of `tokens.any_of`: the mean of its members, at the place of the first.
 	SelectTokens_MODE_POOL SelectTokens_Mode = 3
+	// They stay, all others are merged into a few, as `merge` says (VisionZip, Yang et al. 2024).
+	SelectTokens_MODE_MERGE SelectTokens_Mode = 4
 )
 
 // Enum value maps for SelectTokens_Mode.
@@ -480,12 +543,14 @@ var (
 		1: "MODE_KEEP",
 		2: "MODE_REMOVE",
 		3: "MODE_POOL",
+		4: "MODE_MERGE",
 	}
 	SelectTokens_Mode_value = map[string]int32{
 		"MODE_UNSPECIFIED": 0,
 		"MODE_KEEP":        1,
 		"MODE_REMOVE":      2,
 		"MODE_POOL":        3,
+		"MODE_MERGE":       4,
 	}
 )
 
@@ -500,11 +565,11 @@ func (x SelectTokens_Mode) String() string {
 }
 
 func (SelectTokens_Mode) Descriptor() protoreflect.EnumDescriptor {
-	return file_scotoma_v1_intervention_proto_enumTypes[7].Descriptor()
+	return file_scotoma_v1_intervention_proto_enumTypes[8].Descriptor()
 }
 
 func (SelectTokens_Mode) Type() protoreflect.EnumType {
-	return &file_scotoma_v1_intervention_proto_enumTypes[7]
+	return &file_scotoma_v1_intervention_proto_enumTypes[8]
 }
 
 func (x SelectTokens_Mode) Number() protoreflect.EnumNumber {
@@ -513,7 +578,7 @@ func (x SelectTokens_Mode) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SelectTokens_Mode.Descriptor instead.
 func (SelectTokens_Mode) EnumDescriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{21, 0}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{22, 0}
 }
 
 // The rotary positions of what is left.
@@ -553,11 +618,11 @@ func (x SelectTokens_Positions) String() string {
 }
 
 func (SelectTokens_Positions) Descriptor() protoreflect.EnumDescriptor {
-	return file_scotoma_v1_intervention_proto_enumTypes[8].Descriptor()
+	return file_scotoma_v1_intervention_proto_enumTypes[9].Descriptor()
 }
 
 func (SelectTokens_Positions) Type() protoreflect.EnumType {
-	return &file_scotoma_v1_intervention_proto_enumTypes[8]
+	return &file_scotoma_v1_intervention_proto_enumTypes[9]
 }
 
 func (x SelectTokens_Positions) Number() protoreflect.EnumNumber {
@@ -566,7 +631,113 @@ func (x SelectTokens_Positions) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SelectTokens_Positions.Descriptor instead.
 func (SelectTokens_Positions) EnumDescriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{21, 1}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{22, 1}
+}
+
+// What is compared.
+type MergeTokens_Similarity int32
+
+const (
+	// Not said; read as keys.
+	MergeTokens_SIMILARITY_UNSPECIFIED MergeTokens_Similarity = 0
+	// Keys of the last layer of the tower that runs, mean over heads.
+	MergeTokens_SIMILARITY_KEYS MergeTokens_Similarity = 1
+	// The visual tokens themselves.
+	MergeTokens_SIMILARITY_TOKENS MergeTokens_Similarity = 2
+)
+
+// Enum value maps for MergeTokens_Similarity.
+var (
+	MergeTokens_Similarity_name = map[int32]string{
+		0: "SIMILARITY_UNSPECIFIED",
+		1: "SIMILARITY_KEYS",
+		2: "SIMILARITY_TOKENS",
+	}
+	MergeTokens_Similarity_value = map[string]int32{
+		"SIMILARITY_UNSPECIFIED": 0,
+		"SIMILARITY_KEYS":        1,
+		"SIMILARITY_TOKENS":      2,
+	}
+)
+
+func (x MergeTokens_Similarity) Enum() *MergeTokens_Similarity {
+	p := new(MergeTokens_Similarity)
+	*p = x
+	return p
+}
+
+func (x MergeTokens_Similarity) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (MergeTokens_Similarity) Descriptor() protoreflect.EnumDescriptor {
+	return file_scotoma_v1_intervention_proto_enumTypes[10].Descriptor()
+}
+
+func (MergeTokens_Similarity) Type() protoreflect.EnumType {
+	return &file_scotoma_v1_intervention_proto_enumTypes[10]
+}
+
+func (x MergeTokens_Similarity) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use MergeTokens_Similarity.Descriptor instead.
+func (MergeTokens_Similarity) EnumDescriptor() ([]byte, []int) {
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{23, 0}
+}
+
+// What a merged token is.
+type MergeTokens_Value int32
+
+const (
+	// Not said; read as mean.
+	MergeTokens_VALUE_UNSPECIFIED MergeTokens_Value = 0
+	// The mean of the seed and those that joined it.
+	MergeTokens_VALUE_MEAN MergeTokens_Value = 1
+	// The seed plus the mean of those that joined it.
+	MergeTokens_VALUE_SEED_PLUS_MEAN MergeTokens_Value = 2
+)
+
+// Enum value maps for MergeTokens_Value.
+var (
+	MergeTokens_Value_name = map[int32]string{
+		0: "VALUE_UNSPECIFIED",
+		1: "VALUE_MEAN",
+		2: "VALUE_SEED_PLUS_MEAN",
+	}
+	MergeTokens_Value_value = map[string]int32{
+		"VALUE_UNSPECIFIED":    0,
+		"VALUE_MEAN":           1,
+		"VALUE_SEED_PLUS_MEAN": 2,
+	}
+)
+
+func (x MergeTokens_Value) Enum() *MergeTokens_Value {
+	p := new(MergeTokens_Value)
+	*p = x
+	return p
+}
+
+func (x MergeTokens_Value) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (MergeTokens_Value) Descriptor() protoreflect.EnumDescriptor {
+	return file_scotoma_v1_intervention_proto_enumTypes[11].Descriptor()
+}
+
+func (MergeTokens_Value) Type() protoreflect.EnumType {
+	return &file_scotoma_v1_intervention_proto_enumTypes[11]
+}
+
+func (x MergeTokens_Value) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use MergeTokens_Value.Descriptor instead.
+func (MergeTokens_Value) EnumDescriptor() ([]byte, []int) {
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{23, 1}
 }
 
 // What z is.
@@ -618,11 +789,11 @@ func (x AddNoise_Geometry) String() string {
 }
 
 func (AddNoise_Geometry) Descriptor() protoreflect.EnumDescriptor {
-	return file_scotoma_v1_intervention_proto_enumTypes[9].Descriptor()
+	return file_scotoma_v1_intervention_proto_enumTypes[12].Descriptor()
 }
 
 func (AddNoise_Geometry) Type() protoreflect.EnumType {
-	return &file_scotoma_v1_intervention_proto_enumTypes[9]
+	return &file_scotoma_v1_intervention_proto_enumTypes[12]
 }
 
 func (x AddNoise_Geometry) Number() protoreflect.EnumNumber {
@@ -631,7 +802,7 @@ func (x AddNoise_Geometry) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use AddNoise_Geometry.Descriptor instead.
 func (AddNoise_Geometry) EnumDescriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{27, 0}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{29, 0}
 }
 
 // One change to the forward pass. A request lists interventions; they are applied in data-path order (image, vision
@@ -1101,6 +1272,7 @@ type Tokens struct {
 	//	*Tokens_Random
 	//	*Tokens_Salient
 	//	*Tokens_Turn
+	//	*Tokens_Measured
 	Set           isTokens_Set `protobuf_oneof:"set"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1215,6 +1387,15 @@ func (x *Tokens) GetTurn() uint32 {
 	return 0
 }
 
+func (x *Tokens) GetMeasured() *MeasuredTokens {
+	if x != nil {
+		if x, ok := x.Set.(*Tokens_Measured); ok {
+			return x.Measured
+		}
+	}
+	return nil
+}
+
 type isTokens_Set interface {
 	isTokens_Set()
 }
@@ -1260,6 +1441,11 @@ type Tokens_Turn struct {
 	Turn uint32 `protobuf:"varint,8,opt,name=turn,proto3,oneof"`
 }
 
+type Tokens_Measured struct {
+	// Tokens by a number that is measured of each: a norm, the attention that it receives, its similarity to a vector.
+	Measured *MeasuredTokens `protobuf:"bytes,9,opt,name=measured,proto3,oneof"`
+}
+
 func (*Tokens_Named_) isTokens_Set() {}
 
 func (*Tokens_Indices) isTokens_Set() {}
@@ -1275,6 +1461,8 @@ func (*Tokens_Random) isTokens_Set() {}
 func (*Tokens_Salient) isTokens_Set() {}
 
 func (*Tokens_Turn) isTokens_Set() {}
+
+func (*Tokens_Measured) isTokens_Set() {}
 
 // Tokens by number.
 type TokenIndices struct {
@@ -1377,6 +1565,194 @@ func (x *TokenBlocks) GetIndices() []uint32 {
 	return nil
 }
 
+// Tokens by a number that is measured of each in the model without interventions, in a run of its own before the request's; of equals
+// those that come first. They are chosen among the rows of the tensor at hand: the prompt, the visual tokens of each picture, or the
+// rows of each view. What is measured in the tower chooses visual tokens as well (the mean over their patches), and what is measured
+// at `projector.hook_tokens` or in the language model chooses in both of these.
+type MeasuredTokens struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of a hook point, as ListHookPoints gives them, with its layer: in the tower, in the language model, or
+	// `projector.hook_tokens`. Not attention scores or logits. Empty: INVALID_ARGUMENT.
+	Point string `protobuf:"bytes,1,opt,name=point,proto3" json:"point,omitempty"`
+	// Default MEASURE_NORM.
+	Measure MeasuredTokens_Measure `protobuf:"varint,2,opt,name=measure,proto3,enum=scotoma.v1.MeasuredTokens_Measure" json:"measure,omitempty"`
+	// How many. Unset: INVALID_ARGUMENT.
+	//
+	// Types that are valid to be assigned to Amount:
+	//
+	//	*MeasuredTokens_Share
+	//	*MeasuredTokens_Count
+	//	*MeasuredTokens_AtLeast
+	//	*MeasuredTokens_TimesMedian
+	Amount isMeasuredTokens_Amount `protobuf_oneof:"amount"`
+	// The lowest in place of the highest.
+	Lowest bool `protobuf:"varint,7,opt,name=lowest,proto3" json:"lowest,omitempty"`
+	// The tokens to choose among. Unset: all.
+	Among Tokens_Named `protobuf:"varint,8,opt,name=among,proto3,enum=scotoma.v1.Tokens_Named" json:"among,omitempty"`
+	// For MEASURE_ATTENTION_RECEIVED: the tokens that look. Unset: all; in a tower with a class token, that one.
+	Looking Tokens_Named `protobuf:"varint,9,opt,name=looking,proto3,enum=scotoma.v1.Tokens_Named" json:"looking,omitempty"`
+	// One head, from 0, at points that have them. Unset: all.
+	Head *uint32 `protobuf:"varint,10,opt,name=head,proto3,oneof" json:"head,omitempty"`
+	// For MEASURE_SIMILARITY: as wide as the point, with heads as one head (with `head`) or as all of them end to end.
+	Vector        []float32 `protobuf:"fixed32,11,rep,packed,name=vector,proto3" json:"vector,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MeasuredTokens) Reset() {
+	*x = MeasuredTokens{}
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MeasuredTokens) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MeasuredTokens) ProtoMessage() {}
+
+func (x *MeasuredTokens) ProtoReflect() protoreflect.Message {
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MeasuredTokens.ProtoReflect.Descriptor instead.
+func (*MeasuredTokens) Descriptor() ([]byte, []int) {
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *MeasuredTokens) GetPoint() string {
+	if x != nil {
+		return x.Point
+	}
+	return ""
+}
+
+func (x *MeasuredTokens) GetMeasure() MeasuredTokens_Measure {
+	if x != nil {
+		return x.Measure
+	}
+	return MeasuredTokens_MEASURE_UNSPECIFIED
+}
+
+func (x *MeasuredTokens) GetAmount() isMeasuredTokens_Amount {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *MeasuredTokens) GetShare() float64 {
+	if x != nil {
+		if x, ok := x.Amount.(*MeasuredTokens_Share); ok {
+			return x.Share
+		}
+	}
+	return 0
+}
+
+func (x *MeasuredTokens) GetCount() uint32 {
+	if x != nil {
+		if x, ok := x.Amount.(*MeasuredTokens_Count); ok {
+			return x.Count
+		}
+	}
+	return 0
+}
+
+func (x *MeasuredTokens) GetAtLeast() float64 {
+	if x != nil {
+		if x, ok := x.Amount.(*MeasuredTokens_AtLeast); ok {
+			return x.AtLeast
+		}
+	}
+	return 0
+}
+
+func (x *MeasuredTokens) GetTimesMedian() float64 {
+	if x != nil {
+		if x, ok := x.Amount.(*MeasuredTokens_TimesMedian); ok {
+			return x.TimesMedian
+		}
+	}
+	return 0
+}
+
+func (x *MeasuredTokens) GetLowest() bool {
+	if x != nil {
+		return x.Lowest
+	}
+	return false
+}
+
+func (x *MeasuredTokens) GetAmong() Tokens_Named {
+	if x != nil {
+		return x.Among
+	}
+	return Tokens_NAMED_UNSPECIFIED
+}
+
+func (x *MeasuredTokens) GetLooking() Tokens_Named {
+	if x != nil {
+		return x.Looking
+	}
+	return Tokens_NAMED_UNSPECIFIED
+}
+
+func (x *MeasuredTokens) GetHead() uint32 {
+	if x != nil && x.Head != nil {
+		return *x.Head
+	}
+	return 0
+}
+
+func (x *MeasuredTokens) GetVector() []float32 {
+	if x != nil {
+		return x.Vector
+	}
+	return nil
+}
+
+type isMeasuredTokens_Amount interface {
+	isMeasuredTokens_Amount()
+}
+
+type MeasuredTokens_Share struct {
+	// floor(share * tokens + 0.5), 0 to 1.
+	Share float64 `protobuf:"fixed64,3,opt,name=share,proto3,oneof"`
+}
+
+type MeasuredTokens_Count struct {
+	// This many, or all where there are fewer.
+	Count uint32 `protobuf:"varint,4,opt,name=count,proto3,oneof"`
+}
+
+type MeasuredTokens_AtLeast struct {
+	// Those of at least this value (with `lowest` at most).
+	AtLeast float64 `protobuf:"fixed64,5,opt,name=at_least,json=atLeast,proto3,oneof"`
+}
+
+type MeasuredTokens_TimesMedian struct {
+	// Those of at least so many times the median over `among` (with `lowest` at most).
+	TimesMedian float64 `protobuf:"fixed64,6,opt,name=times_median,json=timesMedian,proto3,oneof"`
+}
+
+func (*MeasuredTokens_Share) isMeasuredTokens_Amount() {}
+
+func (*MeasuredTokens_Count) isMeasuredTokens_Amount() {}
+
+func (*MeasuredTokens_AtLeast) isMeasuredTokens_Amount() {}
+
+func (*MeasuredTokens_TimesMedian) isMeasuredTokens_Amount() {}
+
 // Steps of an answer: 0 is the prompt, k the k-th generated token as it is read back (Score: the k-th token of a continuation).
 type Steps struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1390,7 +1766,7 @@ type Steps struct {
 
 func (x *Steps) Reset() {
 	*x = Steps{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[5]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1402,7 +1778,7 @@ func (x *Steps) String() string {
 func (*Steps) ProtoMessage() {}
 
 func (x *Steps) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[5]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1415,7 +1791,7 @@ func (x *Steps) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Steps.ProtoReflect.Descriptor instead.
 func (*Steps) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{5}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Steps) GetFirst() uint32 {
@@ -1453,7 +1829,7 @@ type Target struct {
 
 func (x *Target) Reset() {
 	*x = Target{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[6]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1465,7 +1841,7 @@ func (x *Target) String() string {
 func (*Target) ProtoMessage() {}
 
 func (x *Target) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[6]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1478,7 +1854,7 @@ func (x *Target) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Target.ProtoReflect.Descriptor instead.
 func (*Target) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{6}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Target) GetPoint() string {
@@ -1538,7 +1914,7 @@ type Tensor struct {
 
 func (x *Tensor) Reset() {
 	*x = Tensor{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[7]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1550,7 +1926,7 @@ func (x *Tensor) String() string {
 func (*Tensor) ProtoMessage() {}
 
 func (x *Tensor) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[7]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1563,7 +1939,7 @@ func (x *Tensor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tensor.ProtoReflect.Descriptor instead.
 func (*Tensor) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{7}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Tensor) GetShape() []uint32 {
@@ -1608,7 +1984,7 @@ type PermuteTokens struct {
 
 func (x *PermuteTokens) Reset() {
 	*x = PermuteTokens{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[8]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1620,7 +1996,7 @@ func (x *PermuteTokens) String() string {
 func (*PermuteTokens) ProtoMessage() {}
 
 func (x *PermuteTokens) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[8]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1633,7 +2009,7 @@ func (x *PermuteTokens) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PermuteTokens.ProtoReflect.Descriptor instead.
 func (*PermuteTokens) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{8}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *PermuteTokens) GetSource() isPermuteTokens_Source {
@@ -1704,7 +2080,7 @@ type TokenOrder struct {
 
 func (x *TokenOrder) Reset() {
 	*x = TokenOrder{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[9]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1716,7 +2092,7 @@ func (x *TokenOrder) String() string {
 func (*TokenOrder) ProtoMessage() {}
 
 func (x *TokenOrder) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[9]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1729,7 +2105,7 @@ func (x *TokenOrder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenOrder.ProtoReflect.Descriptor instead.
 func (*TokenOrder) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{9}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *TokenOrder) GetIndices() []uint32 {
@@ -1766,7 +2142,7 @@ type OccludePatches struct {
 
 func (x *OccludePatches) Reset() {
 	*x = OccludePatches{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[10]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1778,7 +2154,7 @@ func (x *OccludePatches) String() string {
 func (*OccludePatches) ProtoMessage() {}
 
 func (x *OccludePatches) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[10]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1791,7 +2167,7 @@ func (x *OccludePatches) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OccludePatches.ProtoReflect.Descriptor instead.
 func (*OccludePatches) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{10}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *OccludePatches) GetChoice() isOccludePatches_Choice {
@@ -1910,7 +2286,7 @@ type RandomPatches struct {
 
 func (x *RandomPatches) Reset() {
 	*x = RandomPatches{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[11]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1922,7 +2298,7 @@ func (x *RandomPatches) String() string {
 func (*RandomPatches) ProtoMessage() {}
 
 func (x *RandomPatches) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[11]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1935,7 +2311,7 @@ func (x *RandomPatches) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RandomPatches.ProtoReflect.Descriptor instead.
 func (*RandomPatches) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{11}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RandomPatches) GetRatio() float64 {
@@ -1962,6 +2338,7 @@ type SalientPatches struct {
 	//
 	//	*SalientPatches_Mass
 	//	*SalientPatches_Share
+	//	*SalientPatches_Count
 	Amount isSalientPatches_Amount `protobuf_oneof:"amount"`
 	// Whose attention. Unset: the tower's own.
 	//
@@ -1978,7 +2355,7 @@ type SalientPatches struct {
 
 func (x *SalientPatches) Reset() {
 	*x = SalientPatches{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[12]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1990,7 +2367,7 @@ func (x *SalientPatches) String() string {
 func (*SalientPatches) ProtoMessage() {}
 
 func (x *SalientPatches) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[12]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2003,7 +2380,7 @@ func (x *SalientPatches) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SalientPatches.ProtoReflect.Descriptor instead.
 func (*SalientPatches) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{12}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *SalientPatches) GetAmount() isSalientPatches_Amount {
@@ -2026,6 +2403,15 @@ func (x *SalientPatches) GetShare() float64 {
 	if x != nil {
 		if x, ok := x.Amount.(*SalientPatches_Share); ok {
 			return x.Share
+		}
+	}
+	return 0
+}
+
+func (x *SalientPatches) GetCount() uint32 {
+	if x != nil {
+		if x, ok := x.Amount.(*SalientPatches_Count); ok {
+			return x.Count
 		}
 	}
 	return 0
@@ -2077,9 +2463,16 @@ type SalientPatches_Share struct {
 	Share float64 `protobuf:"fixed64,2,opt,name=share,proto3,oneof"`
 }
 
+type SalientPatches_Count struct {
+	// This many, or all where there are fewer.
+	Count uint32 `protobuf:"varint,6,opt,name=count,proto3,oneof"`
+}
+
 func (*SalientPatches_Mass) isSalientPatches_Amount() {}
 
 func (*SalientPatches_Share) isSalientPatches_Amount() {}
+
+func (*SalientPatches_Count) isSalientPatches_Amount() {}
 
 type isSalientPatches_Source interface {
 	isSalientPatches_Source()
@@ -2110,7 +2503,7 @@ type Saliency struct {
 
 func (x *Saliency) Reset() {
 	*x = Saliency{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[13]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2122,7 +2515,7 @@ func (x *Saliency) String() string {
 func (*Saliency) ProtoMessage() {}
 
 func (x *Saliency) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[13]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2135,7 +2528,7 @@ func (x *Saliency) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Saliency.ProtoReflect.Descriptor instead.
 func (*Saliency) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{13}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Saliency) GetWeights() []float32 {
@@ -2156,7 +2549,7 @@ type PatchIndices struct {
 
 func (x *PatchIndices) Reset() {
 	*x = PatchIndices{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[14]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2168,7 +2561,7 @@ func (x *PatchIndices) String() string {
 func (*PatchIndices) ProtoMessage() {}
 
 func (x *PatchIndices) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[14]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2181,7 +2574,7 @@ func (x *PatchIndices) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PatchIndices.ProtoReflect.Descriptor instead.
 func (*PatchIndices) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{14}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PatchIndices) GetIndices() []uint32 {
@@ -2204,7 +2597,7 @@ type DropLayers struct {
 
 func (x *DropLayers) Reset() {
 	*x = DropLayers{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[15]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2216,7 +2609,7 @@ func (x *DropLayers) String() string {
 func (*DropLayers) ProtoMessage() {}
 
 func (x *DropLayers) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[15]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2229,7 +2622,7 @@ func (x *DropLayers) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DropLayers.ProtoReflect.Descriptor instead.
 func (*DropLayers) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{15}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *DropLayers) GetStack() Stack {
@@ -2263,7 +2656,7 @@ type SwapProjector struct {
 
 func (x *SwapProjector) Reset() {
 	*x = SwapProjector{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[16]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2275,7 +2668,7 @@ func (x *SwapProjector) String() string {
 func (*SwapProjector) ProtoMessage() {}
 
 func (x *SwapProjector) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[16]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2288,7 +2681,7 @@ func (x *SwapProjector) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SwapProjector.ProtoReflect.Descriptor instead.
 func (*SwapProjector) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{16}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SwapProjector) GetSource() isSwapProjector_Source {
@@ -2359,7 +2752,7 @@ type IdentityProjector struct {
 
 func (x *IdentityProjector) Reset() {
 	*x = IdentityProjector{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[17]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2371,7 +2764,7 @@ func (x *IdentityProjector) String() string {
 func (*IdentityProjector) ProtoMessage() {}
 
 func (x *IdentityProjector) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[17]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2384,7 +2777,7 @@ func (x *IdentityProjector) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentityProjector.ProtoReflect.Descriptor instead.
 func (*IdentityProjector) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{17}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{18}
 }
 
 // The picture becomes one colour: the blind control of a benchmark.
@@ -2403,7 +2796,7 @@ type BlankImage struct {
 
 func (x *BlankImage) Reset() {
 	*x = BlankImage{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[18]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2415,7 +2808,7 @@ func (x *BlankImage) String() string {
 func (*BlankImage) ProtoMessage() {}
 
 func (x *BlankImage) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[18]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2428,7 +2821,7 @@ func (x *BlankImage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlankImage.ProtoReflect.Descriptor instead.
 func (*BlankImage) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{18}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *BlankImage) GetFill() isBlankImage_Fill {
@@ -2489,7 +2882,7 @@ type Rgb struct {
 
 func (x *Rgb) Reset() {
 	*x = Rgb{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[19]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2501,7 +2894,7 @@ func (x *Rgb) String() string {
 func (*Rgb) ProtoMessage() {}
 
 func (x *Rgb) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[19]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2514,7 +2907,7 @@ func (x *Rgb) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rgb.ProtoReflect.Descriptor instead.
 func (*Rgb) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{19}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Rgb) GetRed() uint32 {
@@ -2558,7 +2951,7 @@ type ShufflePatches struct {
 
 func (x *ShufflePatches) Reset() {
 	*x = ShufflePatches{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[20]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2570,7 +2963,7 @@ func (x *ShufflePatches) String() string {
 func (*ShufflePatches) ProtoMessage() {}
 
 func (x *ShufflePatches) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[20]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2583,7 +2976,7 @@ func (x *ShufflePatches) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShufflePatches.ProtoReflect.Descriptor instead.
 func (*ShufflePatches) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{20}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ShufflePatches) GetGrid() uint32 {
@@ -2645,14 +3038,16 @@ type SelectTokens struct {
 	// What becomes of them. Default MODE_KEEP.
 	Mode SelectTokens_Mode `protobuf:"varint,2,opt,name=mode,proto3,enum=scotoma.v1.SelectTokens_Mode" json:"mode,omitempty"`
 	// Default POSITIONS_ORIGINAL.
-	Positions     SelectTokens_Positions `protobuf:"varint,3,opt,name=positions,proto3,enum=scotoma.v1.SelectTokens_Positions" json:"positions,omitempty"`
+	Positions SelectTokens_Positions `protobuf:"varint,3,opt,name=positions,proto3,enum=scotoma.v1.SelectTokens_Positions" json:"positions,omitempty"`
+	// Of MODE_MERGE alone, which needs it.
+	Merge         *MergeTokens `protobuf:"bytes,4,opt,name=merge,proto3" json:"merge,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SelectTokens) Reset() {
 	*x = SelectTokens{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[21]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2664,7 +3059,7 @@ func (x *SelectTokens) String() string {
 func (*SelectTokens) ProtoMessage() {}
 
 func (x *SelectTokens) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[21]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2677,7 +3072,7 @@ func (x *SelectTokens) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SelectTokens.ProtoReflect.Descriptor instead.
 func (*SelectTokens) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{21}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SelectTokens) GetTokens() *TokenSelector {
@@ -2701,6 +3096,119 @@ func (x *SelectTokens) GetPositions() SelectTokens_Positions {
 	return SelectTokens_POSITIONS_UNSPECIFIED
 }
 
+func (x *SelectTokens) GetMerge() *MergeTokens {
+	if x != nil {
+		return x.Merge
+	}
+	return nil
+}
+
+// How tokens are merged: seeds are spread evenly over them (every k-th, k the whole part of tokens / seeds), and each of the others
+// joins the seed that it is most similar to by the cosine, of equals the first. A merged token stands at the place of its seed.
+type MergeTokens struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many seeds. Unset: INVALID_ARGUMENT.
+	//
+	// Types that are valid to be assigned to Amount:
+	//
+	//	*MergeTokens_Share
+	//	*MergeTokens_Count
+	Amount isMergeTokens_Amount `protobuf_oneof:"amount"`
+	// Default SIMILARITY_KEYS. Newline vectors and class tokens, which have no keys, are left out.
+	Similarity MergeTokens_Similarity `protobuf:"varint,3,opt,name=similarity,proto3,enum=scotoma.v1.MergeTokens_Similarity" json:"similarity,omitempty"`
+	// Default VALUE_MEAN.
+	Value         MergeTokens_Value `protobuf:"varint,4,opt,name=value,proto3,enum=scotoma.v1.MergeTokens_Value" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MergeTokens) Reset() {
+	*x = MergeTokens{}
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MergeTokens) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MergeTokens) ProtoMessage() {}
+
+func (x *MergeTokens) ProtoReflect() protoreflect.Message {
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MergeTokens.ProtoReflect.Descriptor instead.
+func (*MergeTokens) Descriptor() ([]byte, []int) {
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *MergeTokens) GetAmount() isMergeTokens_Amount {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *MergeTokens) GetShare() float64 {
+	if x != nil {
+		if x, ok := x.Amount.(*MergeTokens_Share); ok {
+			return x.Share
+		}
+	}
+	return 0
+}
+
+func (x *MergeTokens) GetCount() uint32 {
+	if x != nil {
+		if x, ok := x.Amount.(*MergeTokens_Count); ok {
+			return x.Count
+		}
+	}
+	return 0
+}
+
+func (x *MergeTokens) GetSimilarity() MergeTokens_Similarity {
+	if x != nil {
+		return x.Similarity
+	}
+	return MergeTokens_SIMILARITY_UNSPECIFIED
+}
+
+func (x *MergeTokens) GetValue() MergeTokens_Value {
+	if x != nil {
+		return x.Value
+	}
+	return MergeTokens_VALUE_UNSPECIFIED
+}
+
+type isMergeTokens_Amount interface {
+	isMergeTokens_Amount()
+}
+
+type MergeTokens_Share struct {
+	// floor(share * visual tokens of the picture + 0.5), 0 to 1.
+	Share float64 `protobuf:"fixed64,1,opt,name=share,proto3,oneof"`
+}
+
+type MergeTokens_Count struct {
+	// This many, or all where fewer are left.
+	Count uint32 `protobuf:"varint,2,opt,name=count,proto3,oneof"`
+}
+
+func (*MergeTokens_Share) isMergeTokens_Amount() {}
+
+func (*MergeTokens_Count) isMergeTokens_Amount() {}
+
 // Visual tokens get other values.
 type ReplaceTokens struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2720,7 +3228,7 @@ type ReplaceTokens struct {
 
 func (x *ReplaceTokens) Reset() {
 	*x = ReplaceTokens{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[22]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2732,7 +3240,7 @@ func (x *ReplaceTokens) String() string {
 func (*ReplaceTokens) ProtoMessage() {}
 
 func (x *ReplaceTokens) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[22]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2745,7 +3253,7 @@ func (x *ReplaceTokens) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplaceTokens.ProtoReflect.Descriptor instead.
 func (*ReplaceTokens) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{22}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ReplaceTokens) GetTokens() *TokenSelector {
@@ -2826,7 +3334,7 @@ type TokenNoise struct {
 
 func (x *TokenNoise) Reset() {
 	*x = TokenNoise{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[23]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2838,7 +3346,7 @@ func (x *TokenNoise) String() string {
 func (*TokenNoise) ProtoMessage() {}
 
 func (x *TokenNoise) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[23]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2851,7 +3359,7 @@ func (x *TokenNoise) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenNoise.ProtoReflect.Descriptor instead.
 func (*TokenNoise) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{23}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *TokenNoise) GetSeed() uint64 {
@@ -2872,7 +3380,7 @@ type Donor struct {
 
 func (x *Donor) Reset() {
 	*x = Donor{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[24]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2884,7 +3392,7 @@ func (x *Donor) String() string {
 func (*Donor) ProtoMessage() {}
 
 func (x *Donor) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[24]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2897,7 +3405,7 @@ func (x *Donor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Donor.ProtoReflect.Descriptor instead.
 func (*Donor) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{24}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Donor) GetData() []byte {
@@ -2924,7 +3432,7 @@ type RepeatLayers struct {
 
 func (x *RepeatLayers) Reset() {
 	*x = RepeatLayers{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[25]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2936,7 +3444,7 @@ func (x *RepeatLayers) String() string {
 func (*RepeatLayers) ProtoMessage() {}
 
 func (x *RepeatLayers) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[25]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2949,7 +3457,7 @@ func (x *RepeatLayers) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RepeatLayers.ProtoReflect.Descriptor instead.
 func (*RepeatLayers) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{25}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *RepeatLayers) GetStack() Stack {
@@ -2993,7 +3501,7 @@ type ExitEarly struct {
 
 func (x *ExitEarly) Reset() {
 	*x = ExitEarly{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[26]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3005,7 +3513,7 @@ func (x *ExitEarly) String() string {
 func (*ExitEarly) ProtoMessage() {}
 
 func (x *ExitEarly) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[26]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3018,7 +3526,7 @@ func (x *ExitEarly) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExitEarly.ProtoReflect.Descriptor instead.
 func (*ExitEarly) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{26}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ExitEarly) GetStack() Stack {
@@ -3057,7 +3565,7 @@ type AddNoise struct {
 
 func (x *AddNoise) Reset() {
 	*x = AddNoise{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[27]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3069,7 +3577,7 @@ func (x *AddNoise) String() string {
 func (*AddNoise) ProtoMessage() {}
 
 func (x *AddNoise) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[27]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3082,7 +3590,7 @@ func (x *AddNoise) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddNoise.ProtoReflect.Descriptor instead.
 func (*AddNoise) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{27}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *AddNoise) GetTarget() *Target {
@@ -3135,7 +3643,7 @@ type Steer struct {
 
 func (x *Steer) Reset() {
 	*x = Steer{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[28]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3147,7 +3655,7 @@ func (x *Steer) String() string {
 func (*Steer) ProtoMessage() {}
 
 func (x *Steer) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[28]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3160,7 +3668,7 @@ func (x *Steer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Steer.ProtoReflect.Descriptor instead.
 func (*Steer) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{28}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Steer) GetTarget() *Target {
@@ -3197,7 +3705,7 @@ type ProjectOut struct {
 
 func (x *ProjectOut) Reset() {
 	*x = ProjectOut{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[29]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3209,7 +3717,7 @@ func (x *ProjectOut) String() string {
 func (*ProjectOut) ProtoMessage() {}
 
 func (x *ProjectOut) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[29]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3222,7 +3730,7 @@ func (x *ProjectOut) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProjectOut.ProtoReflect.Descriptor instead.
 func (*ProjectOut) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{29}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ProjectOut) GetTarget() *Target {
@@ -3250,7 +3758,7 @@ type Direction struct {
 
 func (x *Direction) Reset() {
 	*x = Direction{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[30]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3262,7 +3770,7 @@ func (x *Direction) String() string {
 func (*Direction) ProtoMessage() {}
 
 func (x *Direction) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[30]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3275,7 +3783,7 @@ func (x *Direction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Direction.ProtoReflect.Descriptor instead.
 func (*Direction) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{30}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Direction) GetValues() []float32 {
@@ -3298,7 +3806,7 @@ type Scale struct {
 
 func (x *Scale) Reset() {
 	*x = Scale{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[31]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3310,7 +3818,7 @@ func (x *Scale) String() string {
 func (*Scale) ProtoMessage() {}
 
 func (x *Scale) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[31]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3323,7 +3831,7 @@ func (x *Scale) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Scale.ProtoReflect.Descriptor instead.
 func (*Scale) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{31}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Scale) GetTarget() *Target {
@@ -3355,7 +3863,7 @@ type ClampNorm struct {
 
 func (x *ClampNorm) Reset() {
 	*x = ClampNorm{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[32]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3367,7 +3875,7 @@ func (x *ClampNorm) String() string {
 func (*ClampNorm) ProtoMessage() {}
 
 func (x *ClampNorm) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[32]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3380,7 +3888,7 @@ func (x *ClampNorm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClampNorm.ProtoReflect.Descriptor instead.
 func (*ClampNorm) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{32}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ClampNorm) GetTarget() *Target {
@@ -3424,7 +3932,7 @@ type SetFeature struct {
 
 func (x *SetFeature) Reset() {
 	*x = SetFeature{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[33]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3436,7 +3944,7 @@ func (x *SetFeature) String() string {
 func (*SetFeature) ProtoMessage() {}
 
 func (x *SetFeature) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[33]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3449,7 +3957,7 @@ func (x *SetFeature) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetFeature.ProtoReflect.Descriptor instead.
 func (*SetFeature) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{33}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *SetFeature) GetTarget() *Target {
@@ -3557,7 +4065,7 @@ type FeatureAblation struct {
 
 func (x *FeatureAblation) Reset() {
 	*x = FeatureAblation{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[34]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3569,7 +4077,7 @@ func (x *FeatureAblation) String() string {
 func (*FeatureAblation) ProtoMessage() {}
 
 func (x *FeatureAblation) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[34]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3582,7 +4090,7 @@ func (x *FeatureAblation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeatureAblation.ProtoReflect.Descriptor instead.
 func (*FeatureAblation) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{34}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{36}
 }
 
 // x becomes zero, or the mean of the chosen tokens of the prompt.
@@ -3598,7 +4106,7 @@ type Ablate struct {
 
 func (x *Ablate) Reset() {
 	*x = Ablate{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[35]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3610,7 +4118,7 @@ func (x *Ablate) String() string {
 func (*Ablate) ProtoMessage() {}
 
 func (x *Ablate) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[35]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3623,7 +4131,7 @@ func (x *Ablate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ablate.ProtoReflect.Descriptor instead.
 func (*Ablate) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{35}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Ablate) GetTarget() *Target {
@@ -3658,7 +4166,7 @@ type Patch struct {
 
 func (x *Patch) Reset() {
 	*x = Patch{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[36]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3670,7 +4178,7 @@ func (x *Patch) String() string {
 func (*Patch) ProtoMessage() {}
 
 func (x *Patch) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[36]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3683,7 +4191,7 @@ func (x *Patch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Patch.ProtoReflect.Descriptor instead.
 func (*Patch) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{36}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Patch) GetTarget() *Target {
@@ -3759,7 +4267,7 @@ type KnockOutAttention struct {
 
 func (x *KnockOutAttention) Reset() {
 	*x = KnockOutAttention{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[37]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3771,7 +4279,7 @@ func (x *KnockOutAttention) String() string {
 func (*KnockOutAttention) ProtoMessage() {}
 
 func (x *KnockOutAttention) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[37]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3784,7 +4292,7 @@ func (x *KnockOutAttention) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KnockOutAttention.ProtoReflect.Descriptor instead.
 func (*KnockOutAttention) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{37}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *KnockOutAttention) GetStack() Stack {
@@ -3856,7 +4364,7 @@ type PruneTokens struct {
 
 func (x *PruneTokens) Reset() {
 	*x = PruneTokens{}
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[38]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3868,7 +4376,7 @@ func (x *PruneTokens) String() string {
 func (*PruneTokens) ProtoMessage() {}
 
 func (x *PruneTokens) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_intervention_proto_msgTypes[38]
+	mi := &file_scotoma_v1_intervention_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3881,7 +4389,7 @@ func (x *PruneTokens) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PruneTokens.ProtoReflect.Descriptor instead.
 func (*PruneTokens) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{38}
+	return file_scotoma_v1_intervention_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *PruneTokens) GetLayer() uint32 {
@@ -4033,7 +4541,7 @@ const file_scotoma_v1_intervention_proto_rawDesc = "" +
 	"\x06any_of\x18\x01 \x03(\v2\x12.scotoma.v1.TokensR\x05anyOf\x12\x1e\n" +
 	"\n" +
 	"complement\x18\x02 \x01(\bR\n" +
-	"complement\"\xd6\x04\n" +
+	"complement\"\x90\x05\n" +
 	"\x06Tokens\x120\n" +
 	"\x05named\x18\x01 \x01(\x0e2\x18.scotoma.v1.Tokens.NamedH\x00R\x05named\x124\n" +
 	"\aindices\x18\x02 \x01(\v2\x18.scotoma.v1.TokenIndicesH\x00R\aindices\x12\x16\n" +
@@ -4042,7 +4550,8 @@ const file_scotoma_v1_intervention_proto_rawDesc = "" +
 	"\x06blocks\x18\x05 \x01(\v2\x17.scotoma.v1.TokenBlocksH\x00R\x06blocks\x123\n" +
 	"\x06random\x18\x06 \x01(\v2\x19.scotoma.v1.RandomPatchesH\x00R\x06random\x126\n" +
 	"\asalient\x18\a \x01(\v2\x1a.scotoma.v1.SalientPatchesH\x00R\asalient\x12\x14\n" +
-	"\x04turn\x18\b \x01(\rH\x00R\x04turn\"\xf8\x01\n" +
+	"\x04turn\x18\b \x01(\rH\x00R\x04turn\x128\n" +
+	"\bmeasured\x18\t \x01(\v2\x1a.scotoma.v1.MeasuredTokensH\x00R\bmeasured\"\xf8\x01\n" +
 	"\x05Named\x12\x15\n" +
 	"\x11NAMED_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tNAMED_ALL\x10\x01\x12\x10\n" +
@@ -4066,7 +4575,28 @@ const file_scotoma_v1_intervention_proto_rawDesc = "" +
 	"\aindices\x18\x01 \x03(\rR\aindices\";\n" +
 	"\vTokenBlocks\x12\x12\n" +
 	"\x04grid\x18\x01 \x01(\rR\x04grid\x12\x18\n" +
-	"\aindices\x18\x02 \x03(\rR\aindices\"?\n" +
+	"\aindices\x18\x02 \x03(\rR\aindices\"\xa0\x04\n" +
+	"\x0eMeasuredTokens\x12\x14\n" +
+	"\x05point\x18\x01 \x01(\tR\x05point\x12<\n" +
+	"\ameasure\x18\x02 \x01(\x0e2\".scotoma.v1.MeasuredTokens.MeasureR\ameasure\x12\x16\n" +
+	"\x05share\x18\x03 \x01(\x01H\x00R\x05share\x12\x16\n" +
+	"\x05count\x18\x04 \x01(\rH\x00R\x05count\x12\x1b\n" +
+	"\bat_least\x18\x05 \x01(\x01H\x00R\aatLeast\x12#\n" +
+	"\ftimes_median\x18\x06 \x01(\x01H\x00R\vtimesMedian\x12\x16\n" +
+	"\x06lowest\x18\a \x01(\bR\x06lowest\x12.\n" +
+	"\x05among\x18\b \x01(\x0e2\x18.scotoma.v1.Tokens.NamedR\x05among\x122\n" +
+	"\alooking\x18\t \x01(\x0e2\x18.scotoma.v1.Tokens.NamedR\alooking\x12\x17\n" +
+	"\x04head\x18\n" +
+	" \x01(\rH\x01R\x04head\x88\x01\x01\x12\x16\n" +
+	"\x06vector\x18\v \x03(\x02R\x06vector\"\x87\x01\n" +
+	"\aMeasure\x12\x17\n" +
+	"\x13MEASURE_UNSPECIFIED\x10\x00\x12\x10\n" +
+	"\fMEASURE_NORM\x10\x01\x12\x1e\n" +
+	"\x1aMEASURE_ATTENTION_RECEIVED\x10\x02\x12\x16\n" +
+	"\x12MEASURE_SIMILARITY\x10\x03\x12\x19\n" +
+	"\x15MEASURE_LARGEST_VALUE\x10\x04B\b\n" +
+	"\x06amountB\a\n" +
+	"\x05_head\"?\n" +
 	"\x05Steps\x12\x14\n" +
 	"\x05first\x18\x01 \x01(\rR\x05first\x12\x17\n" +
 	"\x04last\x18\x02 \x01(\rH\x00R\x04last\x88\x01\x01B\a\n" +
@@ -4124,10 +4654,11 @@ const file_scotoma_v1_intervention_proto_rawDesc = "" +
 	"\rRandomPatches\x12\x14\n" +
 	"\x05ratio\x18\x01 \x01(\x01R\x05ratio\x12\x17\n" +
 	"\x04seed\x18\x02 \x01(\x04H\x00R\x04seed\x88\x01\x01B\a\n" +
-	"\x05_seed\"\xbe\x01\n" +
+	"\x05_seed\"\xd6\x01\n" +
 	"\x0eSalientPatches\x12\x14\n" +
 	"\x04mass\x18\x01 \x01(\x01H\x00R\x04mass\x12\x16\n" +
 	"\x05share\x18\x02 \x01(\x01H\x00R\x05share\x12\x16\n" +
+	"\x05count\x18\x06 \x01(\rH\x00R\x05count\x12\x16\n" +
 	"\x05model\x18\x03 \x01(\tH\x01R\x05model\x120\n" +
 	"\aweights\x18\x04 \x01(\v2\x14.scotoma.v1.SaliencyH\x01R\aweights\x12\x17\n" +
 	"\x04head\x18\x05 \x01(\rH\x02R\x04head\x88\x01\x01B\b\n" +
@@ -4167,20 +4698,41 @@ const file_scotoma_v1_intervention_proto_rawDesc = "" +
 	"\x04grid\x18\x01 \x01(\rR\x04grid\x12\x14\n" +
 	"\x04seed\x18\x02 \x01(\x04H\x00R\x04seed\x12.\n" +
 	"\x05order\x18\x03 \x01(\v2\x16.scotoma.v1.TokenOrderH\x00R\x05orderB\b\n" +
-	"\x06source\"\xda\x02\n" +
+	"\x06source\"\x99\x03\n" +
 	"\fSelectTokens\x121\n" +
 	"\x06tokens\x18\x01 \x01(\v2\x19.scotoma.v1.TokenSelectorR\x06tokens\x121\n" +
 	"\x04mode\x18\x02 \x01(\x0e2\x1d.scotoma.v1.SelectTokens.ModeR\x04mode\x12@\n" +
-	"\tpositions\x18\x03 \x01(\x0e2\".scotoma.v1.SelectTokens.PositionsR\tpositions\"K\n" +
+	"\tpositions\x18\x03 \x01(\x0e2\".scotoma.v1.SelectTokens.PositionsR\tpositions\x12-\n" +
+	"\x05merge\x18\x04 \x01(\v2\x17.scotoma.v1.MergeTokensR\x05merge\"[\n" +
 	"\x04Mode\x12\x14\n" +
 	"\x10MODE_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tMODE_KEEP\x10\x01\x12\x0f\n" +
 	"\vMODE_REMOVE\x10\x02\x12\r\n" +
-	"\tMODE_POOL\x10\x03\"U\n" +
+	"\tMODE_POOL\x10\x03\x12\x0e\n" +
+	"\n" +
+	"MODE_MERGE\x10\x04\"U\n" +
 	"\tPositions\x12\x19\n" +
 	"\x15POSITIONS_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12POSITIONS_ORIGINAL\x10\x01\x12\x15\n" +
-	"\x11POSITIONS_COMPACT\x10\x02\"\xdb\x01\n" +
+	"\x11POSITIONS_COMPACT\x10\x02\"\xe0\x02\n" +
+	"\vMergeTokens\x12\x16\n" +
+	"\x05share\x18\x01 \x01(\x01H\x00R\x05share\x12\x16\n" +
+	"\x05count\x18\x02 \x01(\rH\x00R\x05count\x12B\n" +
+	"\n" +
+	"similarity\x18\x03 \x01(\x0e2\".scotoma.v1.MergeTokens.SimilarityR\n" +
+	"similarity\x123\n" +
+	"\x05value\x18\x04 \x01(\x0e2\x1d.scotoma.v1.MergeTokens.ValueR\x05value\"T\n" +
+	"\n" +
+	"Similarity\x12\x1a\n" +
+	"\x16SIMILARITY_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fSIMILARITY_KEYS\x10\x01\x12\x15\n" +
+	"\x11SIMILARITY_TOKENS\x10\x02\"H\n" +
+	"\x05Value\x12\x15\n" +
+	"\x11VALUE_UNSPECIFIED\x10\x00\x12\x0e\n" +
+	"\n" +
+	"VALUE_MEAN\x10\x01\x12\x18\n" +
+	"\x14VALUE_SEED_PLUS_MEAN\x10\x02B\b\n" +
+	"\x06amount\"\xdb\x01\n" +
 	"\rReplaceTokens\x121\n" +
 	"\x06tokens\x18\x01 \x01(\v2\x19.scotoma.v1.TokenSelectorR\x06tokens\x122\n" +
 	"\bconstant\x18\x02 \x01(\x0e2\x14.scotoma.v1.ConstantH\x00R\bconstant\x12.\n" +
@@ -4300,134 +4852,146 @@ func file_scotoma_v1_intervention_proto_rawDescGZIP() []byte {
 	return file_scotoma_v1_intervention_proto_rawDescData
 }
 
-var file_scotoma_v1_intervention_proto_enumTypes = make([]protoimpl.EnumInfo, 10)
-var file_scotoma_v1_intervention_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
+var file_scotoma_v1_intervention_proto_enumTypes = make([]protoimpl.EnumInfo, 13)
+var file_scotoma_v1_intervention_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_scotoma_v1_intervention_proto_goTypes = []any{
 	(DataType)(0),               // 0: scotoma.v1.DataType
 	(Stack)(0),                  // 1: scotoma.v1.Stack
 	(Constant)(0),               // 2: scotoma.v1.Constant
 	(Tokens_Named)(0),           // 3: scotoma.v1.Tokens.Named
-	(PermuteTokens_Scope)(0),    // 4: scotoma.v1.PermuteTokens.Scope
-	(OccludePatches_Fill)(0),    // 5: scotoma.v1.OccludePatches.Fill
-	(BlankImage_Colour)(0),      // 6: scotoma.v1.BlankImage.Colour
-	(SelectTokens_Mode)(0),      // 7: scotoma.v1.SelectTokens.Mode
-	(SelectTokens_Positions)(0), // 8: scotoma.v1.SelectTokens.Positions
-	(AddNoise_Geometry)(0),      // 9: scotoma.v1.AddNoise.Geometry
-	(*Intervention)(nil),        // 10: scotoma.v1.Intervention
-	(*TokenSelector)(nil),       // 11: scotoma.v1.TokenSelector
-	(*Tokens)(nil),              // 12: scotoma.v1.Tokens
-	(*TokenIndices)(nil),        // 13: scotoma.v1.TokenIndices
-	(*TokenBlocks)(nil),         // 14: scotoma.v1.TokenBlocks
-	(*Steps)(nil),               // 15: scotoma.v1.Steps
-	(*Target)(nil),              // 16: scotoma.v1.Target
-	(*Tensor)(nil),              // 17: scotoma.v1.Tensor
-	(*PermuteTokens)(nil),       // 18: scotoma.v1.PermuteTokens
-	(*TokenOrder)(nil),          // 19: scotoma.v1.TokenOrder
-	(*OccludePatches)(nil),      // 20: scotoma.v1.OccludePatches
-	(*RandomPatches)(nil),       // 21: scotoma.v1.RandomPatches
-	(*SalientPatches)(nil),      // 22: scotoma.v1.SalientPatches
-	(*Saliency)(nil),            // 23: scotoma.v1.Saliency
-	(*PatchIndices)(nil),        // 24: scotoma.v1.PatchIndices
-	(*DropLayers)(nil),          // 25: scotoma.v1.DropLayers
-	(*SwapProjector)(nil),       // 26: scotoma.v1.SwapProjector
-	(*IdentityProjector)(nil),   // 27: scotoma.v1.IdentityProjector
-	(*BlankImage)(nil),          // 28: scotoma.v1.BlankImage
-	(*Rgb)(nil),                 // 29: scotoma.v1.Rgb
-	(*ShufflePatches)(nil),      // 30: scotoma.v1.ShufflePatches
-	(*SelectTokens)(nil),        // 31: scotoma.v1.SelectTokens
-	(*ReplaceTokens)(nil),       // 32: scotoma.v1.ReplaceTokens
-	(*TokenNoise)(nil),          // 33: scotoma.v1.TokenNoise
-	(*Donor)(nil),               // 34: scotoma.v1.Donor
-	(*RepeatLayers)(nil),        // 35: scotoma.v1.RepeatLayers
-	(*ExitEarly)(nil),           // 36: scotoma.v1.ExitEarly
-	(*AddNoise)(nil),            // 37: scotoma.v1.AddNoise
-	(*Steer)(nil),               // 38: scotoma.v1.Steer
-	(*ProjectOut)(nil),          // 39: scotoma.v1.ProjectOut
-	(*Direction)(nil),           // 40: scotoma.v1.Direction
-	(*Scale)(nil),               // 41: scotoma.v1.Scale
-	(*ClampNorm)(nil),           // 42: scotoma.v1.ClampNorm
-	(*SetFeature)(nil),          // 43: scotoma.v1.SetFeature
-	(*FeatureAblation)(nil),     // 44: scotoma.v1.FeatureAblation
-	(*Ablate)(nil),              // 45: scotoma.v1.Ablate
-	(*Patch)(nil),               // 46: scotoma.v1.Patch
-	(*KnockOutAttention)(nil),   // 47: scotoma.v1.KnockOutAttention
-	(*PruneTokens)(nil),         // 48: scotoma.v1.PruneTokens
+	(MeasuredTokens_Measure)(0), // 4: scotoma.v1.MeasuredTokens.Measure
+	(PermuteTokens_Scope)(0),    // 5: scotoma.v1.PermuteTokens.Scope
+	(OccludePatches_Fill)(0),    // 6: scotoma.v1.OccludePatches.Fill
+	(BlankImage_Colour)(0),      // 7: scotoma.v1.BlankImage.Colour
+	(SelectTokens_Mode)(0),      // 8: scotoma.v1.SelectTokens.Mode
+	(SelectTokens_Positions)(0), // 9: scotoma.v1.SelectTokens.Positions
+	(MergeTokens_Similarity)(0), // 10: scotoma.v1.MergeTokens.Similarity
+	(MergeTokens_Value)(0),      // 11: scotoma.v1.MergeTokens.Value
+	(AddNoise_Geometry)(0),      // 12: scotoma.v1.AddNoise.Geometry
+	(*Intervention)(nil),        // 13: scotoma.v1.Intervention
+	(*TokenSelector)(nil),       // 14: scotoma.v1.TokenSelector
+	(*Tokens)(nil),              // 15: scotoma.v1.Tokens
+	(*TokenIndices)(nil),        // 16: scotoma.v1.TokenIndices
+	(*TokenBlocks)(nil),         // 17: scotoma.v1.TokenBlocks
+	(*MeasuredTokens)(nil),      // 18: scotoma.v1.MeasuredTokens
+	(*Steps)(nil),               // 19: scotoma.v1.Steps
+	(*Target)(nil),              // 20: scotoma.v1.Target
+	(*Tensor)(nil),              // 21: scotoma.v1.Tensor
+	(*PermuteTokens)(nil),       // 22: scotoma.v1.PermuteTokens
+	(*TokenOrder)(nil),          // 23: scotoma.v1.TokenOrder
+	(*OccludePatches)(nil),      // 24: scotoma.v1.OccludePatches
+	(*RandomPatches)(nil),       // 25: scotoma.v1.RandomPatches
+	(*SalientPatches)(nil),      // 26: scotoma.v1.SalientPatches
+	(*Saliency)(nil),            // 27: scotoma.v1.Saliency
+	(*PatchIndices)(nil),        // 28: scotoma.v1.PatchIndices
+	(*DropLayers)(nil),          // 29: scotoma.v1.DropLayers
+	(*SwapProjector)(nil),       // 30: scotoma.v1.SwapProjector
+	(*IdentityProjector)(nil),   // 31: scotoma.v1.IdentityProjector
+	(*BlankImage)(nil),          // 32: scotoma.v1.BlankImage
+	(*Rgb)(nil),                 // 33: scotoma.v1.Rgb
+	(*ShufflePatches)(nil),      // 34: scotoma.v1.ShufflePatches
+	(*SelectTokens)(nil),        // 35: scotoma.v1.SelectTokens
+	(*MergeTokens)(nil),         // 36: scotoma.v1.MergeTokens
+	(*ReplaceTokens)(nil),       // 37: scotoma.v1.ReplaceTokens
+	(*TokenNoise)(nil),          // 38: scotoma.v1.TokenNoise
+	(*Donor)(nil),               // 39: scotoma.v1.Donor
+	(*RepeatLayers)(nil),        // 40: scotoma.v1.RepeatLayers
+	(*ExitEarly)(nil),           // 41: scotoma.v1.ExitEarly
+	(*AddNoise)(nil),            // 42: scotoma.v1.AddNoise
+	(*Steer)(nil),               // 43: scotoma.v1.Steer
+	(*ProjectOut)(nil),          // 44: scotoma.v1.ProjectOut
+	(*Direction)(nil),           // 45: scotoma.v1.Direction
+	(*Scale)(nil),               // 46: scotoma.v1.Scale
+	(*ClampNorm)(nil),           // 47: scotoma.v1.ClampNorm
+	(*SetFeature)(nil),          // 48: scotoma.v1.SetFeature
+	(*FeatureAblation)(nil),     // 49: scotoma.v1.FeatureAblation
+	(*Ablate)(nil),              // 50: scotoma.v1.Ablate
+	(*Patch)(nil),               // 51: scotoma.v1.Patch
+	(*KnockOutAttention)(nil),   // 52: scotoma.v1.KnockOutAttention
+	(*PruneTokens)(nil),         // 53: scotoma.v1.PruneTokens
 }
 var file_scotoma_v1_intervention_proto_depIdxs = []int32{
-	18, // 0: scotoma.v1.Intervention.permute_tokens:type_name -> scotoma.v1.PermuteTokens
-	20, // 1: scotoma.v1.Intervention.occlude_patches:type_name -> scotoma.v1.OccludePatches
-	25, // 2: scotoma.v1.Intervention.drop_layers:type_name -> scotoma.v1.DropLayers
-	26, // 3: scotoma.v1.Intervention.swap_projector:type_name -> scotoma.v1.SwapProjector
-	28, // 4: scotoma.v1.Intervention.blank_image:type_name -> scotoma.v1.BlankImage
-	30, // 5: scotoma.v1.Intervention.shuffle_patches:type_name -> scotoma.v1.ShufflePatches
-	31, // 6: scotoma.v1.Intervention.select_tokens:type_name -> scotoma.v1.SelectTokens
-	32, // 7: scotoma.v1.Intervention.replace_tokens:type_name -> scotoma.v1.ReplaceTokens
-	35, // 8: scotoma.v1.Intervention.repeat_layers:type_name -> scotoma.v1.RepeatLayers
-	36, // 9: scotoma.v1.Intervention.exit_early:type_name -> scotoma.v1.ExitEarly
-	37, // 10: scotoma.v1.Intervention.add_noise:type_name -> scotoma.v1.AddNoise
-	38, // 11: scotoma.v1.Intervention.steer:type_name -> scotoma.v1.Steer
-	39, // 12: scotoma.v1.Intervention.project_out:type_name -> scotoma.v1.ProjectOut
-	41, // 13: scotoma.v1.Intervention.scale:type_name -> scotoma.v1.Scale
-	45, // 14: scotoma.v1.Intervention.ablate:type_name -> scotoma.v1.Ablate
-	46, // 15: scotoma.v1.Intervention.patch:type_name -> scotoma.v1.Patch
-	47, // 16: scotoma.v1.Intervention.knock_out_attention:type_name -> scotoma.v1.KnockOutAttention
-	48, // 17: scotoma.v1.Intervention.prune_tokens:type_name -> scotoma.v1.PruneTokens
-	42, // 18: scotoma.v1.Intervention.clamp_norm:type_name -> scotoma.v1.ClampNorm
-	43, // 19: scotoma.v1.Intervention.set_feature:type_name -> scotoma.v1.SetFeature
-	12, // 20: scotoma.v1.TokenSelector.any_of:type_name -> scotoma.v1.Tokens
+	22, // 0: scotoma.v1.Intervention.permute_tokens:type_name -> scotoma.v1.PermuteTokens
+	24, // 1: scotoma.v1.Intervention.occlude_patches:type_name -> scotoma.v1.OccludePatches
+	29, // 2: scotoma.v1.Intervention.drop_layers:type_name -> scotoma.v1.DropLayers
+	30, // 3: scotoma.v1.Intervention.swap_projector:type_name -> scotoma.v1.SwapProjector
+	32, // 4: scotoma.v1.Intervention.blank_image:type_name -> scotoma.v1.BlankImage
+	34, // 5: scotoma.v1.Intervention.shuffle_patches:type_name -> scotoma.v1.ShufflePatches
+	35, // 6: scotoma.v1.Intervention.select_tokens:type_name -> scotoma.v1.SelectTokens
+	37, // 7: scotoma.v1.Intervention.replace_tokens:type_name -> scotoma.v1.ReplaceTokens
+	40, // 8: scotoma.v1.Intervention.repeat_layers:type_name -> scotoma.v1.RepeatLayers
+	41, // 9: scotoma.v1.Intervention.exit_early:type_name -> scotoma.v1.ExitEarly
+	42, // 10: scotoma.v1.Intervention.add_noise:type_name -> scotoma.v1.AddNoise
+	43, // 11: scotoma.v1.Intervention.steer:type_name -> scotoma.v1.Steer
+	44, // 12: scotoma.v1.Intervention.project_out:type_name -> scotoma.v1.ProjectOut
+	46, // 13: scotoma.v1.Intervention.scale:type_name -> scotoma.v1.Scale
+	50, // 14: scotoma.v1.Intervention.ablate:type_name -> scotoma.v1.Ablate
+	51, // 15: scotoma.v1.Intervention.patch:type_name -> scotoma.v1.Patch
+	52, // 16: scotoma.v1.Intervention.knock_out_attention:type_name -> scotoma.v1.KnockOutAttention
+	53, // 17: scotoma.v1.Intervention.prune_tokens:type_name -> scotoma.v1.PruneTokens
+	47, // 18: scotoma.v1.Intervention.clamp_norm:type_name -> scotoma.v1.ClampNorm
+	48, // 19: scotoma.v1.Intervention.set_feature:type_name -> scotoma.v1.SetFeature
+	15, // 20: scotoma.v1.TokenSelector.any_of:type_name -> scotoma.v1.Tokens
 	3,  // 21: scotoma.v1.Tokens.named:type_name -> scotoma.v1.Tokens.Named
-	13, // 22: scotoma.v1.Tokens.indices:type_name -> scotoma.v1.TokenIndices
-	14, // 23: scotoma.v1.Tokens.blocks:type_name -> scotoma.v1.TokenBlocks
-	21, // 24: scotoma.v1.Tokens.random:type_name -> scotoma.v1.RandomPatches
-	22, // 25: scotoma.v1.Tokens.salient:type_name -> scotoma.v1.SalientPatches
-	11, // 26: scotoma.v1.Target.tokens:type_name -> scotoma.v1.TokenSelector
-	15, // 27: scotoma.v1.Target.steps:type_name -> scotoma.v1.Steps
-	0,  // 28: scotoma.v1.Tensor.dtype:type_name -> scotoma.v1.DataType
-	19, // 29: scotoma.v1.PermuteTokens.order:type_name -> scotoma.v1.TokenOrder
-	4,  // 30: scotoma.v1.PermuteTokens.scope:type_name -> scotoma.v1.PermuteTokens.Scope
-	21, // 31: scotoma.v1.OccludePatches.random:type_name -> scotoma.v1.RandomPatches
-	22, // 32: scotoma.v1.OccludePatches.salient:type_name -> scotoma.v1.SalientPatches
-	22, // 33: scotoma.v1.OccludePatches.non_salient:type_name -> scotoma.v1.SalientPatches
-	24, // 34: scotoma.v1.OccludePatches.indices:type_name -> scotoma.v1.PatchIndices
-	5,  // 35: scotoma.v1.OccludePatches.fill:type_name -> scotoma.v1.OccludePatches.Fill
-	23, // 36: scotoma.v1.SalientPatches.weights:type_name -> scotoma.v1.Saliency
-	1,  // 37: scotoma.v1.DropLayers.stack:type_name -> scotoma.v1.Stack
-	27, // 38: scotoma.v1.SwapProjector.identity:type_name -> scotoma.v1.IdentityProjector
-	6,  // 39: scotoma.v1.BlankImage.colour:type_name -> scotoma.v1.BlankImage.Colour
-	29, // 40: scotoma.v1.BlankImage.rgb:type_name -> scotoma.v1.Rgb
-	19, // 41: scotoma.v1.ShufflePatches.order:type_name -> scotoma.v1.TokenOrder
-	11, // 42: scotoma.v1.SelectTokens.tokens:type_name -> scotoma.v1.TokenSelector
-	7,  // 43: scotoma.v1.SelectTokens.mode:type_name -> scotoma.v1.SelectTokens.Mode
-	8,  // 44: scotoma.v1.SelectTokens.positions:type_name -> scotoma.v1.SelectTokens.Positions
-	11, // 45: scotoma.v1.ReplaceTokens.tokens:type_name -> scotoma.v1.TokenSelector
-	2,  // 46: scotoma.v1.ReplaceTokens.constant:type_name -> scotoma.v1.Constant
-	33, // 47: scotoma.v1.ReplaceTokens.noise:type_name -> scotoma.v1.TokenNoise
-	34, // 48: scotoma.v1.ReplaceTokens.donor:type_name -> scotoma.v1.Donor
-	1,  // 49: scotoma.v1.RepeatLayers.stack:type_name -> scotoma.v1.Stack
-	1,  // 50: scotoma.v1.ExitEarly.stack:type_name -> scotoma.v1.Stack
-	16, // 51: scotoma.v1.AddNoise.target:type_name -> scotoma.v1.Target
-	9,  // 52: scotoma.v1.AddNoise.geometry:type_name -> scotoma.v1.AddNoise.Geometry
-	16, // 53: scotoma.v1.Steer.target:type_name -> scotoma.v1.Target
-	16, // 54: scotoma.v1.ProjectOut.target:type_name -> scotoma.v1.Target
-	40, // 55: scotoma.v1.ProjectOut.directions:type_name -> scotoma.v1.Direction
-	16, // 56: scotoma.v1.Scale.target:type_name -> scotoma.v1.Target
-	16, // 57: scotoma.v1.ClampNorm.target:type_name -> scotoma.v1.Target
-	16, // 58: scotoma.v1.SetFeature.target:type_name -> scotoma.v1.Target
-	44, // 59: scotoma.v1.SetFeature.ablate:type_name -> scotoma.v1.FeatureAblation
-	16, // 60: scotoma.v1.Ablate.target:type_name -> scotoma.v1.Target
-	2,  // 61: scotoma.v1.Ablate.value:type_name -> scotoma.v1.Constant
-	16, // 62: scotoma.v1.Patch.target:type_name -> scotoma.v1.Target
-	17, // 63: scotoma.v1.Patch.values:type_name -> scotoma.v1.Tensor
-	1,  // 64: scotoma.v1.KnockOutAttention.stack:type_name -> scotoma.v1.Stack
-	11, // 65: scotoma.v1.KnockOutAttention.from:type_name -> scotoma.v1.TokenSelector
-	11, // 66: scotoma.v1.KnockOutAttention.to:type_name -> scotoma.v1.TokenSelector
-	15, // 67: scotoma.v1.KnockOutAttention.steps:type_name -> scotoma.v1.Steps
-	11, // 68: scotoma.v1.PruneTokens.received_from:type_name -> scotoma.v1.TokenSelector
-	69, // [69:69] is the sub-list for method output_type
-	69, // [69:69] is the sub-list for method input_type
-	69, // [69:69] is the sub-list for extension type_name
-	69, // [69:69] is the sub-list for extension extendee
-	0,  // [0:69] is the sub-list for field type_name
+	16, // 22: scotoma.v1.Tokens.indices:type_name -> scotoma.v1.TokenIndices
+	17, // 23: scotoma.v1.Tokens.blocks:type_name -> scotoma.v1.TokenBlocks
+	25, // 24: scotoma.v1.Tokens.random:type_name -> scotoma.v1.RandomPatches
+	26, // 25: scotoma.v1.Tokens.salient:type_name -> scotoma.v1.SalientPatches
+	18, // 26: scotoma.v1.Tokens.measured:type_name -> scotoma.v1.MeasuredTokens
+	4,  // 27: scotoma.v1.MeasuredTokens.measure:type_name -> scotoma.v1.MeasuredTokens.Measure
+	3,  // 28: scotoma.v1.MeasuredTokens.among:type_name -> scotoma.v1.Tokens.Named
+	3,  // 29: scotoma.v1.MeasuredTokens.looking:type_name -> scotoma.v1.Tokens.Named
+	14, // 30: scotoma.v1.Target.tokens:type_name -> scotoma.v1.TokenSelector
+	19, // 31: scotoma.v1.Target.steps:type_name -> scotoma.v1.Steps
+	0,  // 32: scotoma.v1.Tensor.dtype:type_name -> scotoma.v1.DataType
+	23, // 33: scotoma.v1.PermuteTokens.order:type_name -> scotoma.v1.TokenOrder
+	5,  // 34: scotoma.v1.PermuteTokens.scope:type_name -> scotoma.v1.PermuteTokens.Scope
+	25, // 35: scotoma.v1.OccludePatches.random:type_name -> scotoma.v1.RandomPatches
+	26, // 36: scotoma.v1.OccludePatches.salient:type_name -> scotoma.v1.SalientPatches
+	26, // 37: scotoma.v1.OccludePatches.non_salient:type_name -> scotoma.v1.SalientPatches
+	28, // 38: scotoma.v1.OccludePatches.indices:type_name -> scotoma.v1.PatchIndices
+	6,  // 39: scotoma.v1.OccludePatches.fill:type_name -> scotoma.v1.OccludePatches.Fill
+	27, // 40: scotoma.v1.SalientPatches.weights:type_name -> scotoma.v1.Saliency
+	1,  // 41: scotoma.v1.DropLayers.stack:type_name -> scotoma.v1.Stack
+	31, // 42: scotoma.v1.SwapProjector.identity:type_name -> scotoma.v1.IdentityProjector
+	7,  // 43: scotoma.v1.BlankImage.colour:type_name -> scotoma.v1.BlankImage.Colour
+	33, // 44: scotoma.v1.BlankImage.rgb:type_name -> scotoma.v1.Rgb
+	23, // 45: scotoma.v1.ShufflePatches.order:type_name -> scotoma.v1.TokenOrder
+	14, // 46: scotoma.v1.SelectTokens.tokens:type_name -> scotoma.v1.TokenSelector
+	8,  // 47: scotoma.v1.SelectTokens.mode:type_name -> scotoma.v1.SelectTokens.Mode
+	9,  // 48: scotoma.v1.SelectTokens.positions:type_name -> scotoma.v1.SelectTokens.Positions
+	36, // 49: scotoma.v1.SelectTokens.merge:type_name -> scotoma.v1.MergeTokens
+	10, // 50: scotoma.v1.MergeTokens.similarity:type_name -> scotoma.v1.MergeTokens.Similarity
+	11, // 51: scotoma.v1.MergeTokens.value:type_name -> scotoma.v1.MergeTokens.Value
+	14, // 52: scotoma.v1.ReplaceTokens.tokens:type_name -> scotoma.v1.TokenSelector
+	2,  // 53: scotoma.v1.ReplaceTokens.constant:type_name -> scotoma.v1.Constant
+	38, // 54: scotoma.v1.ReplaceTokens.noise:type_name -> scotoma.v1.TokenNoise
+	39, // 55: scotoma.v1.ReplaceTokens.donor:type_name -> scotoma.v1.Donor
+	1,  // 56: scotoma.v1.RepeatLayers.stack:type_name -> scotoma.v1.Stack
+	1,  // 57: scotoma.v1.ExitEarly.stack:type_name -> scotoma.v1.Stack
+	20, // 58: scotoma.v1.AddNoise.target:type_name -> scotoma.v1.Target
+	12, // 59: scotoma.v1.AddNoise.geometry:type_name -> scotoma.v1.AddNoise.Geometry
+	20, // 60: scotoma.v1.Steer.target:type_name -> scotoma.v1.Target
+	20, // 61: scotoma.v1.ProjectOut.target:type_name -> scotoma.v1.Target
+	45, // 62: scotoma.v1.ProjectOut.directions:type_name -> scotoma.v1.Direction
+	20, // 63: scotoma.v1.Scale.target:type_name -> scotoma.v1.Target
+	20, // 64: scotoma.v1.ClampNorm.target:type_name -> scotoma.v1.Target
+	20, // 65: scotoma.v1.SetFeature.target:type_name -> scotoma.v1.Target
+	49, // 66: scotoma.v1.SetFeature.ablate:type_name -> scotoma.v1.FeatureAblation
+	20, // 67: scotoma.v1.Ablate.target:type_name -> scotoma.v1.Target
+	2,  // 68: scotoma.v1.Ablate.value:type_name -> scotoma.v1.Constant
+	20, // 69: scotoma.v1.Patch.target:type_name -> scotoma.v1.Target
+	21, // 70: scotoma.v1.Patch.values:type_name -> scotoma.v1.Tensor
+	1,  // 71: scotoma.v1.KnockOutAttention.stack:type_name -> scotoma.v1.Stack
+	14, // 72: scotoma.v1.KnockOutAttention.from:type_name -> scotoma.v1.TokenSelector
+	14, // 73: scotoma.v1.KnockOutAttention.to:type_name -> scotoma.v1.TokenSelector
+	19, // 74: scotoma.v1.KnockOutAttention.steps:type_name -> scotoma.v1.Steps
+	14, // 75: scotoma.v1.PruneTokens.received_from:type_name -> scotoma.v1.TokenSelector
+	76, // [76:76] is the sub-list for method output_type
+	76, // [76:76] is the sub-list for method input_type
+	76, // [76:76] is the sub-list for extension type_name
+	76, // [76:76] is the sub-list for extension extendee
+	0,  // [0:76] is the sub-list for field type_name
 }
 
 func init() { file_scotoma_v1_intervention_proto_init() }
@@ -4466,56 +5030,68 @@ func file_scotoma_v1_intervention_proto_init() {
 		(*Tokens_Random)(nil),
 		(*Tokens_Salient)(nil),
 		(*Tokens_Turn)(nil),
+		(*Tokens_Measured)(nil),
 	}
-	file_scotoma_v1_intervention_proto_msgTypes[5].OneofWrappers = []any{}
-	file_scotoma_v1_intervention_proto_msgTypes[8].OneofWrappers = []any{
+	file_scotoma_v1_intervention_proto_msgTypes[5].OneofWrappers = []any{
+		(*MeasuredTokens_Share)(nil),
+		(*MeasuredTokens_Count)(nil),
+		(*MeasuredTokens_AtLeast)(nil),
+		(*MeasuredTokens_TimesMedian)(nil),
+	}
+	file_scotoma_v1_intervention_proto_msgTypes[6].OneofWrappers = []any{}
+	file_scotoma_v1_intervention_proto_msgTypes[9].OneofWrappers = []any{
 		(*PermuteTokens_Seed)(nil),
 		(*PermuteTokens_Order)(nil),
 	}
-	file_scotoma_v1_intervention_proto_msgTypes[10].OneofWrappers = []any{
+	file_scotoma_v1_intervention_proto_msgTypes[11].OneofWrappers = []any{
 		(*OccludePatches_Random)(nil),
 		(*OccludePatches_Salient)(nil),
 		(*OccludePatches_NonSalient)(nil),
 		(*OccludePatches_Indices)(nil),
 	}
-	file_scotoma_v1_intervention_proto_msgTypes[11].OneofWrappers = []any{}
-	file_scotoma_v1_intervention_proto_msgTypes[12].OneofWrappers = []any{
+	file_scotoma_v1_intervention_proto_msgTypes[12].OneofWrappers = []any{}
+	file_scotoma_v1_intervention_proto_msgTypes[13].OneofWrappers = []any{
 		(*SalientPatches_Mass)(nil),
 		(*SalientPatches_Share)(nil),
+		(*SalientPatches_Count)(nil),
 		(*SalientPatches_Model)(nil),
 		(*SalientPatches_Weights)(nil),
 	}
-	file_scotoma_v1_intervention_proto_msgTypes[16].OneofWrappers = []any{
+	file_scotoma_v1_intervention_proto_msgTypes[17].OneofWrappers = []any{
 		(*SwapProjector_Name)(nil),
 		(*SwapProjector_RandomSeed)(nil),
 		(*SwapProjector_Identity)(nil),
 	}
-	file_scotoma_v1_intervention_proto_msgTypes[18].OneofWrappers = []any{
+	file_scotoma_v1_intervention_proto_msgTypes[19].OneofWrappers = []any{
 		(*BlankImage_Colour_)(nil),
 		(*BlankImage_Rgb)(nil),
 	}
-	file_scotoma_v1_intervention_proto_msgTypes[20].OneofWrappers = []any{
+	file_scotoma_v1_intervention_proto_msgTypes[21].OneofWrappers = []any{
 		(*ShufflePatches_Seed)(nil),
 		(*ShufflePatches_Order)(nil),
 	}
-	file_scotoma_v1_intervention_proto_msgTypes[22].OneofWrappers = []any{
+	file_scotoma_v1_intervention_proto_msgTypes[23].OneofWrappers = []any{
+		(*MergeTokens_Share)(nil),
+		(*MergeTokens_Count)(nil),
+	}
+	file_scotoma_v1_intervention_proto_msgTypes[24].OneofWrappers = []any{
 		(*ReplaceTokens_Constant)(nil),
 		(*ReplaceTokens_Noise)(nil),
 		(*ReplaceTokens_Donor)(nil),
 	}
-	file_scotoma_v1_intervention_proto_msgTypes[23].OneofWrappers = []any{}
-	file_scotoma_v1_intervention_proto_msgTypes[27].OneofWrappers = []any{}
-	file_scotoma_v1_intervention_proto_msgTypes[33].OneofWrappers = []any{
+	file_scotoma_v1_intervention_proto_msgTypes[25].OneofWrappers = []any{}
+	file_scotoma_v1_intervention_proto_msgTypes[29].OneofWrappers = []any{}
+	file_scotoma_v1_intervention_proto_msgTypes[35].OneofWrappers = []any{
 		(*SetFeature_Clamp)(nil),
 		(*SetFeature_Scale)(nil),
 		(*SetFeature_Add)(nil),
 		(*SetFeature_Ablate)(nil),
 	}
-	file_scotoma_v1_intervention_proto_msgTypes[36].OneofWrappers = []any{
+	file_scotoma_v1_intervention_proto_msgTypes[38].OneofWrappers = []any{
 		(*Patch_Values)(nil),
 		(*Patch_Handle)(nil),
 	}
-	file_scotoma_v1_intervention_proto_msgTypes[38].OneofWrappers = []any{
+	file_scotoma_v1_intervention_proto_msgTypes[40].OneofWrappers = []any{
 		(*PruneTokens_KeepShare)(nil),
 		(*PruneTokens_KeepCount)(nil),
 		(*PruneTokens_ReceivedFrom)(nil),
@@ -4527,8 +5103,8 @@ func file_scotoma_v1_intervention_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_scotoma_v1_intervention_proto_rawDesc), len(file_scotoma_v1_intervention_proto_rawDesc)),
-			NumEnums:      10,
-			NumMessages:   39,
+			NumEnums:      13,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

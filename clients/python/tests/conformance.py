@@ -372,8 +372,10 @@ class Runner:
             scotoma.swap_projector(identity=True),
             scotoma.blank_image(rgb=(1, 2, 3)),
             scotoma.shuffle_patches(3, 1),
-            scotoma.select_tokens(tokens.visual & tokens.block(2, 3), "keep", positions="compact"),
-            scotoma.replace_tokens(tokens[1, 2], noise=3),
+            scotoma.select_tokens(tokens.visual & tokens.block(2, 3), "merge", positions="compact", merge=4),
+            scotoma.replace_tokens(
+                tokens.by_norm("language_model.blocks.3.hook_resid_post", count=2, among="visual"), noise=3
+            ),
             scotoma.repeat_layers(2, 3),
             scotoma.exit_early(6),
             scotoma.add_noise(resid, 0.5, "keskar", seed=1, tokens=tokens.visual),

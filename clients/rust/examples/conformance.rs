@@ -573,11 +573,24 @@ fn every_helper() -> Value {
         shuffle_patches(3, 1),
         v1::SelectTokens {
             tokens: Some(tokens::block(2, [3]).into()),
-            mode: v1::select_tokens::Mode::Keep.into(),
+            mode: v1::select_tokens::Mode::Merge.into(),
             positions: v1::select_tokens::Positions::Compact.into(),
+            merge: Some(v1::MergeTokens {
+                amount: Some(v1::merge_tokens::Amount::Count(4)),
+                ..Default::default()
+            }),
         }
         .into(),
-        replace_tokens_by_noise(tokens::numbered([1, 2]), 3),
+        replace_tokens_by_noise(
+            tokens::measured_by(v1::MeasuredTokens {
+                point: "language_model.blocks.3.hook_resid_post".into(),
+                measure: v1::measured_tokens::Measure::Norm.into(),
+                amount: Some(v1::measured_tokens::Amount::Count(2)),
+                among: v1::tokens::Named::Visual.into(),
+                ..Default::default()
+            }),
+            3,
+        ),
         repeat_layers(2, 3, 1),
         exit_early(6),
         v1::AddNoise {

@@ -64,7 +64,8 @@ pub use v1::{
 /// Sets of tokens by what they are: `tokens::visual() | tokens::last()`, `!tokens::block(2, [3])`.
 pub mod tokens {
     pub use crate::selectors::{
-        Complement, TokenSet, assistant, base_view, block, class, generated, image, last, newline,
-        numbered, question, random, salient, system, text, tile, turn, user, visual,
+        Complement, TokenSet, assistant, base_view, block, class, generated, image, last, measured,
+        measured_by, newline, numbered, question, random, salient, system, text, tile, turn, user,
+        visual,
     };
 }

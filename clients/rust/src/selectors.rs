@@ -4,8 +4,8 @@ use std::ops::{BitOr, Not};
 
 use crate::v1::tokens::Named;
 use crate::v1::{
-    RandomPatches, SalientPatches, Steps, Target, TokenBlocks, TokenIndices, TokenSelector, Tokens,
-    salient_patches::Amount, tokens::Set,
+    MeasuredTokens, RandomPatches, SalientPatches, Steps, Target, TokenBlocks, TokenIndices,
+    TokenSelector, Tokens, measured_tokens, salient_patches::Amount, tokens::Set,
 };
 
 /// A union of sets of tokens, which [`tokens`](crate::tokens) makes: `|` joins two, `!` is all
@@ -150,6 +150,29 @@ pub fn salient(mass: f64) -> TokenSet {
         amount: Some(Amount::Mass(mass)),
         ..Default::default()
     }))
+}
+
+/// Returns tokens by a number that is measured of each at one hook point, without interventions:
+/// `measured(point, Measure::Norm, Amount::Count(3))` are the three longest rows. Fields of
+/// [`MeasuredTokens`] say more.
+#[must_use]
+pub fn measured(
+    point: &str,
+    measure: measured_tokens::Measure,
+    amount: measured_tokens::Amount,
+) -> TokenSet {
+    measured_by(MeasuredTokens {
+        point: point.to_owned(),
+        measure: measure.into(),
+        amount: Some(amount),
+        ..Default::default()
+    })
+}
+
+/// Returns tokens by a number that is measured of each.
+#[must_use]
+pub fn measured_by(tokens: MeasuredTokens) -> TokenSet {
+    one(Set::Measured(tokens))
 }
 
 /// A target that is being said: a hook point, and which of its layers, tokens, heads, dimensions

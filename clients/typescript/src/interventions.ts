@@ -2,6 +2,7 @@
 
 import { create, fromJson, type JsonObject, type MessageInitShape, toJson } from "@bufbuild/protobuf";
 
+import { type NameOf, numberOf } from "./names.js";
 import { type Point, type StepsLike, selector, steps, target, type TokensLike } from "./selectors.js";
 import {
   AddNoise_Geometry,
@@ -17,6 +18,9 @@ import {
   type Sampling,
   SamplingSchema,
   type SetFeatureSchema,
+  MergeTokens_Similarity,
+  MergeTokens_Value,
+  type MergeTokensSchema,
   SelectTokens_Mode,
   SelectTokens_Positions,
   Stack,
@@ -30,19 +34,6 @@ const of = (kind: Kind): Intervention => create(InterventionSchema, { kind });
 
 /** A seed; beyond 2^53 as a bigint. */
 export type Seed = number | bigint;
-
-/** The names of an enum in small letters. */
-type NameOf<E> = Lowercase<Exclude<keyof E, "UNSPECIFIED"> & string>;
-
-/** The number of a name; names that there are not throw with those that there are. */
-function numberOf<E extends Record<string, number | string>>(enumeration: E, name: NameOf<E>): number {
-  const number = enumeration[name.toUpperCase()];
-  if (typeof number !== "number" || number === 0) {
-    const known = Object.keys(enumeration).filter((own) => Number.isNaN(Number(own)) && own !== "UNSPECIFIED");
-    throw new RangeError(`${JSON.stringify(name)} is not known; ${known.map((own) => own.toLowerCase()).join(", ")} are`);
-  }
-  return number;
-}
 
 const stackOf = (stack: NameOf<typeof Stack> | undefined) =>
   stack === undefined ? {} : { stack: numberOf(Stack, stack) as Stack };
@@ -175,11 +166,18 @@ export function shufflePatches(grid: number, by?: Seed | readonly number[]): Int
   return of({ case: "shufflePatches", value: { grid, ...order(by) } });
 }
 
+/** How many tokens are left of those that "merge" does not keep, and how they are merged. */
+export type Merging = ({ count: number } | { share: number }) & {
+  similarity?: NameOf<typeof MergeTokens_Similarity>;
+  value?: NameOf<typeof MergeTokens_Value>;
+};
+
 /** Keeps, removes or pools visual tokens; what is left keeps its positions unless they are compact. */
 export function selectTokens(
   tokens: TokensLike,
   mode: NameOf<typeof SelectTokens_Mode> = "keep",
   positions?: NameOf<typeof SelectTokens_Positions>,
+  merge?: Merging,
 ): Intervention {
   return of({
     case: "selectTokens",
@@ -189,8 +187,17 @@ export function selectTokens(
       ...(positions === undefined
         ? {}
         : { positions: numberOf(SelectTokens_Positions, positions) as SelectTokens_Positions }),
+      ...(merge === undefined ? {} : { merge: mergeTokens(merge) }),
     },
   });
+}
+
+function mergeTokens(merge: Merging): MessageInitShape<typeof MergeTokensSchema> {
+  return {
+    amount: "count" in merge ? { case: "count", value: merge.count } : { case: "share", value: merge.share },
+    similarity: merge.similarity === undefined ? 0 : numberOf(MergeTokens_Similarity, merge.similarity),
+    value: merge.value === undefined ? 0 : numberOf(MergeTokens_Value, merge.value),
+  };
 }
 
 /** Writes other values over visual tokens: zero or the mean, noise (by a seed, or `true`), or another picture's tokens. */

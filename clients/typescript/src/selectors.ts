@@ -10,7 +10,9 @@
 
 import { create, equals, type MessageInitShape } from "@bufbuild/protobuf";
 
+import { type NameOf, numberOf } from "./names.js";
 import {
+  MeasuredTokens_Measure,
   type Steps,
   StepsSchema,
   type Target,
@@ -260,12 +262,52 @@ export const tokens = {
   /** A random share (0 to 1) of the patches of each picture; without a seed the server draws one. */
   random: (ratio: number, seed?: number | bigint): Selector =>
     one({ case: "random", value: seed === undefined ? { ratio } : { ratio, seed: BigInt(seed) } }),
-  /** The most attended patches: `{ mass: 0.5 }` of the attention, or `{ share: 0.5 }` of the patches. */
-  salient: (amount: { mass: number } | { share: number }): Selector =>
+  /** The most attended patches: `{ mass: 0.5 }` of the attention, `{ share: 0.5 }` or `{ count: 9 }` of the patches. */
+  salient: (amount: { mass: number } | { share: number } | { count: number }): Selector =>
     one({
       case: "salient",
-      value: { amount: "mass" in amount ? { case: "mass", value: amount.mass } : { case: "share", value: amount.share } },
+      value: {
+        amount:
+          "mass" in amount
+            ? { case: "mass", value: amount.mass }
+            : "share" in amount
+              ? { case: "share", value: amount.share }
+              : { case: "count", value: amount.count },
+      },
     }),
+  /**
+   * Tokens by a number that is measured of each at one hook point, without interventions: the longest by `{ count: 3 }` of "norm",
+   * the most attended of "attention_received", those most like `vector` of "similarity".
+   */
+  measured: (
+    point: string,
+    measure: NameOf<typeof MeasuredTokens_Measure>,
+    amount: { count: number } | { share: number } | { atLeast: number } | { timesMedian: number },
+    more: {
+      among?: NameOf<typeof Tokens_Named>;
+      looking?: NameOf<typeof Tokens_Named>;
+      lowest?: boolean;
+      head?: number;
+      vector?: readonly number[];
+    } = {},
+  ): Selector => {
+    const [[key, value] = []] = Object.entries(amount);
+    const named = (own?: NameOf<typeof Tokens_Named>): Tokens_Named =>
+      own === undefined ? Tokens_Named.UNSPECIFIED : numberOf(Tokens_Named, own);
+    return one({
+      case: "measured",
+      value: {
+        point,
+        measure: numberOf(MeasuredTokens_Measure, measure),
+        amount: { case: key as "count", value: value as number },
+        among: named(more.among),
+        looking: named(more.looking),
+        lowest: more.lowest ?? false,
+        vector: [...(more.vector ?? [])],
+        ...(more.head === undefined ? {} : { head: more.head }),
+      },
+    });
+  },
 } as const;
 
 /** Tokens: a selector, or numbers. */

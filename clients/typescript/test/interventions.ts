@@ -32,7 +32,7 @@ test("every named set and every way to say one is there", () => {
     assert.equal(first?.set.value, Tokens_Named[name as "VISUAL"]);
   }
   const ways = TokensSchema.fields.map((field) => field.localName);
-  assert.deepEqual(ways, ["named", "indices", "image", "tile", "blocks", "random", "salient", "turn"]);
+  assert.deepEqual(ways, ["named", "indices", "image", "tile", "blocks", "random", "salient", "turn", "measured"]);
 });
 
 test("selectors compose as sets", () => {

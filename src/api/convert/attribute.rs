@@ -67,8 +67,9 @@ fn method(number: i32) -> Result<AttributionMethod, Error> {
         Ok(Number::Patching) => AttributionMethod::Patching,
         Ok(Number::GradCam) => AttributionMethod::GradCam,
         Ok(Number::AttentionRelevance) => AttributionMethod::AttentionRelevance,
+        Ok(Number::AttentionRollout) => AttributionMethod::AttentionRollout,
         Ok(Number::Unspecified) | Err(_) => {
-            let valid = ["ATTRIBUTION_METHOD_GRADIENT to _ATTENTION_RELEVANCE, 1 to 7"];
+            let valid = ["ATTRIBUTION_METHOD_GRADIENT to _ATTENTION_ROLLOUT, 1 to 8"];
             return Err(unknown("method".into(), number, &valid));
         }
     })

@@ -4,7 +4,8 @@ use super::super::{Error, v1};
 use super::from_wire::Seeds;
 use super::values::{unknown, unset};
 use crate::intervention::{
-    Amount, Named, SaliencySource, Salient, Steps, Target, TokenSelector, Tokens,
+    Amount, MeasuredAmount, MeasuredTokens, Named, SaliencySource, Salient, Steps, Target,
+    TokenMeasure, TokenSelector, Tokens,
 };
 
 /// Returns a target, which must be set.
@@ -57,10 +58,10 @@ fn tokens(path: &str, message: &mut v1::Tokens, seeds: Seeds) -> Result<Tokens, 
     use v1::tokens::Set;
     Ok(match &mut message.set {
         None => {
-            let valid = "named, indices, image, turn, tile, blocks, random, salient";
+            let valid = "named, indices, image, turn, tile, blocks, random, salient, measured";
             return Err(unset(&format!("{path}.set"), valid));
         }
-        Some(Set::Named(number)) => Tokens::Named(named(path, *number)?),
+        Some(Set::Named(number)) => Tokens::Named(named(&format!("{path}.named"), *number)?),
         Some(Set::Indices(indices)) => Tokens::Indices(indices.indices.clone()),
         Some(Set::Image(image)) => Tokens::Image(*image),
         Some(Set::Turn(turn)) => Tokens::Turn(*turn),
@@ -75,6 +76,9 @@ fn tokens(path: &str, message: &mut v1::Tokens, seeds: Seeds) -> Result<Tokens, 
         },
         Some(Set::Salient(patches)) => {
             Tokens::Salient(salient(&format!("{path}.salient"), patches)?)
+        }
+        Some(Set::Measured(tokens)) => {
+            Tokens::Measured(measured(&format!("{path}.measured"), tokens)?)
         }
     })
 }
@@ -96,9 +100,62 @@ fn named(path: &str, number: i32) -> Result<Named, Error> {
         Ok(Number::Assistant) => Named::Assistant,
         Err(_) => {
             let valid = ["NAMED_ALL to NAMED_ASSISTANT, 1 to 12"];
-            return Err(unknown(format!("{path}.named"), number, &valid));
+            return Err(unknown(path.to_owned(), number, &valid));
         }
     })
+}
+
+/// Returns tokens by a number that is measured of each.
+fn measured(path: &str, message: &v1::MeasuredTokens) -> Result<MeasuredTokens, Error> {
+    use v1::measured_tokens::Amount as Number;
+    let amount = match message.amount {
+        Some(Number::Share(share)) => MeasuredAmount::Share(share),
+        Some(Number::Count(count)) => MeasuredAmount::Count(count),
+        Some(Number::AtLeast(bound)) => MeasuredAmount::AtLeast(bound),
+        Some(Number::TimesMedian(times)) => MeasuredAmount::TimesMedian(times),
+        None => {
+            let valid = "share, count, at_least, times_median";
+            return Err(unset(&format!("{path}.amount"), valid));
+        }
+    };
+    Ok(MeasuredTokens {
+        point: message.point.clone(),
+        measure: token_measure(path, message)?,
+        amount,
+        lowest: message.lowest,
+        among: named(&format!("{path}.among"), message.among)?,
+        head: message.head,
+    })
+}
+
+fn token_measure(path: &str, message: &v1::MeasuredTokens) -> Result<TokenMeasure, Error> {
+    use v1::measured_tokens::Measure;
+    let looking = match message.looking {
+        0 => None,
+        number => Some(named(&format!("{path}.looking"), number)?),
+    };
+    let measure = match Measure::try_from(message.measure) {
+        Ok(Measure::Unspecified | Measure::Norm) => TokenMeasure::Norm,
+        Ok(Measure::AttentionReceived) => TokenMeasure::Received(looking),
+        Ok(Measure::Similarity) => TokenMeasure::Similarity(message.vector.clone()),
+        Ok(Measure::LargestValue) => TokenMeasure::LargestValue,
+        Err(_) => {
+            let valid = ["MEASURE_NORM to MEASURE_LARGEST_VALUE, 1 to 4"];
+            return Err(unknown(format!("{path}.measure"), message.measure, &valid));
+        }
+    };
+    // What nobody reads is a mistake of whoever wrote it.
+    let unused = |name: &str, why: &str| {
+        let message = format!("{why} alone takes it; leave it unset");
+        Err(Error::invalid(format!("{path}.{name}"), message))
+    };
+    if !message.vector.is_empty() && !matches!(measure, TokenMeasure::Similarity(_)) {
+        return unused("vector", "MEASURE_SIMILARITY");
+    }
+    if message.looking != 0 && !matches!(measure, TokenMeasure::Received(_)) {
+        return unused("looking", "MEASURE_ATTENTION_RECEIVED");
+    }
+    Ok(measure)
 }
 
 /// Returns the most attended patches.
@@ -107,7 +164,8 @@ pub(super) fn salient(path: &str, message: &v1::SalientPatches) -> Result<Salien
     let amount = match message.amount {
         Some(Share::Mass(mass)) => Amount::Mass(mass),
         Some(Share::Share(share)) => Amount::Share(share),
-        None => return Err(unset(&format!("{path}.amount"), "mass, share")),
+        Some(Share::Count(count)) => Amount::Count(count),
+        None => return Err(unset(&format!("{path}.amount"), "mass, share, count")),
     };
     let source = match &message.source {
         None => SaliencySource::Tower,

@@ -160,6 +160,7 @@ fn template(experiment: &Experiment, number: usize, template: &VariantTemplate) 
             intervention_text(template, text, &mut filled)
         })?;
     }
+    filled.extend(places(&template.pruning).map(str::to_owned));
     for (axis, values) in &template.each {
         axis_values(experiment, axis, values)?;
         if !filled.contains(axis) {
@@ -205,6 +206,7 @@ fn template_texts(template: &VariantTemplate) -> Checked {
         ("name", template.name.as_str()),
         ("series", template.series()),
         ("panel", template.panel.as_str()),
+        ("pruning", template.pruning.as_str()),
     ];
     for (field, text) in texts {
         if let Some(unknown) = places(text).find(|place| !template.each.contains_key(*place)) {

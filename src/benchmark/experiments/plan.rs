@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::check;
 use super::spec::{AxisPoint, Experiment, PlannedVariant, TemplateValues, VariantTemplate};
+use crate::benchmark::pruning::{Layers, pruning};
 use crate::benchmark::substitute::FOLDER;
 
 /// Most variants of one experiment, the limit of one run.
@@ -73,11 +74,7 @@ impl Experiment {
                         .and_then(|x| point.get(x.as_str())?.as_f64())
                         .or(template.at),
                     pictures: template.pictures.clone(),
-                    interventions: template
-                        .interventions
-                        .iter()
-                        .map(|v| filled(v, &point))
-                        .collect(),
+                    interventions: self.interventions(template, &point, layers)?,
                     name,
                 };
                 planned.push((own, point));
@@ -86,6 +83,26 @@ impl Experiment {
         // Only now: which variants fall on one point depends on the model's layers.
         check::draws(self, &planned)?;
         Ok(planned.into_iter().map(|(own, _)| own).collect())
+    }
+
+    /// Fills the interventions of a variant, those of its way of pruning first.
+    fn interventions(
+        &self,
+        template: &VariantTemplate,
+        point: &AxisPoint<'_>,
+        (language_model, vision_tower): (usize, usize),
+    ) -> Result<Vec<Value>, String> {
+        let mut list = Vec::new();
+        if !template.pruning.is_empty() {
+            let layers = Layers {
+                language_model,
+                vision_tower,
+            };
+            let made = pruning(&named(&template.pruning, point), layers);
+            list = made.map_err(|e| format!("{}: pruning: {e}", self.name))?;
+        }
+        list.extend(template.interventions.iter().map(|v| filled(v, point)));
+        Ok(list)
     }
 
     /// Makes all combinations of the values of a template's axes.

@@ -99,6 +99,9 @@ pub struct VariantTemplate {
     /// Other pictures than the item's own, by the names of [`crate::benchmark::substitute`].
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub pictures: String,
+    /// A way of pruning, as [`crate::benchmark::pruning`] names them, before the interventions.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub pruning: String,
     /// Interventions in canonical JSON; none for the item unchanged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub interventions: Vec<Value>,

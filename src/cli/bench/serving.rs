@@ -36,6 +36,7 @@ impl Measured {
             prompt: Some(&words),
             sample_key: "",
             saliency: &BTreeMap::new(),
+            rows: &BTreeMap::new(),
             saliency_digests: &BTreeMap::new(),
             donors: &BTreeMap::new(),
             activations: &BTreeMap::new(),

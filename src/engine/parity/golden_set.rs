@@ -9,6 +9,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 use serde::Deserialize;
 
+use crate::engine::auxiliary::MeasureRows;
 use crate::engine::sampler::likeliest;
 use crate::intervention::{
     self, Context, EffectLog, Error as InterventionError, Intervention, Plan, PlanHooks,
@@ -207,12 +208,24 @@ impl GoldenSet {
             donors.insert(place, HostTensor::download(&tokens)?);
         }
         let (ids, words) = model.tokenize(&Rendered::asking(&case.text, &case.question))?;
+        let rows = MeasureRows {
+            model,
+            pixels: pictures
+                .iter()
+                .map(|p| model.pixels(p))
+                .collect::<Result<_, _>>()?,
+            images: images.clone(),
+            prompt: Some(model.expand(&ids, &images)),
+            queries: needs.rows,
+        };
+        let rows = rows.run()?;
         let context = Context {
             model,
             images: &images,
             prompt: Some(&words),
             sample_key: "",
             saliency: &looks,
+            rows: &rows,
             saliency_digests: &resident.digests,
             donors: &donors,
             activations: &resident.activations,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{ImageTokens, Model, PromptToken, ViewInfo};
+use crate::model::{ImageTokens, MeasuredRows, Model, PromptToken, ViewInfo};
 use crate::nn::HostTensor;
 
 /// Everything that compiling reads.
@@ -19,6 +19,8 @@ pub struct Context<'a> {
     pub sample_key: &'a str,
     /// The attention maps that [`needs`](super::needs) asks for.
     pub saliency: &'a SaliencyMaps,
+    /// The rows that [`needs`](super::needs) asks for.
+    pub rows: &'a MeasuredRows,
     /// Digests of the resident saliency models.
     pub saliency_digests: &'a BTreeMap<String, String>,
     /// The visual tokens of the donor pictures, `(N, D)`, by the index of their intervention.

@@ -12,7 +12,6 @@ use super::entry::Entry;
 use super::grid_positions::{
     GridPosition, GridToken, MAX_CELLS, Positions, grid_entry, invalid, positions,
 };
-use super::saliency::Salient;
 use super::target::Target;
 use super::{Needs, compiled, needs};
 use crate::field_path::shown;
@@ -131,8 +130,7 @@ pub fn grid_needs<'a>(list: &'a [Intervention], spec: &'a GridSpec) -> Needs<'a>
         .filter_map(Positions::selector)
         .chain(receiver)
     {
-        all.saliency
-            .extend(selector.salient().filter_map(Salient::query));
+        all.look_for(selector);
     }
     all
 }

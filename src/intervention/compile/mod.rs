@@ -7,6 +7,7 @@ mod context;
 mod entry;
 mod grid;
 mod grid_positions;
+mod measured;
 mod sae;
 mod saliency;
 mod selector;
@@ -23,6 +24,8 @@ pub use context::{Context, SaliencyMaps, SaliencyQuery};
 pub(crate) use entry::{Entry, MAX_FACTOR};
 pub use grid::{Grid, GridPoint, GridSpec, Receiver, compile_grid, grid_needs};
 pub use grid_positions::{GridPosition, GridToken, PatchPlace, Patches, Positions};
+pub(crate) use measured::cosine;
+pub use measured::{MeasuredAmount, MeasuredTokens, TokenMeasure};
 pub(crate) use saliency::rounded;
 pub use saliency::{Amount, SaliencySource, Salient};
 pub use selector::{Named, Steps, TokenSelector, Tokens};
@@ -33,12 +36,15 @@ pub(crate) use token_map::{TokenInfo, TokenMap};
 use super::error::Error;
 use super::plan::{Plan, Resolved};
 use super::spec::Intervention;
+use crate::model::RowsQuery;
 
 /// Lists what compiling needs beside the request.
 #[derive(Debug, Default)]
 pub struct Needs<'a> {
     /// Attention maps of the unchanged pictures.
     pub saliency: BTreeSet<SaliencyQuery>,
+    /// Rows of the model without interventions.
+    pub rows: BTreeSet<RowsQuery>,
     /// Files of donor pictures, with the indices of their interventions.
     pub donors: Vec<(usize, &'a [u8])>,
     /// Handles of kept activations.
@@ -46,9 +52,19 @@ pub struct Needs<'a> {
 }
 
 impl Needs<'_> {
+    /// Adds what a selector needs.
+    pub(crate) fn look_for(&mut self, selector: &TokenSelector) {
+        let maps = selector.salient().filter_map(Salient::query);
+        self.saliency.extend(maps);
+        self.rows.extend(selector.rows_queries());
+    }
+
     /// Reports whether the request is enough, as it is for most.
     pub fn is_empty(&self) -> bool {
-        self.saliency.is_empty() && self.donors.is_empty() && self.activations.is_empty()
+        self.saliency.is_empty()
+            && self.rows.is_empty()
+            && self.donors.is_empty()
+            && self.activations.is_empty()
     }
 }
 
@@ -58,20 +74,17 @@ pub fn needs<'a>(list: &'a [Intervention], captures: &[CaptureTarget]) -> Needs<
     for (index, intervention) in list.iter().enumerate() {
         let spec = intervention.spec();
         needs.saliency.extend(spec.saliency_queries());
+        needs.rows.extend(spec.rows_query());
         for selector in spec.selectors() {
-            needs.saliency.extend(queries(selector));
+            needs.look_for(selector);
         }
         needs.donors.extend(spec.donor().map(|file| (index, file)));
         needs.activations.extend(spec.activation_handle());
     }
     for capture in captures {
-        needs.saliency.extend(queries(&capture.target.tokens));
+        needs.look_for(&capture.target.tokens);
     }
     needs
-}
-
-fn queries(selector: &TokenSelector) -> impl Iterator<Item = SaliencyQuery> {
-    selector.salient().filter_map(Salient::query)
 }
 
 /// Checks `list` against the model, the pictures and the prompt, and makes every random choice.

@@ -37,6 +37,8 @@ pub enum Amount {
     Mass(f64),
     /// `floor(share * cells + 0.5)`.
     Share(f64),
+    /// So many, or all.
+    Count(u32),
 }
 
 impl Salient {
@@ -68,6 +70,7 @@ impl Salient {
         match self.amount {
             Amount::Mass(mass) => entry.check_share(&format!("{field}.mass"), mass)?,
             Amount::Share(share) => entry.check_share(&format!("{field}.share"), share)?,
+            Amount::Count(_) => {}
         }
         if let SaliencySource::Weights(weights) = &self.source {
             let path = format!("{field}.weights.weights");
@@ -193,6 +196,7 @@ impl Amount {
         order.sort_by(|a, b| mass[*b as usize].total_cmp(&mass[*a as usize]));
         let count = match self {
             Self::Share(share) => rounded(share, mass.len()),
+            Self::Count(count) => count as usize,
             Self::Mass(wanted) => {
                 let wanted = wanted * mass.iter().sum::<f64>();
                 let mut held = 0.0;
@@ -257,5 +261,7 @@ mod tests {
         assert_eq!(Amount::Mass(0.5).top(&mass), [1, 3]);
         assert_eq!(Amount::Share(0.5).top(&mass), [1, 3]);
         assert_eq!(Amount::Share(1.0).top(&mass).len(), 4);
+        assert_eq!(Amount::Count(2).top(&mass), [1, 3]);
+        assert_eq!(Amount::Count(9).top(&mass).len(), 4);
     }
 }

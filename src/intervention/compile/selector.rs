@@ -2,11 +2,12 @@
 
 use super::context::Context;
 use super::entry::Entry;
+use super::measured::MeasuredTokens;
 use super::saliency::{Salient, rounded};
 use super::token_map::{TokenInfo, TokenMap};
 use crate::intervention::error::Error;
 use crate::intervention::plan::indices;
-use crate::model::{Place, TextSegment};
+use crate::model::{Place, RowsQuery, TextSegment};
 use crate::vision::CellGrid;
 
 /// The union of some sets of tokens (all tokens where there are no sets), or its complement.
@@ -47,6 +48,8 @@ pub enum Tokens {
     },
     /// The most attended patches of each picture.
     Salient(Salient),
+    /// Tokens by a number that is measured of each.
+    Measured(MeasuredTokens),
 }
 
 /// Sets that have a name.
@@ -114,6 +117,14 @@ impl TokenSelector {
     pub(crate) fn salient(&self) -> impl Iterator<Item = &Salient> {
         self.any_of.iter().filter_map(|tokens| match tokens {
             Tokens::Salient(salient) => Some(salient),
+            _ => None,
+        })
+    }
+
+    /// Returns the rows that its sets measure.
+    pub(crate) fn rows_queries(&self) -> impl Iterator<Item = RowsQuery> {
+        self.any_of.iter().filter_map(|tokens| match tokens {
+            Tokens::Measured(measured) => measured.query(),
             _ => None,
         })
     }
@@ -203,6 +214,7 @@ impl Tokens {
                     Ok(salient.amount.top(&mass))
                 })?
             }
+            Self::Measured(measured) => Selection::of(measured.pick(entry, field, map, context)?),
         })
     }
 }
@@ -284,7 +296,7 @@ impl Named {
     }
 
     /// Returns whether the set holds `token`, which is the prompt's last one where `last` is set.
-    fn holds(self, token: &TokenInfo, last: bool) -> bool {
+    pub(super) fn holds(self, token: &TokenInfo, last: bool) -> bool {
         match (self, token) {
             (Self::All, _)
             | (Self::Visual, TokenInfo::Visual { .. })

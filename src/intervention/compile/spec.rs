@@ -7,6 +7,7 @@ use super::selector::TokenSelector;
 use super::target::Target;
 use crate::intervention::error::Error;
 use crate::intervention::plan::Resolved;
+use crate::model::RowsQuery;
 
 /// A kind of intervention: the inputs that compiling it needs, and how it is compiled.
 ///
@@ -35,6 +36,11 @@ pub(crate) trait Spec {
     /// Returns the attention maps that it needs beside those of its selectors.
     fn saliency_queries(&self) -> Vec<SaliencyQuery> {
         Vec::new()
+    }
+
+    /// Returns the rows that it measures beside those of its selectors.
+    fn rows_query(&self) -> Option<RowsQuery> {
+        None
     }
 
     /// Returns the handle of the kept activations that it writes.

@@ -17,6 +17,9 @@ pub(crate) enum TokenInfo {
         extent: Size,
         /// The patches that it is made of: view, number, weight.
         patches: Vec<(usize, usize, f32)>,
+        /// Its number among the visual tokens of the picture before any selection; `None` in the
+        /// tower and the projector.
+        origin: Option<u32>,
     },
 }
 
@@ -86,6 +89,7 @@ impl TokenMap {
                 _ => tokens.canvas,
             },
             patches: tokens.patches(i),
+            origin: Some(tokens.origins[i]),
         });
         Self {
             tokens: visual.collect(),
@@ -134,6 +138,7 @@ impl TokenMap {
             place: Some(Place::Class),
             extent: tokens.view.grid,
             patches: Vec::new(),
+            origin: None,
         });
         let extent = if view == 0 {
             tokens.view.grid
@@ -146,6 +151,7 @@ impl TokenMap {
             place: tokens.shows(view, i / columns, i % columns),
             extent,
             patches: vec![(view, i, 1.0)],
+            origin: None,
         });
         Self {
             tokens: class.into_iter().chain(patches).collect(),
@@ -171,6 +177,7 @@ impl TokenMap {
                 place: place.map(|place| place.merged(info.merge)),
                 extent,
                 patches: tokens.merged(view, i, 1.0).collect(),
+                origin: None,
             }
         });
         Self {

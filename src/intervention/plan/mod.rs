@@ -25,7 +25,7 @@ pub use feature::{FeatureChange, FeatureEdit};
 pub use hooks::PlanHooks;
 pub use image_edit::{Fill, ImageChange, ImageEdit};
 pub use noise::Noise;
-pub use operation::{Operation, Value};
+pub use operation::{Operation, PoolValue, Value};
 pub use prune::{Prune, Ranking};
 pub use resolution::{Resolution, Resolved};
 pub use reuse_key::{EditKey, EditKeys};

@@ -16,8 +16,13 @@ use crate::nn::{HostTensor, Point, Result, Site, Span, softmax};
 pub enum Operation {
     /// Row i becomes what row `order[i]` was. At `projector.hook_tokens` there may be fewer.
     Gather(Arc<[u32]>),
-    /// Row i becomes the mean of the rows `groups[i]`; at `projector.hook_tokens` alone.
-    Pool(Arc<[Vec<u32>]>),
+    /// Row i becomes what `value` makes of the rows `groups[i]`; at `projector.hook_tokens` alone.
+    Pool {
+        /// Old rows behind each new one.
+        groups: Arc<[Vec<u32>]>,
+        /// What becomes of them.
+        value: PoolValue,
+    },
     /// `factor * x`.
     Scale(f64),
     /// `x + shift |x| + (constant + absolute |x|) value`.
@@ -58,6 +63,15 @@ pub enum Operation {
     SetFeature(FeatureEdit),
 }
 
+/// What a group of rows is pooled to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PoolValue {
+    /// Their mean.
+    Mean,
+    /// The first one plus the mean of the others.
+    SeedPlusMean,
+}
+
 /// A value that is added to rows.
 #[derive(Debug, Clone)]
 pub enum Value {
@@ -88,11 +102,11 @@ impl Operation {
     pub(super) fn rearrange(&self, part: &Tensor) -> Result<Option<Tensor>> {
         match self {
             Self::Gather(order) => Ok(Some(select(part, order)?)),
-            Self::Pool(groups) => {
+            Self::Pool { groups, value } => {
                 let x = part.to_dtype(DType::F32)?;
                 let pooled = groups
                     .iter()
-                    .map(|group| select(&x, group)?.mean_keepdim(0))
+                    .map(|group| value.of(&x, group))
                     .collect::<Result<Vec<_>>>()?;
                 Ok(Some(Tensor::cat(&pooled, 0)?.to_dtype(part.dtype())?))
             }
@@ -119,7 +133,7 @@ impl Operation {
         let x = edited.old.to_dtype(DType::F32)?; // (n, ...)
         let new = match self {
             // Hidden above, or rearranged before this is called.
-            Self::Gather(_) | Self::Pool(_) | Self::Hide(_) => x,
+            Self::Gather(_) | Self::Pool { .. } | Self::Hide(_) => x,
             // Minus infinity or NaN times 0 would not be 0.
             Self::Scale(0.0) => x.zeros_like()?,
             Self::Scale(factor) => (x * *factor)?,
@@ -176,7 +190,7 @@ impl Operation {
         match self {
             Self::Like { over: rows, .. } | Self::Hide(rows) => Some(rows),
             Self::Gather(_)
-            | Self::Pool(_)
+            | Self::Pool { .. }
             | Self::Scale(_)
             | Self::Add { .. }
             | Self::Write(_)
@@ -190,7 +204,7 @@ impl Operation {
     /// Returns whether a row depends on no later row, so that rows may be computed in parts.
     pub(super) fn is_causal(&self) -> bool {
         match self {
-            Self::Gather(_) | Self::Pool(_) | Self::Like { .. } => false,
+            Self::Gather(_) | Self::Pool { .. } | Self::Like { .. } => false,
             Self::Scale(_)
             | Self::Add { .. }
             | Self::Write(_)
@@ -209,8 +223,8 @@ impl Operation {
             Self::Gather(order) => {
                 hasher.update(format!("gather {order:?}").as_bytes());
             }
-            Self::Pool(groups) => {
-                hasher.update(format!("pool {groups:?}").as_bytes());
+            Self::Pool { groups, value } => {
+                hasher.update(format!("pool {value:?} {groups:?}").as_bytes());
             }
             Self::Scale(factor) => {
                 hasher.update(b"scale").update(&factor.to_le_bytes());
@@ -251,6 +265,20 @@ impl Operation {
             Self::SetFeature(edit) => edit.hash(hasher),
         }
         Ok(())
+    }
+}
+
+impl PoolValue {
+    /// Returns what it makes of the rows `group` of `x`, `(1, D)`.
+    fn of(self, x: &Tensor, group: &[u32]) -> Result<Tensor> {
+        let rows = select(x, group)?;
+        match self {
+            Self::SeedPlusMean if group.len() > 1 => {
+                let others = rows.narrow(0, 1, group.len() - 1)?;
+                rows.narrow(0, 0, 1)? + others.mean_keepdim(0)?
+            }
+            Self::Mean | Self::SeedPlusMean => rows.mean_keepdim(0),
+        }
     }
 }
 

@@ -2,12 +2,19 @@
 //! grid is the single-group input of Lee et al. 2024 (section 3.1, patch information loss), with or
 //! without pooling.
 //!
+//! MERGE keeps the chosen tokens and merges the others into a few, as VisionZip (Yang et al. 2024)
+//! does with those that the tower's class token attends to least.
+//!
 //! Laws: keeping all changes nothing; what KEEP leaves of a selector and what REMOVE leaves of it
-//! partition the picture.
+//! partition the picture; merging into as many tokens as are left changes nothing.
 
-use crate::intervention::compile::{Compiler, Entry, Spec, TokenMap, TokenSelector};
+use crate::intervention::compile::{
+    Compiler, Entry, Spec, TokenInfo, TokenMap, TokenSelector, cosine, rounded,
+};
 use crate::intervention::error::Error;
-use crate::intervention::plan::{Operation, Resolution, Resolved};
+use crate::intervention::plan::{Operation, PoolValue, Resolution, Resolved};
+use crate::model::RowsQuery;
+use crate::nn::{Point, Site, Stack};
 
 /// Keeps, removes or pools visual tokens of every picture.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,7 +28,7 @@ pub struct SelectTokens {
 }
 
 /// The fate of the chosen tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Mode {
     /// They stay.
     Keep,
@@ -29,11 +36,49 @@ pub enum Mode {
     Remove,
     /// One mean for each set of the selector.
     Pool,
+    /// They stay, the others are merged.
+    Merge(Merge),
+}
+
+/// A way of merging tokens.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Merge {
+    /// The number of merged tokens.
+    pub amount: MergeAmount,
+    /// The rows that tokens are compared by.
+    pub similarity: MergeSimilarity,
+    /// The value of a merged token.
+    pub value: PoolValue,
+}
+
+/// The number of merged tokens.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum MergeAmount {
+    /// `floor(share * tokens + 0.5)`, of all tokens of the picture.
+    Share(f64),
+    /// So many, or all.
+    Count(u32),
+}
+
+/// Rows that tokens are compared by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MergeSimilarity {
+    /// Keys of the last layer of the tower that runs, mean over heads.
+    Keys,
+    /// The visual tokens.
+    Tokens,
 }
 
 impl Spec for SelectTokens {
     fn selectors(&self) -> Vec<&TokenSelector> {
         vec![&self.tokens]
+    }
+
+    fn rows_query(&self) -> Option<RowsQuery> {
+        match self.mode {
+            Mode::Merge(merge) => Some(merge.similarity.query()),
+            Mode::Keep | Mode::Remove | Mode::Pool => None,
+        }
     }
 
     fn compile(&self, entry: Entry, compiler: &mut Compiler<'_>) -> Result<Resolved, Error> {
@@ -50,18 +95,27 @@ impl Spec for SelectTokens {
             let groups = self.groups(entry, &map, compiler)?;
             // A pooled token stands where the first token of its group stood.
             let kept: Vec<u32> = groups.iter().map(|g| g[0]).collect();
-            let same = self.mode != Mode::Pool && kept.len() == map.tokens.len();
+            let pools = self.mode == Mode::Pool;
+            let pooled: Vec<bool> = groups.iter().map(|g| pools || g.len() > 1).collect();
+            let same = !pools && kept.len() == map.tokens.len();
             // Keeping all but closing ranks can move tokens behind a picture with gaps.
             resolved.changed_nothing &= same && !self.compact;
             if !same {
+                let value = match self.mode {
+                    Mode::Merge(merge) => merge.value,
+                    Mode::Keep | Mode::Remove | Mode::Pool => PoolValue::Mean,
+                };
                 let operation = match self.mode {
-                    Mode::Pool => Operation::Pool(groups.into()),
                     Mode::Keep | Mode::Remove => Operation::Gather(kept.clone().into()),
+                    Mode::Pool | Mode::Merge(_) => {
+                        let groups = groups.into();
+                        Operation::Pool { groups, value }
+                    }
                 };
                 compiler.edit_tokens(entry, image, operation);
             }
             resolved.fired = resolved.fired.map(|f| f + 1);
-            compiler.images[image].keep(&kept, self.mode == Mode::Pool, self.compact);
+            compiler.images[image].keep(&kept, &pooled, self.compact);
             resolved.resolutions.push(Resolution::of(image, kept));
         }
         Ok(resolved)
@@ -77,6 +131,10 @@ impl SelectTokens {
         compiler: &Compiler<'_>,
     ) -> Result<Vec<Vec<u32>>, Error> {
         let context = compiler.context;
+        if let Mode::Merge(merge) = self.mode {
+            let chosen = self.tokens.pick(entry, "tokens", map, context)?.rows;
+            return merge.groups(entry, map, &chosen, compiler);
+        }
         if self.mode != Mode::Pool {
             let picked = self.tokens.pick(entry, "tokens", map, context)?;
             let keep = self.mode == Mode::Keep;
@@ -112,4 +170,119 @@ impl SelectTokens {
         groups.sort();
         Ok(groups)
     }
+}
+
+impl MergeSimilarity {
+    fn query(self) -> RowsQuery {
+        match self {
+            Self::Keys => RowsQuery::TowerKeys,
+            Self::Tokens => RowsQuery::At {
+                point: Point::of(Stack::Projector, Site::Tokens),
+                head: None,
+            },
+        }
+    }
+}
+
+impl Merge {
+    /// Returns the chosen tokens one by one, and the others in groups, each with its seed first.
+    fn groups(
+        &self,
+        entry: Entry,
+        map: &TokenMap,
+        chosen: &[bool],
+        compiler: &Compiler<'_>,
+    ) -> Result<Vec<Vec<u32>>, Error> {
+        let rows = self.rows(entry, map, compiler)?;
+        let mut groups: Vec<Vec<u32>> = Vec::new();
+        let mut others = Vec::new();
+        for (i, row) in (0..).zip(rows) {
+            match row {
+                _ if chosen[i as usize] => groups.push(vec![i]),
+                Some(row) => others.push((i, row)),
+                None => {}
+            }
+        }
+        let wanted = match self.amount {
+            MergeAmount::Share(share) => {
+                entry.check_share("merge.share", share)?;
+                rounded(share, map.tokens.len())
+            }
+            MergeAmount::Count(count) => count as usize,
+        };
+        let count = wanted.min(others.len());
+        if count > 0 {
+            groups.extend(merged(&others, count));
+        }
+        if groups.is_empty() {
+            return Err(entry.never_fired("no token is chosen, and none is merged"));
+        }
+        // Each stands where its first token stood.
+        groups.sort();
+        Ok(groups)
+    }
+
+    /// Returns the row that each token of `map` is compared by; `None` where it has none.
+    fn rows(
+        &self,
+        entry: Entry,
+        map: &TokenMap,
+        compiler: &Compiler<'_>,
+    ) -> Result<Vec<Option<Vec<f32>>>, Error> {
+        let measured = compiler.context.rows.get(&self.similarity.query());
+        let measured = measured.ok_or_else(|| entry.invalid("merge", "no rows were measured"))?;
+        let tower = compiler.context.model.tower.info();
+        let mut views = std::collections::BTreeMap::new();
+        for (view, rows) in measured {
+            let rows: Vec<Vec<f32>> = rows.to_vec2().map_err(crate::model::Error::from)?;
+            views.insert(*view, rows);
+        }
+        let row_of = |token: &TokenInfo| {
+            let TokenInfo::Visual {
+                image,
+                patches,
+                origin,
+                ..
+            } = token
+            else {
+                return None;
+            };
+            if self.similarity == MergeSimilarity::Tokens {
+                return views.get(&(*image, 0))?.get((*origin)? as usize).cloned();
+            }
+            let mut sum = vec![0.0; tower.head_width()];
+            for &(view, patch, weight) in patches {
+                let row = views.get(&(*image, view))?;
+                let row = row.get(usize::from(tower.has_class) + patch)?;
+                for head in row.chunks(sum.len()) {
+                    let sums = sum.iter_mut().zip(head);
+                    sums.for_each(|(sum, key)| *sum += weight * key / tower.heads as f32);
+                }
+            }
+            (!patches.is_empty()).then_some(sum)
+        };
+        Ok(map.tokens.iter().map(row_of).collect())
+    }
+}
+
+/// Returns `others` in `count` groups: each of the seeds, spread evenly, with those most similar to it.
+fn merged(others: &[(u32, Vec<f32>)], count: usize) -> Vec<Vec<u32>> {
+    let step = others.len() / count;
+    let seeds: Vec<usize> = (0..count).map(|i| i * step).collect();
+    let mut groups: Vec<Vec<u32>> = seeds.iter().map(|&i| vec![others[i].0]).collect();
+    for (i, (token, row)) in others.iter().enumerate() {
+        if seeds.binary_search(&i).is_ok() {
+            continue;
+        }
+        let (mut best, mut most) = (0, f64::NEG_INFINITY);
+        for (group, &seed) in seeds.iter().enumerate() {
+            let similarity = cosine(row, &others[seed].1);
+            // Of equals the first.
+            if similarity > most {
+                (best, most) = (group, similarity);
+            }
+        }
+        groups[best].push(*token);
+    }
+    groups
 }

@@ -34,6 +34,8 @@ pub enum GradientReduction {
     /// `mean over heads of max(g x, 0)`, of attention patterns `(H, T, S)`: `(T, S)` (Chefer et al.
     /// 2021).
     Relevance,
+    /// `mean over heads of x`, of attention patterns: `(T, S)`.
+    MeanPattern,
 }
 
 /// Moves a point part of the way from another value.

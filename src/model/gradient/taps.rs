@@ -90,6 +90,7 @@ impl<'a> Taps<'a> {
                 (g * along)?.sum(D::Minus1)?
             }
             GradientReduction::Relevance => (g * x)?.relu()?.mean(0)?,
+            GradientReduction::MeanPattern => x.mean(0)?,
         };
         Ok(TapGradient {
             point: kept.point,

@@ -19,10 +19,15 @@ pub(super) fn grad_cam(tap: &TapGradient, lead: usize) -> TensorResult<HostTenso
     HostTensor::download(&value.broadcast_mul(&weights)?.sum(D::Minus1)?.relu()?)
 }
 
-/// Relevance through attention (Chefer et al. 2021): `R <- R + A R` from the first layer to the last
-/// one, `A (T, T)` the positive part of attention times gradient, mean over heads. Returns row `row`
-/// of it, `(T)`; `layers` go from the last layer to the first, as gradients do.
-pub(super) fn relevance(layers: &[&TapGradient], row: usize) -> TensorResult<Option<HostTensor>> {
+/// Relevance through attention: `R <- share (R + A R)` from the first layer to the last one. With
+/// `share` 1 and `A (T, T)` the positive part of attention times gradient, mean over heads, it is that
+/// of Chefer et al. 2021; with 1/2 and attention itself the rollout of Abnar and Zuidema 2020.
+/// Returns row `row` of it, `(T)`; `layers` go from the last layer to the first, as gradients do.
+pub(super) fn relevance(
+    layers: &[&TapGradient],
+    row: usize,
+    share: f64,
+) -> TensorResult<Option<HostTensor>> {
     let Some(first) = layers.first() else {
         return Ok(None);
     };
@@ -33,7 +38,7 @@ pub(super) fn relevance(layers: &[&TapGradient], row: usize) -> TensorResult<Opt
     let mut relevance = Tensor::from_vec(unit, (1, count), first.gradient.device())?;
     for layer in layers {
         let through = relevance.matmul(&layer.gradient)?;
-        relevance = (relevance + through)?;
+        relevance = ((relevance + through)? * share)?;
     }
     HostTensor::download(&relevance.squeeze(0)?).map(Some)
 }
@@ -95,9 +100,12 @@ mod tests {
         };
         let (lower, upper) = (of([1.0, 0.0, 0.5, 0.5]), of([1.0, 0.0, 0.25, 0.75]));
         // (I + upper) (I + lower), row 1.
-        let row = relevance(&[&upper, &lower], 1).unwrap().unwrap();
+        let row = relevance(&[&upper, &lower], 1, 1.0).unwrap().unwrap();
         let row: Vec<f32> = row.to_vec1().unwrap();
         assert_eq!(row, [0.25 * 2.0 + 1.75 * 0.5, 1.75 * 1.5]);
-        assert!(relevance(&[], 0).unwrap().is_none());
+        assert!(relevance(&[], 0, 1.0).unwrap().is_none());
+        let halved = relevance(&[&upper, &lower], 1, 0.5).unwrap().unwrap();
+        let halved: Vec<f32> = halved.to_vec1().unwrap();
+        assert_eq!(halved, [row[0] / 4.0, row[1] / 4.0]);
     }
 }

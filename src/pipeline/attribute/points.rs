@@ -59,7 +59,9 @@ impl AttributeRequest {
         let name = match self.method {
             AttributionMethod::IntegratedGradients => PIXELS,
             AttributionMethod::GradCam => "vision_tower.blocks.{l}.hook_resid_post",
-            AttributionMethod::AttentionRelevance => "language_model.blocks.{l}.attn.hook_pattern",
+            AttributionMethod::AttentionRelevance | AttributionMethod::AttentionRollout => {
+                "language_model.blocks.{l}.attn.hook_pattern"
+            }
             _ => "language_model.blocks.{l}.hook_resid_pre",
         };
         vec![name.to_owned()]
@@ -138,14 +140,14 @@ impl AttributeRequest {
             {
                 wrong("Grad-CAM is of rows in the vision tower, such as its hook_resid_post")
             }
-            AttributionMethod::AttentionRelevance
+            AttributionMethod::AttentionRelevance | AttributionMethod::AttentionRollout
                 if places.pixels
                     || !places
                         .points
                         .iter()
                         .all(|p| p.stack == Stack::LanguageModel && is_pattern(p)) =>
             {
-                wrong("relevance is of attn.hook_pattern in the language model")
+                wrong("relevance and rollout are of attn.hook_pattern in the language model")
             }
             AttributionMethod::IntegratedGradients | AttributionMethod::Patching
                 if self.steps() > 1 && count != 1 =>
@@ -163,7 +165,7 @@ impl AttributeRequest {
             | AttributionMethod::Patching
                 if places.points.iter().any(is_pattern) =>
             {
-                wrong("attention patterns are taken by relevance and by gradient values")
+                wrong("attention patterns are taken by relevance, rollout and gradient values")
             }
             _ => Ok(()),
         }

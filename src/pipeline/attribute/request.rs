@@ -32,6 +32,8 @@ pub enum AttributionMethod {
     GradCam,
     /// Attention times its gradient, from layer to layer.
     AttentionRelevance,
+    /// Attention and the identity, from layer to layer.
+    AttentionRollout,
 }
 
 impl AttributionMethod {

@@ -412,6 +412,7 @@ impl Attribution {
             | AttributionMethod::IntegratedGradients
             | AttributionMethod::Patching => GradientReduction::Product,
             AttributionMethod::AttentionRelevance => GradientReduction::Relevance,
+            AttributionMethod::AttentionRollout => GradientReduction::MeanPattern,
         }
     }
 

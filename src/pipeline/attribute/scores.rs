@@ -14,12 +14,17 @@ use crate::pipeline::tensor_bytes::tensor_bytes;
 impl Attribution {
     pub(super) fn scores(&self, found: &Gradients) -> Result<Vec<CapturedActivation>, Error> {
         let mut all = Vec::new();
-        if self.request.method == AttributionMethod::AttentionRelevance {
+        let through = match self.request.method {
+            AttributionMethod::AttentionRelevance => Some(("attention_relevance", 1.0)),
+            AttributionMethod::AttentionRollout => Some(("attention_rollout", 0.5)),
+            _ => None,
+        };
+        if let Some((name, share)) = through {
             let taps: Vec<&TapGradient> = found.taps.iter().collect();
             let row = self.compiled.prompt.ids.len() - 1;
-            let relevance = maps::relevance(&taps, row).map_err(model::Error::from)?;
-            if let (Some(relevance), Some(tap)) = (relevance, taps.first()) {
-                all.push(self.activation(tap, &relevance, "attention_relevance", 0)?);
+            let reached = maps::relevance(&taps, row, share).map_err(model::Error::from)?;
+            if let (Some(reached), Some(tap)) = (reached, taps.first()) {
+                all.push(self.activation(tap, &reached, name, 0)?);
             }
             return Ok(all);
         }

@@ -229,6 +229,7 @@ impl Runtime {
                 prompt: own.words.as_ref().map(|(_, words)| words.as_slice()),
                 sample_key: &sample_key,
                 saliency: &measured.saliency,
+                rows: &measured.rows,
                 saliency_digests: &measured.saliency_digests,
                 donors: &measured.donors,
                 activations: &measured.activations,

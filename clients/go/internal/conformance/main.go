@@ -583,10 +583,14 @@ func everyHelper() (observed, error) {
 		"swapProjector":  scotoma.SwapProjectorByIdentity(),
 		"blankImage":     scotoma.BlankImageOf(1, 2, 3),
 		"shufflePatches": scotoma.ShufflePatches(3, 1),
-		"selectTokens": scotoma.SelectTokens(scotoma.Tokens.Block(2, 3), v1.SelectTokens_MODE_KEEP, func(m *v1.SelectTokens) {
+		"selectTokens": scotoma.SelectTokens(scotoma.Tokens.Block(2, 3), v1.SelectTokens_MODE_MERGE, func(m *v1.SelectTokens) {
 			m.Positions = v1.SelectTokens_POSITIONS_COMPACT
+			m.Merge = &v1.MergeTokens{Amount: &v1.MergeTokens_Count{Count: 4}}
 		}),
-		"replaceTokens": scotoma.ReplaceTokensByNoise(scotoma.Tokens.At(1, 2), 3),
+		"replaceTokens": scotoma.ReplaceTokensByNoise(scotoma.Tokens.Measured(
+			"language_model.blocks.3.hook_resid_post", v1.MeasuredTokens_MEASURE_NORM, 2,
+			func(m *v1.MeasuredTokens) { m.Among = v1.Tokens_NAMED_VISUAL },
+		), 3),
 		"repeatLayers":  scotoma.RepeatLayers(2, 3, 1),
 		"exitEarly":     scotoma.ExitEarly(6),
 		"addNoise": scotoma.AddNoise(scotoma.At(resid, scotoma.Where{Layers: five, Tokens: visual}), 0.5, func(m *v1.AddNoise) {

@@ -11,6 +11,7 @@ from scotoma._async.client import AsyncClient
 from scotoma._async.stream import AsyncAnswer, AsyncAttribution, AsyncCapture, AsyncEvaluation, AsyncSweep, AsyncTrace
 from scotoma._sync.client import Client
 from scotoma._sync.stream import Answer, Attribution, Capture, Evaluation, Sweep, Trace
+from scotoma.direct import direct_logits
 from scotoma.errors import FieldViolation, ScotomaError
 from scotoma.interventions import (
     ablate,
@@ -41,6 +42,7 @@ from scotoma.interventions import (
 )
 from scotoma.local import LocalServer
 from scotoma.messages import Image, Question, sample
+from scotoma.pruning import pruning
 from scotoma.results import read_results
 from scotoma.rows import rows
 from scotoma.selectors import Hook, Selector, hooks, layers, steps, target, tokens
@@ -76,6 +78,7 @@ __all__ = [
     "add_noise",
     "blank_image",
     "clamp_norm",
+    "direct_logits",
     "drop_layers",
     "exit_early",
     "hooks",
@@ -91,6 +94,7 @@ __all__ = [
     "plot_matrix",
     "project_out",
     "prune_tokens",
+    "pruning",
     "read_results",
     "repeat_layers",
     "replace_tokens",

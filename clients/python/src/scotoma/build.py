@@ -33,6 +33,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "SalientPatches.mass": (0, 1),
     "SalientPatches.share": (0, 1),
     "PruneTokens.keep_share": (0, 1),
+    "MeasuredTokens.share": (0, 1),
+    "MergeTokens.share": (0, 1),
     "OccludePatches.blur_sigma": (0, 256),
     "Rgb.red": (0, 255),
     "Rgb.green": (0, 255),

@@ -209,12 +209,15 @@ def permute_tokens(
 @_helper("select_tokens")
 def select_tokens(
     tokens: TokensLike,
-    mode: Literal["keep", "remove", "pool"] | None = None,
+    mode: Literal["keep", "remove", "pool", "merge"] | None = None,
     *,
     positions: Literal["original", "compact"] | None = None,
+    merge: int | Mapping[str, object] | None = None,
 ) -> pb.Intervention:
-    """Keeps, removes or pools visual tokens; with "pool" each set of the union becomes one token, the mean."""
-    return intervention("select_tokens", tokens=tokens, mode=mode, positions=positions)
+    """Keeps, removes or pools visual tokens; with "pool" each set of the union becomes one token, the mean.
+    With "merge" the others become so many tokens; a mapping says how: `count` or `share`, `similarity`, `value`."""
+    merged = {"count": merge} if isinstance(merge, int) else merge
+    return intervention("select_tokens", tokens=tokens, mode=mode, positions=positions, merge=merged)
 
 
 @_helper("replace_tokens")

@@ -315,6 +315,7 @@ class AttributeOptions(ScoreOptions, total=False):
         "patching",
         "grad_cam",
         "attention_relevance",
+        "attention_rollout",
     ]
     """What is made of gradients; "gradient_times_input" by default."""
     points: str | Hook | Iterable[str | Hook]

@@ -14,7 +14,7 @@ import functools
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, TypedDict, Unpack
 
 from scotoma.names import nearest
 from scotoma.v1 import intervention_pb2 as pb
@@ -113,6 +113,8 @@ class _Set:
             return pb.Tokens(random=pb.RandomPatches(ratio=self.value[0], seed=self.value[1]))
         if self.kind == "salient":
             return pb.Tokens(salient=pb.SalientPatches.FromString(self.value))
+        if self.kind == "measured":
+            return pb.Tokens(measured=pb.MeasuredTokens.FromString(self.value))
         if self.kind in ("image", "tile", "turn"):
             return pb.Tokens(**{self.kind: self.value})
         return pb.Tokens(named=_NAMED[self.kind])  # type: ignore[arg-type]
@@ -125,8 +127,8 @@ class _Set:
             return f"tokens.block({', '.join(map(str, [self.value[0], *sorted(self.value[1])]))})"
         if self.kind == "random":
             return f"tokens.random({self.value[0]}, seed={self.value[1]})"
-        if self.kind == "salient":
-            return "tokens.salient(...)"
+        if self.kind in ("salient", "measured"):
+            return f"tokens.{self.kind}(...)"
         if self.kind in ("image", "tile", "turn"):
             return f"tokens.{self.kind}({self.value})"
         return f"tokens.{'class_' if self.kind == 'class' else self.kind}"
@@ -272,6 +274,25 @@ def numbers_of(value: Any, what: str) -> list[int]:  # noqa: ANN401
     return found
 
 
+class Chosen(TypedDict, total=False):
+    """Which of the tokens that a number is measured of."""
+
+    count: int
+    """So many."""
+    share: float
+    """This share of them, 0 to 1."""
+    at_least: float
+    """Those of at least this value (at most, with `lowest`)."""
+    times_median: float
+    """Those of at least so many times the median (at most, with `lowest`)."""
+    lowest: bool
+    """The lowest in place of the highest."""
+    among: str
+    """The name of the tokens to choose among: "visual", "text", "question"; all by default."""
+    head: int
+    """One head, at points that have them."""
+
+
 class _Tokens:
     """Sets of tokens by what they are, and `tokens[numbers]`."""
 
@@ -333,16 +354,43 @@ class _Tokens:
 
     def salient(
         self, mass: float | None = None, *, share: float | None = None, model: str | None = None,
-        weights: Any = None, head: int | None = None,  # noqa: ANN401 (numbers, array, tensor)
+        weights: Any = None, head: int | None = None, count: int | None = None,  # noqa: ANN401 (numbers, array, tensor)
     ) -> Selector:  # fmt: skip
         """Returns the most attended patches of each picture, as `occlude_salient` counts them."""
         from scotoma.build import build
 
-        fields = {"mass": mass, "share": share, "model": model, "weights": weights, "head": head}
+        fields = {"mass": mass, "share": share, "count": count, "model": model, "weights": weights, "head": head}
         made = build(pb.SalientPatches, fields, "salient")
         if made.WhichOneof("amount") is None:
-            raise ValueError("salient: give mass (of the attention) or share (of the patches)")
+            raise ValueError("salient: give mass (of the attention), share or count (of the patches)")
         return Selector([_Set("salient", made.SerializeToString(deterministic=True))])
+
+    def by_norm(self, point: Hook | str, **chosen: Unpack[Chosen]) -> Selector:
+        """Returns the tokens whose rows at a hook point are longest: `tokens.by_norm(hooks.blocks[5].hook_resid_post,
+        count=3)`, measured without interventions."""
+        return self._measured(point, "norm", chosen)
+
+    def by_largest_value(self, point: Hook | str, **chosen: Unpack[Chosen]) -> Selector:
+        """Returns the tokens with the largest number in their rows, massive activations: `times_median=100`."""
+        return self._measured(point, "largest_value", chosen)
+
+    def by_attention(self, point: Hook | str, looking: str | None = None, **chosen: Unpack[Chosen]) -> Selector:
+        """Returns the tokens that receive most of an attention pattern, from all or from those named `looking`."""
+        return self._measured(point, "attention_received", chosen, looking=looking)
+
+    def by_similarity(self, point: Hook | str, vector: Any, **chosen: Unpack[Chosen]) -> Selector:  # noqa: ANN401
+        """Returns the tokens whose rows point most nearly the way of a vector, by the cosine."""
+        return self._measured(point, "similarity", chosen, vector=vector)
+
+    def _measured(self, point: Hook | str, measure: str, chosen: Chosen, **more: object) -> Selector:
+        from scotoma.build import build
+
+        made = build(
+            pb.MeasuredTokens, {"point": _one_point(point), "measure": measure, **chosen, **more}, f"by_{measure}"
+        )
+        if made.WhichOneof("amount") is None:
+            raise ValueError("say how many: count, share, at_least or times_median")
+        return Selector([_Set("measured", made.SerializeToString(deterministic=True))])
 
 
 tokens = _Tokens()
@@ -528,6 +576,16 @@ def target(point: TargetLike, **where: Any) -> pb.Target:  # noqa: ANN401 (as in
                 raise ValueError(f"{name}: said twice, by the target and beside it")
             getattr(made, name).CopyFrom(said)
     return made
+
+
+def _one_point(point: Hook | str) -> str:
+    """Returns the name of one hook point with its layer."""
+    made = target(point)
+    if "{l}" in made.point and len(made.layers) == 1:
+        return made.point.replace("{l}", str(made.layers[0]))
+    if "{l}" in made.point:
+        raise ValueError(f"{made.point}: name one layer, such as hooks.blocks[5]")
+    return made.point
 
 
 def _known(point: str) -> str:

@@ -2,9 +2,9 @@
 
 use crate::api::convert::from_wire::{FromWire, Seeds};
 use crate::api::convert::target::selector;
-use crate::api::convert::values::unknown;
+use crate::api::convert::values::{unknown, unset};
 use crate::api::{Error, v1};
-use crate::intervention::{Mode, SelectTokens};
+use crate::intervention::{Merge, MergeAmount, MergeSimilarity, Mode, PoolValue, SelectTokens};
 
 impl FromWire<v1::SelectTokens> for SelectTokens {
     fn from_wire(message: &mut v1::SelectTokens, path: &str, seeds: Seeds) -> Result<Self, Error> {
@@ -13,11 +13,16 @@ impl FromWire<v1::SelectTokens> for SelectTokens {
             Ok(Number::Unspecified | Number::Keep) => Mode::Keep,
             Ok(Number::Remove) => Mode::Remove,
             Ok(Number::Pool) => Mode::Pool,
+            Ok(Number::Merge) => Mode::Merge(merge(path, message.merge.as_ref())?),
             Err(_) => {
-                let valid = ["MODE_KEEP", "MODE_REMOVE", "MODE_POOL"];
+                let valid = ["MODE_KEEP", "MODE_REMOVE", "MODE_POOL", "MODE_MERGE"];
                 return Err(unknown(format!("{path}.mode"), message.mode, &valid));
             }
         };
+        if message.merge.is_some() && !matches!(mode, Mode::Merge(_)) {
+            let why = "MODE_MERGE alone takes it; leave it unset";
+            return Err(Error::invalid(format!("{path}.merge"), why));
+        }
         let compact = match Positions::try_from(message.positions) {
             Ok(Positions::Unspecified | Positions::Original) => false,
             Ok(Positions::Compact) => true,
@@ -33,4 +38,40 @@ impl FromWire<v1::SelectTokens> for SelectTokens {
             compact,
         })
     }
+}
+
+fn merge(path: &str, message: Option<&v1::MergeTokens>) -> Result<Merge, Error> {
+    use v1::merge_tokens::{Amount, Similarity, Value};
+    let Some(message) = message else {
+        let why = "unset; MODE_MERGE needs to know how many tokens are left";
+        return Err(Error::invalid(format!("{path}.merge"), why));
+    };
+    let amount = match message.amount {
+        Some(Amount::Share(share)) => MergeAmount::Share(share),
+        Some(Amount::Count(count)) => MergeAmount::Count(count),
+        None => return Err(unset(&format!("{path}.merge.amount"), "share, count")),
+    };
+    let similarity = match Similarity::try_from(message.similarity) {
+        Ok(Similarity::Unspecified | Similarity::Keys) => MergeSimilarity::Keys,
+        Ok(Similarity::Tokens) => MergeSimilarity::Tokens,
+        Err(_) => {
+            let valid = ["SIMILARITY_KEYS", "SIMILARITY_TOKENS"];
+            let field = format!("{path}.merge.similarity");
+            return Err(unknown(field, message.similarity, &valid));
+        }
+    };
+    let value = match Value::try_from(message.value) {
+        Ok(Value::Unspecified | Value::Mean) => PoolValue::Mean,
+        Ok(Value::SeedPlusMean) => PoolValue::SeedPlusMean,
+        Err(_) => {
+            let valid = ["VALUE_MEAN", "VALUE_SEED_PLUS_MEAN"];
+            let field = format!("{path}.merge.value");
+            return Err(unknown(field, message.value, &valid));
+        }
+    };
+    Ok(Merge {
+        amount,
+        similarity,
+        value,
+    })
 }

@@ -70,6 +70,7 @@ class AttributionMethod(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ATTRIBUTION_METHOD_PATCHING: _ClassVar[AttributionMethod]
     ATTRIBUTION_METHOD_GRAD_CAM: _ClassVar[AttributionMethod]
     ATTRIBUTION_METHOD_ATTENTION_RELEVANCE: _ClassVar[AttributionMethod]
+    ATTRIBUTION_METHOD_ATTENTION_ROLLOUT: _ClassVar[AttributionMethod]
 ROLE_UNSPECIFIED: Role
 ROLE_SYSTEM: Role
 ROLE_USER: Role
@@ -109,6 +110,7 @@ ATTRIBUTION_METHOD_INTEGRATED_GRADIENTS: AttributionMethod
 ATTRIBUTION_METHOD_PATCHING: AttributionMethod
 ATTRIBUTION_METHOD_GRAD_CAM: AttributionMethod
 ATTRIBUTION_METHOD_ATTENTION_RELEVANCE: AttributionMethod
+ATTRIBUTION_METHOD_ATTENTION_ROLLOUT: AttributionMethod
 
 class Image(_message.Message):
     __slots__ = ("data", "handle")

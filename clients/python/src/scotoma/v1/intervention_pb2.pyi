@@ -89,7 +89,7 @@ class TokenSelector(_message.Message):
     def __init__(self, any_of: _Optional[_Iterable[_Union[Tokens, _Mapping]]] = ..., complement: _Optional[bool] = ...) -> None: ...
 
 class Tokens(_message.Message):
-    __slots__ = ("named", "indices", "image", "tile", "blocks", "random", "salient", "turn")
+    __slots__ = ("named", "indices", "image", "tile", "blocks", "random", "salient", "turn", "measured")
     class Named(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         NAMED_UNSPECIFIED: _ClassVar[Tokens.Named]
@@ -126,6 +126,7 @@ class Tokens(_message.Message):
     RANDOM_FIELD_NUMBER: _ClassVar[int]
     SALIENT_FIELD_NUMBER: _ClassVar[int]
     TURN_FIELD_NUMBER: _ClassVar[int]
+    MEASURED_FIELD_NUMBER: _ClassVar[int]
     named: Tokens.Named
     indices: TokenIndices
     image: int
@@ -134,7 +135,8 @@ class Tokens(_message.Message):
     random: RandomPatches
     salient: SalientPatches
     turn: int
-    def __init__(self, named: _Optional[_Union[Tokens.Named, str]] = ..., indices: _Optional[_Union[TokenIndices, _Mapping]] = ..., image: _Optional[int] = ..., tile: _Optional[int] = ..., blocks: _Optional[_Union[TokenBlocks, _Mapping]] = ..., random: _Optional[_Union[RandomPatches, _Mapping]] = ..., salient: _Optional[_Union[SalientPatches, _Mapping]] = ..., turn: _Optional[int] = ...) -> None: ...
+    measured: MeasuredTokens
+    def __init__(self, named: _Optional[_Union[Tokens.Named, str]] = ..., indices: _Optional[_Union[TokenIndices, _Mapping]] = ..., image: _Optional[int] = ..., tile: _Optional[int] = ..., blocks: _Optional[_Union[TokenBlocks, _Mapping]] = ..., random: _Optional[_Union[RandomPatches, _Mapping]] = ..., salient: _Optional[_Union[SalientPatches, _Mapping]] = ..., turn: _Optional[int] = ..., measured: _Optional[_Union[MeasuredTokens, _Mapping]] = ...) -> None: ...
 
 class TokenIndices(_message.Message):
     __slots__ = ("indices",)
@@ -149,6 +151,44 @@ class TokenBlocks(_message.Message):
     grid: int
     indices: _containers.RepeatedScalarFieldContainer[int]
     def __init__(self, grid: _Optional[int] = ..., indices: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class MeasuredTokens(_message.Message):
+    __slots__ = ("point", "measure", "share", "count", "at_least", "times_median", "lowest", "among", "looking", "head", "vector")
+    class Measure(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        MEASURE_UNSPECIFIED: _ClassVar[MeasuredTokens.Measure]
+        MEASURE_NORM: _ClassVar[MeasuredTokens.Measure]
+        MEASURE_ATTENTION_RECEIVED: _ClassVar[MeasuredTokens.Measure]
+        MEASURE_SIMILARITY: _ClassVar[MeasuredTokens.Measure]
+        MEASURE_LARGEST_VALUE: _ClassVar[MeasuredTokens.Measure]
+    MEASURE_UNSPECIFIED: MeasuredTokens.Measure
+    MEASURE_NORM: MeasuredTokens.Measure
+    MEASURE_ATTENTION_RECEIVED: MeasuredTokens.Measure
+    MEASURE_SIMILARITY: MeasuredTokens.Measure
+    MEASURE_LARGEST_VALUE: MeasuredTokens.Measure
+    POINT_FIELD_NUMBER: _ClassVar[int]
+    MEASURE_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    AT_LEAST_FIELD_NUMBER: _ClassVar[int]
+    TIMES_MEDIAN_FIELD_NUMBER: _ClassVar[int]
+    LOWEST_FIELD_NUMBER: _ClassVar[int]
+    AMONG_FIELD_NUMBER: _ClassVar[int]
+    LOOKING_FIELD_NUMBER: _ClassVar[int]
+    HEAD_FIELD_NUMBER: _ClassVar[int]
+    VECTOR_FIELD_NUMBER: _ClassVar[int]
+    point: str
+    measure: MeasuredTokens.Measure
+    share: float
+    count: int
+    at_least: float
+    times_median: float
+    lowest: bool
+    among: Tokens.Named
+    looking: Tokens.Named
+    head: int
+    vector: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, point: _Optional[str] = ..., measure: _Optional[_Union[MeasuredTokens.Measure, str]] = ..., share: _Optional[float] = ..., count: _Optional[int] = ..., at_least: _Optional[float] = ..., times_median: _Optional[float] = ..., lowest: _Optional[bool] = ..., among: _Optional[_Union[Tokens.Named, str]] = ..., looking: _Optional[_Union[Tokens.Named, str]] = ..., head: _Optional[int] = ..., vector: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class Steps(_message.Message):
     __slots__ = ("first", "last")
@@ -255,18 +295,20 @@ class RandomPatches(_message.Message):
     def __init__(self, ratio: _Optional[float] = ..., seed: _Optional[int] = ...) -> None: ...
 
 class SalientPatches(_message.Message):
-    __slots__ = ("mass", "share", "model", "weights", "head")
+    __slots__ = ("mass", "share", "count", "model", "weights", "head")
     MASS_FIELD_NUMBER: _ClassVar[int]
     SHARE_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     WEIGHTS_FIELD_NUMBER: _ClassVar[int]
     HEAD_FIELD_NUMBER: _ClassVar[int]
     mass: float
     share: float
+    count: int
     model: str
     weights: Saliency
     head: int
-    def __init__(self, mass: _Optional[float] = ..., share: _Optional[float] = ..., model: _Optional[str] = ..., weights: _Optional[_Union[Saliency, _Mapping]] = ..., head: _Optional[int] = ...) -> None: ...
+    def __init__(self, mass: _Optional[float] = ..., share: _Optional[float] = ..., count: _Optional[int] = ..., model: _Optional[str] = ..., weights: _Optional[_Union[Saliency, _Mapping]] = ..., head: _Optional[int] = ...) -> None: ...
 
 class Saliency(_message.Message):
     __slots__ = ("weights",)
@@ -341,17 +383,19 @@ class ShufflePatches(_message.Message):
     def __init__(self, grid: _Optional[int] = ..., seed: _Optional[int] = ..., order: _Optional[_Union[TokenOrder, _Mapping]] = ...) -> None: ...
 
 class SelectTokens(_message.Message):
-    __slots__ = ("tokens", "mode", "positions")
+    __slots__ = ("tokens", "mode", "positions", "merge")
     class Mode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         MODE_UNSPECIFIED: _ClassVar[SelectTokens.Mode]
         MODE_KEEP: _ClassVar[SelectTokens.Mode]
         MODE_REMOVE: _ClassVar[SelectTokens.Mode]
         MODE_POOL: _ClassVar[SelectTokens.Mode]
+        MODE_MERGE: _ClassVar[SelectTokens.Mode]
     MODE_UNSPECIFIED: SelectTokens.Mode
     MODE_KEEP: SelectTokens.Mode
     MODE_REMOVE: SelectTokens.Mode
     MODE_POOL: SelectTokens.Mode
+    MODE_MERGE: SelectTokens.Mode
     class Positions(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         POSITIONS_UNSPECIFIED: _ClassVar[SelectTokens.Positions]
@@ -363,10 +407,40 @@ class SelectTokens(_message.Message):
     TOKENS_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
     POSITIONS_FIELD_NUMBER: _ClassVar[int]
+    MERGE_FIELD_NUMBER: _ClassVar[int]
     tokens: TokenSelector
     mode: SelectTokens.Mode
     positions: SelectTokens.Positions
-    def __init__(self, tokens: _Optional[_Union[TokenSelector, _Mapping]] = ..., mode: _Optional[_Union[SelectTokens.Mode, str]] = ..., positions: _Optional[_Union[SelectTokens.Positions, str]] = ...) -> None: ...
+    merge: MergeTokens
+    def __init__(self, tokens: _Optional[_Union[TokenSelector, _Mapping]] = ..., mode: _Optional[_Union[SelectTokens.Mode, str]] = ..., positions: _Optional[_Union[SelectTokens.Positions, str]] = ..., merge: _Optional[_Union[MergeTokens, _Mapping]] = ...) -> None: ...
+
+class MergeTokens(_message.Message):
+    __slots__ = ("share", "count", "similarity", "value")
+    class Similarity(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        SIMILARITY_UNSPECIFIED: _ClassVar[MergeTokens.Similarity]
+        SIMILARITY_KEYS: _ClassVar[MergeTokens.Similarity]
+        SIMILARITY_TOKENS: _ClassVar[MergeTokens.Similarity]
+    SIMILARITY_UNSPECIFIED: MergeTokens.Similarity
+    SIMILARITY_KEYS: MergeTokens.Similarity
+    SIMILARITY_TOKENS: MergeTokens.Similarity
+    class Value(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        VALUE_UNSPECIFIED: _ClassVar[MergeTokens.Value]
+        VALUE_MEAN: _ClassVar[MergeTokens.Value]
+        VALUE_SEED_PLUS_MEAN: _ClassVar[MergeTokens.Value]
+    VALUE_UNSPECIFIED: MergeTokens.Value
+    VALUE_MEAN: MergeTokens.Value
+    VALUE_SEED_PLUS_MEAN: MergeTokens.Value
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    SIMILARITY_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    share: float
+    count: int
+    similarity: MergeTokens.Similarity
+    value: MergeTokens.Value
+    def __init__(self, share: _Optional[float] = ..., count: _Optional[int] = ..., similarity: _Optional[_Union[MergeTokens.Similarity, str]] = ..., value: _Optional[_Union[MergeTokens.Value, str]] = ...) -> None: ...
 
 class ReplaceTokens(_message.Message):
     __slots__ = ("tokens", "constant", "noise", "donor")

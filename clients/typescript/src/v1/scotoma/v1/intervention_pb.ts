@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file scotoma/v1/intervention.proto.
  */
 export const file_scotoma_v1_intervention: GenFile = /*@__PURE__*/
-  fileDesc("Ch1zY290b21hL3YxL2ludGVydmVudGlvbi5wcm90bxIKc2NvdG9tYS52MSLLBwoMSW50ZXJ2ZW50aW9uEjMKDnBlcm11dGVfdG9rZW5zGAEgASgLMhkuc2NvdG9tYS52MS5QZXJtdXRlVG9rZW5zSAASNQoPb2NjbHVkZV9wYXRjaGVzGAIgASgLMhouc2NvdG9tYS52MS5PY2NsdWRlUGF0Y2hlc0gAEi0KC2Ryb3BfbGF5ZXJzGAMgASgLMhYuc2NvdG9tYS52MS5Ecm9wTGF5ZXJzSAASMwoOc3dhcF9wcm9qZWN0b3IYBCABKAsyGS5zY290b21hLnYxLlN3YXBQcm9qZWN0b3JIABItCgtibGFua19pbWFnZRgFIAEoCzIWLnNjb3RvbWEudjEuQmxhbmtJbWFnZUgAEjUKD3NodWZmbGVfcGF0Y2hlcxgGIAEoCzIaLnNjb3RvbWEudjEuU2h1ZmZsZVBhdGNoZXNIABIxCg1zZWxlY3RfdG9rZW5zGAcgASgLMhguc2NvdG9tYS52MS5TZWxlY3RUb2tlbnNIABIzCg5yZXBsYWNlX3Rva2VucxgIIAEoCzIZLnNjb3RvbWEudjEuUmVwbGFjZVRva2Vuc0gAEjEKDXJlcGVhdF9sYXllcnMYCSABKAsyGC5zY290b21hLnYxLlJlcGVhdExheWVyc0gAEisKCmV4aXRfZWFybHkYCiABKAsyFS5zY290b21hLnYxLkV4aXRFYXJseUgAEikKCWFkZF9ub2lzZRgLIAEoCzIULnNjb3RvbWEudjEuQWRkTm9pc2VIABIiCgVzdGVlchgMIAEoCzIRLnNjb3RvbWEudjEuU3RlZXJIABItCgtwcm9qZWN0X291dBgNIAEoCzIWLnNjb3RvbWEudjEuUHJvamVjdE91dEgAEiIKBXNjYWxlGA4gASgLMhEuc2NvdG9tYS52MS5TY2FsZUgAEiQKBmFibGF0ZRgPIAEoCzISLnNjb3RvbWEudjEuQWJsYXRlSAASIgoFcGF0Y2gYECABKAsyES5zY290b21hLnYxLlBhdGNoSAASPAoTa25vY2tfb3V0X2F0dGVudGlvbhgRIAEoCzIdLnNjb3RvbWEudjEuS25vY2tPdXRBdHRlbnRpb25IABIvCgxwcnVuZV90b2tlbnMYEiABKAsyFy5zY290b21hLnYxLlBydW5lVG9rZW5zSAASKwoKY2xhbXBfbm9ybRgTIAEoCzIVLnNjb3RvbWEudjEuQ2xhbXBOb3JtSAASLQoLc2V0X2ZlYXR1cmUYFCABKAsyFi5zY290b21hLnYxLlNldEZlYXR1cmVIAEIGCgRraW5kIkcKDVRva2VuU2VsZWN0b3ISIgoGYW55X29mGAEgAygLMhIuc2NvdG9tYS52MS5Ub2tlbnMSEgoKY29tcGxlbWVudBgCIAEoCCKaBAoGVG9rZW5zEikKBW5hbWVkGAEgASgOMhguc2NvdG9tYS52MS5Ub2tlbnMuTmFtZWRIABIrCgdpbmRpY2VzGAIgASgLMhguc2NvdG9tYS52MS5Ub2tlbkluZGljZXNIABIPCgVpbWFnZRgDIAEoDUgAEg4KBHRpbGUYBCABKA1IABIpCgZibG9ja3MYBSABKAsyFy5zY290b21hLnYxLlRva2VuQmxvY2tzSAASKwoGcmFuZG9tGAYgASgLMhkuc2NvdG9tYS52MS5SYW5kb21QYXRjaGVzSAASLQoHc2FsaWVudBgHIAEoCzIaLnNjb3RvbWEudjEuU2FsaWVudFBhdGNoZXNIABIOCgR0dXJuGAggASgNSAAi+AEKBU5hbWVkEhUKEU5BTUVEX1VOU1BFQ0lGSUVEEAASDQoJTkFNRURfQUxMEAESEAoMTkFNRURfVklTVUFMEAISDgoKTkFNRURfVEVYVBADEhAKDE5BTUVEX1NZU1RFTRAEEhIKDk5BTUVEX1FVRVNUSU9OEAUSDgoKTkFNRURfTEFTVBAGEhMKD05BTUVEX0dFTkVSQVRFRBAHEhEKDU5BTUVEX05FV0xJTkUQCBIPCgtOQU1FRF9DTEFTUxAJEhMKD05BTUVEX0JBU0VfVklFVxAKEg4KCk5BTUVEX1VTRVIQCxITCg9OQU1FRF9BU1NJU1RBTlQQDEIFCgNzZXQiHwoMVG9rZW5JbmRpY2VzEg8KB2luZGljZXMYASADKA0iLAoLVG9rZW5CbG9ja3MSDAoEZ3JpZBgBIAEoDRIPCgdpbmRpY2VzGAIgAygNIjIKBVN0ZXBzEg0KBWZpcnN0GAEgASgNEhEKBGxhc3QYAiABKA1IAIgBAUIHCgVfbGFzdCKXAQoGVGFyZ2V0Eg0KBXBvaW50GAEgASgJEg4KBmxheWVycxgCIAMoDRIpCgZ0b2tlbnMYAyABKAsyGS5zY290b21hLnYxLlRva2VuU2VsZWN0b3ISDQoFaGVhZHMYBCADKA0SEgoKZGltZW5zaW9ucxgFIAMoDRIgCgVzdGVwcxgGIAEoCzIRLnNjb3RvbWEudjEuU3RlcHMiSgoGVGVuc29yEg0KBXNoYXBlGAEgAygNEiMKBWR0eXBlGAIgASgOMhQuc2NvdG9tYS52MS5EYXRhVHlwZRIMCgRkYXRhGAMgASgMIocCCg1QZXJtdXRlVG9rZW5zEg4KBHNlZWQYASABKARIABInCgVvcmRlchgCIAEoCzIWLnNjb3RvbWEudjEuVG9rZW5PcmRlckgAEi4KBXNjb3BlGAMgASgOMh8uc2NvdG9tYS52MS5QZXJtdXRlVG9rZW5zLlNjb3BlEg4KBmJsb2NrcxgEIAEoDSJzCgVTY29wZRIVChFTQ09QRV9VTlNQRUNJRklFRBAAEg0KCVNDT1BFX0FMTBABEhYKElNDT1BFX1dJVEhJTl9USUxFUxACEhMKD1NDT1BFX0JBU0VfVklFVxADEhcKE1NDT1BFX1dJVEhJTl9CTE9DS1MQBEIICgZzb3VyY2UiHQoKVG9rZW5PcmRlchIPCgdpbmRpY2VzGAEgAygNIqkDCg5PY2NsdWRlUGF0Y2hlcxIrCgZyYW5kb20YASABKAsyGS5zY290b21hLnYxLlJhbmRvbVBhdGNoZXNIABItCgdzYWxpZW50GAIgASgLMhouc2NvdG9tYS52MS5TYWxpZW50UGF0Y2hlc0gAEjEKC25vbl9zYWxpZW50GAMgASgLMhouc2NvdG9tYS52MS5TYWxpZW50UGF0Y2hlc0gAEisKB2luZGljZXMYBCABKAsyGC5zY290b21hLnYxLlBhdGNoSW5kaWNlc0gAEgwKBGdyaWQYBSABKA0SLQoEZmlsbBgGIAEoDjIfLnNjb3RvbWEudjEuT2NjbHVkZVBhdGNoZXMuRmlsbBIWCglmaWxsX3NlZWQYByABKARIAYgBARISCgpibHVyX3NpZ21hGAggASgBIloKBEZpbGwSFAoQRklMTF9VTlNQRUNJRklFRBAAEg4KCkZJTExfQkxBQ0sQARINCglGSUxMX01FQU4QAhIOCgpGSUxMX05PSVNFEAMSDQoJRklMTF9CTFVSEARCCAoGY2hvaWNlQgwKCl9maWxsX3NlZWQiOgoNUmFuZG9tUGF0Y2hlcxINCgVyYXRpbxgBIAEoARIRCgRzZWVkGAIgASgESACIAQFCBwoFX3NlZWQimwEKDlNhbGllbnRQYXRjaGVzEg4KBG1hc3MYASABKAFIABIPCgVzaGFyZRgCIAEoAUgAEg8KBW1vZGVsGAMgASgJSAESJwoHd2VpZ2h0cxgEIAEoCzIULnNjb3RvbWEudjEuU2FsaWVuY3lIARIRCgRoZWFkGAUgASgNSAKIAQFCCAoGYW1vdW50QggKBnNvdXJjZUIHCgVfaGVhZCIbCghTYWxpZW5jeRIPCgd3ZWlnaHRzGAEgAygCIh8KDFBhdGNoSW5kaWNlcxIPCgdpbmRpY2VzGAEgAygNIj4KCkRyb3BMYXllcnMSIAoFc3RhY2sYASABKA4yES5zY290b21hLnYxLlN0YWNrEg4KBmxheWVycxgCIAMoDSJzCg1Td2FwUHJvamVjdG9yEg4KBG5hbWUYASABKAlIABIVCgtyYW5kb21fc2VlZBgCIAEoBEgAEjEKCGlkZW50aXR5GAMgASgLMh0uc2NvdG9tYS52MS5JZGVudGl0eVByb2plY3RvckgAQggKBnNvdXJjZSITChFJZGVudGl0eVByb2plY3RvciK8AQoKQmxhbmtJbWFnZRIvCgZjb2xvdXIYASABKA4yHS5zY290b21hLnYxLkJsYW5rSW1hZ2UuQ29sb3VySAASHgoDcmdiGAIgASgLMg8uc2NvdG9tYS52MS5SZ2JIACJVCgZDb2xvdXISFgoSQ09MT1VSX1VOU1BFQ0lGSUVEEAASEAoMQ09MT1VSX0JMQUNLEAESEAoMQ09MT1VSX1dISVRFEAISDwoLQ09MT1VSX01FQU4QA0IGCgRmaWxsIi8KA1JnYhILCgNyZWQYASABKA0SDQoFZ3JlZW4YAiABKA0SDAoEYmx1ZRgDIAEoDSJhCg5TaHVmZmxlUGF0Y2hlcxIMCgRncmlkGAEgASgNEg4KBHNlZWQYAiABKARIABInCgVvcmRlchgDIAEoCzIWLnNjb3RvbWEudjEuVG9rZW5PcmRlckgAQggKBnNvdXJjZSLBAgoMU2VsZWN0VG9rZW5zEikKBnRva2VucxgBIAEoCzIZLnNjb3RvbWEudjEuVG9rZW5TZWxlY3RvchIrCgRtb2RlGAIgASgOMh0uc2NvdG9tYS52MS5TZWxlY3RUb2tlbnMuTW9kZRI1Cglwb3NpdGlvbnMYAyABKA4yIi5zY290b21hLnYxLlNlbGVjdFRva2Vucy5Qb3NpdGlvbnMiSwoETW9kZRIUChBNT0RFX1VOU1BFQ0lGSUVEEAASDQoJTU9ERV9LRUVQEAESDwoLTU9ERV9SRU1PVkUQAhINCglNT0RFX1BPT0wQAyJVCglQb3NpdGlvbnMSGQoVUE9TSVRJT05TX1VOU1BFQ0lGSUVEEAASFgoSUE9TSVRJT05TX09SSUdJTkFMEAESFQoRUE9TSVRJT05TX0NPTVBBQ1QQAiK7AQoNUmVwbGFjZVRva2VucxIpCgZ0b2tlbnMYASABKAsyGS5zY290b21hLnYxLlRva2VuU2VsZWN0b3ISKAoIY29uc3RhbnQYAiABKA4yFC5zY290b21hLnYxLkNvbnN0YW50SAASJwoFbm9pc2UYAyABKAsyFi5zY290b21hLnYxLlRva2VuTm9pc2VIABIiCgVkb25vchgEIAEoCzIRLnNjb3RvbWEudjEuRG9ub3JIAEIICgZzb3VyY2UiKAoKVG9rZW5Ob2lzZRIRCgRzZWVkGAEgASgESACIAQFCBwoFX3NlZWQiFQoFRG9ub3ISDAoEZGF0YRgBIAEoDCJcCgxSZXBlYXRMYXllcnMSIAoFc3RhY2sYASABKA4yES5zY290b21hLnYxLlN0YWNrEg0KBWZpcnN0GAIgASgNEgwKBGxhc3QYAyABKA0SDQoFdGltZXMYBCABKA0iPAoJRXhpdEVhcmx5EiAKBXN0YWNrGAEgASgOMhEuc2NvdG9tYS52MS5TdGFjaxINCgVsYXllchgCIAEoDSK5AgoIQWRkTm9pc2USIgoGdGFyZ2V0GAEgASgLMhIuc2NvdG9tYS52MS5UYXJnZXQSLwoIZ2VvbWV0cnkYAiABKA4yHS5zY290b21hLnYxLkFkZE5vaXNlLkdlb21ldHJ5Eg0KBXNjYWxlGAMgASgBEhQKDHJhbmRvbV9zY2FsZRgEIAEoCBIRCgRzZWVkGAUgASgESACIAQEilgEKCEdlb21ldHJ5EhgKFEdFT01FVFJZX1VOU1BFQ0lGSUVEEAASFAoQR0VPTUVUUllfTElURVJBTBABEhcKE0dFT01FVFJZX0FCU19TQ0FMRUQQAhITCg9HRU9NRVRSWV9LRVNLQVIQAxIVChFHRU9NRVRSWV9BRERJVElWRRAEEhUKEUdFT01FVFJZX0dBVVNTSUFOEAVCBwoFX3NlZWQiSgoFU3RlZXISIgoGdGFyZ2V0GAEgASgLMhIuc2NvdG9tYS52MS5UYXJnZXQSDgoGdmVjdG9yGAIgAygCEg0KBXNjYWxlGAMgASgBIlsKClByb2plY3RPdXQSIgoGdGFyZ2V0GAEgASgLMhIuc2NvdG9tYS52MS5UYXJnZXQSKQoKZGlyZWN0aW9ucxgCIAMoCzIVLnNjb3RvbWEudjEuRGlyZWN0aW9uIhsKCURpcmVjdGlvbhIOCgZ2YWx1ZXMYASADKAIiOwoFU2NhbGUSIgoGdGFyZ2V0GAEgASgLMhIuc2NvdG9tYS52MS5UYXJnZXQSDgoGZmFjdG9yGAIgASgBIkEKCUNsYW1wTm9ybRIiCgZ0YXJnZXQYASABKAsyEi5zY290b21hLnYxLlRhcmdldBIQCghtYXhfbm9ybRgCIAEoASK5AQoKU2V0RmVhdHVyZRIiCgZ0YXJnZXQYASABKAsyEi5zY290b21hLnYxLlRhcmdldBILCgNzYWUYAiABKAkSEAoIZmVhdHVyZXMYAyADKA0SDwoFY2xhbXAYBCABKAFIABIPCgVzY2FsZRgFIAEoAUgAEg0KA2FkZBgGIAEoAUgAEi0KBmFibGF0ZRgHIAEoCzIbLnNjb3RvbWEudjEuRmVhdHVyZUFibGF0aW9uSABCCAoGY2hhbmdlIhEKD0ZlYXR1cmVBYmxhdGlvbiJRCgZBYmxhdGUSIgoGdGFyZ2V0GAEgASgLMhIuc2NvdG9tYS52MS5UYXJnZXQSIwoFdmFsdWUYAiABKA4yFC5zY290b21hLnYxLkNvbnN0YW50Im0KBVBhdGNoEiIKBnRhcmdldBgBIAEoCzISLnNjb3RvbWEudjEuVGFyZ2V0EiQKBnZhbHVlcxgCIAEoCzISLnNjb3RvbWEudjEuVGVuc29ySAASEAoGaGFuZGxlGAMgASgJSABCCAoGc291cmNlIsYBChFLbm9ja091dEF0dGVudGlvbhIgCgVzdGFjaxgBIAEoDjIRLnNjb3RvbWEudjEuU3RhY2sSDgoGbGF5ZXJzGAIgAygNEg0KBWhlYWRzGAMgAygNEicKBGZyb20YBCABKAsyGS5zY290b21hLnYxLlRva2VuU2VsZWN0b3ISJQoCdG8YBSABKAsyGS5zY290b21hLnYxLlRva2VuU2VsZWN0b3ISIAoFc3RlcHMYBiABKAsyES5zY290b21hLnYxLlN0ZXBzIsMBCgtQcnVuZVRva2VucxINCgVsYXllchgBIAEoDRIUCgprZWVwX3NoYXJlGAIgASgBSAASFAoKa2VlcF9jb3VudBgDIAEoDUgAEjIKDXJlY2VpdmVkX2Zyb20YBCABKAsyGS5zY290b21hLnYxLlRva2VuU2VsZWN0b3JIARIVCgtyYW5kb21fc2VlZBgFIAEoBEgBEhkKD2NsYXNzX2F0dGVudGlvbhgGIAEoCEgBQggKBmFtb3VudEIJCgdyYW5raW5nKl8KCERhdGFUeXBlEhkKFURBVEFfVFlQRV9VTlNQRUNJRklFRBAAEhEKDURBVEFfVFlQRV9GMzIQARISCg5EQVRBX1RZUEVfQkYxNhACEhEKDURBVEFfVFlQRV9GMTYQAypQCgVTdGFjaxIVChFTVEFDS19VTlNQRUNJRklFRBAAEhYKElNUQUNLX1ZJU0lPTl9UT1dFUhABEhgKFFNUQUNLX0xBTkdVQUdFX01PREVMEAIqSgoIQ29uc3RhbnQSGAoUQ09OU1RBTlRfVU5TUEVDSUZJRUQQABIRCg1DT05TVEFOVF9aRVJPEAESEQoNQ09OU1RBTlRfTUVBThACQp0BCg5jb20uc2NvdG9tYS52MUIRSW50ZXJ2ZW50aW9uUHJvdG9QAVovZ2l0aHViLmNvbS9zY290b21hL3Njb3RvbWEvY2xpZW50cy9nby9zY290b21hdjGiAgNTWFiqAgpTY290b21hLlYxygIKU2NvdG9tYVxWMeICFlNjb3RvbWFcVjFcR1BCTWV0YWRhdGHqAgtTY290b21hOjpWMWIGcHJvdG8z");
+  fileDesc("Ch1zY290b21hL3YxL2ludGVydmVudGlvbi5wcm90bxIKc2NvdG9tYS52MSLLBwoMSW50ZXJ2ZW50aW9uEjMKDnBlcm11dGVfdG9rZW5zGAEgASgLMhkuc2NvdG9tYS52MS5QZXJtdXRlVG9rZW5zSAASNQoPb2NjbHVkZV9wYXRjaGVzGAIgASgLMhouc2NvdG9tYS52MS5PY2NsdWRlUGF0Y2hlc0gAEi0KC2Ryb3BfbGF5ZXJzGAMgASgLMhYuc2NvdG9tYS52MS5Ecm9wTGF5ZXJzSAASMwoOc3dhcF9wcm9qZWN0b3IYBCABKAsyGS5zY290b21hLnYxLlN3YXBQcm9qZWN0b3JIABItCgtibGFua19pbWFnZRgFIAEoCzIWLnNjb3RvbWEudjEuQmxhbmtJbWFnZUgAEjUKD3NodWZmbGVfcGF0Y2hlcxgGIAEoCzIaLnNjb3RvbWEudjEuU2h1ZmZsZVBhdGNoZXNIABIxCg1zZWxlY3RfdG9rZW5zGAcgASgLMhguc2NvdG9tYS52MS5TZWxlY3RUb2tlbnNIABIzCg5yZXBsYWNlX3Rva2VucxgIIAEoCzIZLnNjb3RvbWEudjEuUmVwbGFjZVRva2Vuc0gAEjEKDXJlcGVhdF9sYXllcnMYCSABKAsyGC5zY290b21hLnYxLlJlcGVhdExheWVyc0gAEisKCmV4aXRfZWFybHkYCiABKAsyFS5zY290b21hLnYxLkV4aXRFYXJseUgAEikKCWFkZF9ub2lzZRgLIAEoCzIULnNjb3RvbWEudjEuQWRkTm9pc2VIABIiCgVzdGVlchgMIAEoCzIRLnNjb3RvbWEudjEuU3RlZXJIABItCgtwcm9qZWN0X291dBgNIAEoCzIWLnNjb3RvbWEudjEuUHJvamVjdE91dEgAEiIKBXNjYWxlGA4gASgLMhEuc2NvdG9tYS52MS5TY2FsZUgAEiQKBmFibGF0ZRgPIAEoCzISLnNjb3RvbWEudjEuQWJsYXRlSAASIgoFcGF0Y2gYECABKAsyES5zY290b21hLnYxLlBhdGNoSAASPAoTa25vY2tfb3V0X2F0dGVudGlvbhgRIAEoCzIdLnNjb3RvbWEudjEuS25vY2tPdXRBdHRlbnRpb25IABIvCgxwcnVuZV90b2tlbnMYEiABKAsyFy5zY290b21hLnYxLlBydW5lVG9rZW5zSAASKwoKY2xhbXBfbm9ybRgTIAEoCzIVLnNjb3RvbWEudjEuQ2xhbXBOb3JtSAASLQoLc2V0X2ZlYXR1cmUYFCABKAsyFi5zY290b21hLnYxLlNldEZlYXR1cmVIAEIGCgRraW5kIkcKDVRva2VuU2VsZWN0b3ISIgoGYW55X29mGAEgAygLMhIuc2NvdG9tYS52MS5Ub2tlbnMSEgoKY29tcGxlbWVudBgCIAEoCCLKBAoGVG9rZW5zEikKBW5hbWVkGAEgASgOMhguc2NvdG9tYS52MS5Ub2tlbnMuTmFtZWRIABIrCgdpbmRpY2VzGAIgASgLMhguc2NvdG9tYS52MS5Ub2tlbkluZGljZXNIABIPCgVpbWFnZRgDIAEoDUgAEg4KBHRpbGUYBCABKA1IABIpCgZibG9ja3MYBSABKAsyFy5zY290b21hLnYxLlRva2VuQmxvY2tzSAASKwoGcmFuZG9tGAYgASgLMhkuc2NvdG9tYS52MS5SYW5kb21QYXRjaGVzSAASLQoHc2FsaWVudBgHIAEoCzIaLnNjb3RvbWEudjEuU2FsaWVudFBhdGNoZXNIABIOCgR0dXJuGAggASgNSAASLgoIbWVhc3VyZWQYCSABKAsyGi5zY290b21hLnYxLk1lYXN1cmVkVG9rZW5zSAAi+AEKBU5hbWVkEhUKEU5BTUVEX1VOU1BFQ0lGSUVEEAASDQoJTkFNRURfQUxMEAESEAoMTkFNRURfVklTVUFMEAISDgoKTkFNRURfVEVYVBADEhAKDE5BTUVEX1NZU1RFTRAEEhIKDk5BTUVEX1FVRVNUSU9OEAUSDgoKTkFNRURfTEFTVBAGEhMKD05BTUVEX0dFTkVSQVRFRBAHEhEKDU5BTUVEX05FV0xJTkUQCBIPCgtOQU1FRF9DTEFTUxAJEhMKD05BTUVEX0JBU0VfVklFVxAKEg4KCk5BTUVEX1VTRVIQCxITCg9OQU1FRF9BU1NJU1RBTlQQDEIFCgNzZXQiHwoMVG9rZW5JbmRpY2VzEg8KB2luZGljZXMYASADKA0iLAoLVG9rZW5CbG9ja3MSDAoEZ3JpZBgBIAEoDRIPCgdpbmRpY2VzGAIgAygNIsYDCg5NZWFzdXJlZFRva2VucxINCgVwb2ludBgBIAEoCRIzCgdtZWFzdXJlGAIgASgOMiIuc2NvdG9tYS52MS5NZWFzdXJlZFRva2Vucy5NZWFzdXJlEg8KBXNoYXJlGAMgASgBSAASDwoFY291bnQYBCABKA1IABISCghhdF9sZWFzdBgFIAEoAUgAEhYKDHRpbWVzX21lZGlhbhgGIAEoAUgAEg4KBmxvd2VzdBgHIAEoCBInCgVhbW9uZxgIIAEoDjIYLnNjb3RvbWEudjEuVG9rZW5zLk5hbWVkEikKB2xvb2tpbmcYCSABKA4yGC5zY290b21hLnYxLlRva2Vucy5OYW1lZBIRCgRoZWFkGAogASgNSAGIAQESDgoGdmVjdG9yGAsgAygCIocBCgdNZWFzdXJlEhcKE01FQVNVUkVfVU5TUEVDSUZJRUQQABIQCgxNRUFTVVJFX05PUk0QARIeChpNRUFTVVJFX0FUVEVOVElPTl9SRUNFSVZFRBACEhYKEk1FQVNVUkVfU0lNSUxBUklUWRADEhkKFU1FQVNVUkVfTEFSR0VTVF9WQUxVRRAEQggKBmFtb3VudEIHCgVfaGVhZCIyCgVTdGVwcxINCgVmaXJzdBgBIAEoDRIRCgRsYXN0GAIgASgNSACIAQFCBwoFX2xhc3QilwEKBlRhcmdldBINCgVwb2ludBgBIAEoCRIOCgZsYXllcnMYAiADKA0SKQoGdG9rZW5zGAMgASgLMhkuc2NvdG9tYS52MS5Ub2tlblNlbGVjdG9yEg0KBWhlYWRzGAQgAygNEhIKCmRpbWVuc2lvbnMYBSADKA0SIAoFc3RlcHMYBiABKAsyES5zY290b21hLnYxLlN0ZXBzIkoKBlRlbnNvchINCgVzaGFwZRgBIAMoDRIjCgVkdHlwZRgCIAEoDjIULnNjb3RvbWEudjEuRGF0YVR5cGUSDAoEZGF0YRgDIAEoDCKHAgoNUGVybXV0ZVRva2VucxIOCgRzZWVkGAEgASgESAASJwoFb3JkZXIYAiABKAsyFi5zY290b21hLnYxLlRva2VuT3JkZXJIABIuCgVzY29wZRgDIAEoDjIfLnNjb3RvbWEudjEuUGVybXV0ZVRva2Vucy5TY29wZRIOCgZibG9ja3MYBCABKA0icwoFU2NvcGUSFQoRU0NPUEVfVU5TUEVDSUZJRUQQABINCglTQ09QRV9BTEwQARIWChJTQ09QRV9XSVRISU5fVElMRVMQAhITCg9TQ09QRV9CQVNFX1ZJRVcQAxIXChNTQ09QRV9XSVRISU5fQkxPQ0tTEARCCAoGc291cmNlIh0KClRva2VuT3JkZXISDwoHaW5kaWNlcxgBIAMoDSKpAwoOT2NjbHVkZVBhdGNoZXMSKwoGcmFuZG9tGAEgASgLMhkuc2NvdG9tYS52MS5SYW5kb21QYXRjaGVzSAASLQoHc2FsaWVudBgCIAEoCzIaLnNjb3RvbWEudjEuU2FsaWVudFBhdGNoZXNIABIxCgtub25fc2FsaWVudBgDIAEoCzIaLnNjb3RvbWEudjEuU2FsaWVudFBhdGNoZXNIABIrCgdpbmRpY2VzGAQgASgLMhguc2NvdG9tYS52MS5QYXRjaEluZGljZXNIABIMCgRncmlkGAUgASgNEi0KBGZpbGwYBiABKA4yHy5zY290b21hLnYxLk9jY2x1ZGVQYXRjaGVzLkZpbGwSFgoJZmlsbF9zZWVkGAcgASgESAGIAQESEgoKYmx1cl9zaWdtYRgIIAEoASJaCgRGaWxsEhQKEEZJTExfVU5TUEVDSUZJRUQQABIOCgpGSUxMX0JMQUNLEAESDQoJRklMTF9NRUFOEAISDgoKRklMTF9OT0lTRRADEg0KCUZJTExfQkxVUhAEQggKBmNob2ljZUIMCgpfZmlsbF9zZWVkIjoKDVJhbmRvbVBhdGNoZXMSDQoFcmF0aW8YASABKAESEQoEc2VlZBgCIAEoBEgAiAEBQgcKBV9zZWVkIqwBCg5TYWxpZW50UGF0Y2hlcxIOCgRtYXNzGAEgASgBSAASDwoFc2hhcmUYAiABKAFIABIPCgVjb3VudBgGIAEoDUgAEg8KBW1vZGVsGAMgASgJSAESJwoHd2VpZ2h0cxgEIAEoCzIULnNjb3RvbWEudjEuU2FsaWVuY3lIARIRCgRoZWFkGAUgASgNSAKIAQFCCAoGYW1vdW50QggKBnNvdXJjZUIHCgVfaGVhZCIbCghTYWxpZW5jeRIPCgd3ZWlnaHRzGAEgAygCIh8KDFBhdGNoSW5kaWNlcxIPCgdpbmRpY2VzGAEgAygNIj4KCkRyb3BMYXllcnMSIAoFc3RhY2sYASABKA4yES5zY290b21hLnYxLlN0YWNrEg4KBmxheWVycxgCIAMoDSJzCg1Td2FwUHJvamVjdG9yEg4KBG5hbWUYASABKAlIABIVCgtyYW5kb21fc2VlZBgCIAEoBEgAEjEKCGlkZW50aXR5GAMgASgLMh0uc2NvdG9tYS52MS5JZGVudGl0eVByb2plY3RvckgAQggKBnNvdXJjZSITChFJZGVudGl0eVByb2plY3RvciK8AQoKQmxhbmtJbWFnZRIvCgZjb2xvdXIYASABKA4yHS5zY290b21hLnYxLkJsYW5rSW1hZ2UuQ29sb3VySAASHgoDcmdiGAIgASgLMg8uc2NvdG9tYS52MS5SZ2JIACJVCgZDb2xvdXISFgoSQ09MT1VSX1VOU1BFQ0lGSUVEEAASEAoMQ09MT1VSX0JMQUNLEAESEAoMQ09MT1VSX1dISVRFEAISDwoLQ09MT1VSX01FQU4QA0IGCgRmaWxsIi8KA1JnYhILCgNyZWQYASABKA0SDQoFZ3JlZW4YAiABKA0SDAoEYmx1ZRgDIAEoDSJhCg5TaHVmZmxlUGF0Y2hlcxIMCgRncmlkGAEgASgNEg4KBHNlZWQYAiABKARIABInCgVvcmRlchgDIAEoCzIWLnNjb3RvbWEudjEuVG9rZW5PcmRlckgAQggKBnNvdXJjZSL5AgoMU2VsZWN0VG9rZW5zEikKBnRva2VucxgBIAEoCzIZLnNjb3RvbWEudjEuVG9rZW5TZWxlY3RvchIrCgRtb2RlGAIgASgOMh0uc2NvdG9tYS52MS5TZWxlY3RUb2tlbnMuTW9kZRI1Cglwb3NpdGlvbnMYAyABKA4yIi5zY290b21hLnYxLlNlbGVjdFRva2Vucy5Qb3NpdGlvbnMSJgoFbWVyZ2UYBCABKAsyFy5zY290b21hLnYxLk1lcmdlVG9rZW5zIlsKBE1vZGUSFAoQTU9ERV9VTlNQRUNJRklFRBAAEg0KCU1PREVfS0VFUBABEg8KC01PREVfUkVNT1ZFEAISDQoJTU9ERV9QT09MEAMSDgoKTU9ERV9NRVJHRRAEIlUKCVBvc2l0aW9ucxIZChVQT1NJVElPTlNfVU5TUEVDSUZJRUQQABIWChJQT1NJVElPTlNfT1JJR0lOQUwQARIVChFQT1NJVElPTlNfQ09NUEFDVBACIr8CCgtNZXJnZVRva2VucxIPCgVzaGFyZRgBIAEoAUgAEg8KBWNvdW50GAIgASgNSAASNgoKc2ltaWxhcml0eRgDIAEoDjIiLnNjb3RvbWEudjEuTWVyZ2VUb2tlbnMuU2ltaWxhcml0eRIsCgV2YWx1ZRgEIAEoDjIdLnNjb3RvbWEudjEuTWVyZ2VUb2tlbnMuVmFsdWUiVAoKU2ltaWxhcml0eRIaChZTSU1JTEFSSVRZX1VOU1BFQ0lGSUVEEAASEwoPU0lNSUxBUklUWV9LRVlTEAESFQoRU0lNSUxBUklUWV9UT0tFTlMQAiJICgVWYWx1ZRIVChFWQUxVRV9VTlNQRUNJRklFRBAAEg4KClZBTFVFX01FQU4QARIYChRWQUxVRV9TRUVEX1BMVVNfTUVBThACQggKBmFtb3VudCK7AQoNUmVwbGFjZVRva2VucxIpCgZ0b2tlbnMYASABKAsyGS5zY290b21hLnYxLlRva2VuU2VsZWN0b3ISKAoIY29uc3RhbnQYAiABKA4yFC5zY290b21hLnYxLkNvbnN0YW50SAASJwoFbm9pc2UYAyABKAsyFi5zY290b21hLnYxLlRva2VuTm9pc2VIABIiCgVkb25vchgEIAEoCzIRLnNjb3RvbWEudjEuRG9ub3JIAEIICgZzb3VyY2UiKAoKVG9rZW5Ob2lzZRIRCgRzZWVkGAEgASgESACIAQFCBwoFX3NlZWQiFQoFRG9ub3ISDAoEZGF0YRgBIAEoDCJcCgxSZXBlYXRMYXllcnMSIAoFc3RhY2sYASABKA4yES5zY290b21hLnYxLlN0YWNrEg0KBWZpcnN0GAIgASgNEgwKBGxhc3QYAyABKA0SDQoFdGltZXMYBCABKA0iPAoJRXhpdEVhcmx5EiAKBXN0YWNrGAEgASgOMhEuc2NvdG9tYS52MS5TdGFjaxINCgVsYXllchgCIAEoDSK5AgoIQWRkTm9pc2USIgoGdGFyZ2V0GAEgASgLMhIuc2NvdG9tYS52MS5UYXJnZXQSLwoIZ2VvbWV0cnkYAiABKA4yHS5zY290b21hLnYxLkFkZE5vaXNlLkdlb21ldHJ5Eg0KBXNjYWxlGAMgASgBEhQKDHJhbmRvbV9zY2FsZRgEIAEoCBIRCgRzZWVkGAUgASgESACIAQEilgEKCEdlb21ldHJ5EhgKFEdFT01FVFJZX1VOU1BFQ0lGSUVEEAASFAoQR0VPTUVUUllfTElURVJBTBABEhcKE0dFT01FVFJZX0FCU19TQ0FMRUQQAhITCg9HRU9NRVRSWV9LRVNLQVIQAxIVChFHRU9NRVRSWV9BRERJVElWRRAEEhUKEUdFT01FVFJZX0dBVVNTSUFOEAVCBwoFX3NlZWQiSgoFU3RlZXISIgoGdGFyZ2V0GAEgASgLMhIuc2NvdG9tYS52MS5UYXJnZXQSDgoGdmVjdG9yGAIgAygCEg0KBXNjYWxlGAMgASgBIlsKClByb2plY3RPdXQSIgoGdGFyZ2V0GAEgASgLMhIuc2NvdG9tYS52MS5UYXJnZXQSKQoKZGlyZWN0aW9ucxgCIAMoCzIVLnNjb3RvbWEudjEuRGlyZWN0aW9uIhsKCURpcmVjdGlvbhIOCgZ2YWx1ZXMYASADKAIiOwoFU2NhbGUSIgoGdGFyZ2V0GAEgASgLMhIuc2NvdG9tYS52MS5UYXJnZXQSDgoGZmFjdG9yGAIgASgBIkEKCUNsYW1wTm9ybRIiCgZ0YXJnZXQYASABKAsyEi5zY290b21hLnYxLlRhcmdldBIQCghtYXhfbm9ybRgCIAEoASK5AQoKU2V0RmVhdHVyZRIiCgZ0YXJnZXQYASABKAsyEi5zY290b21hLnYxLlRhcmdldBILCgNzYWUYAiABKAkSEAoIZmVhdHVyZXMYAyADKA0SDwoFY2xhbXAYBCABKAFIABIPCgVzY2FsZRgFIAEoAUgAEg0KA2FkZBgGIAEoAUgAEi0KBmFibGF0ZRgHIAEoCzIbLnNjb3RvbWEudjEuRmVhdHVyZUFibGF0aW9uSABCCAoGY2hhbmdlIhEKD0ZlYXR1cmVBYmxhdGlvbiJRCgZBYmxhdGUSIgoGdGFyZ2V0GAEgASgLMhIuc2NvdG9tYS52MS5UYXJnZXQSIwoFdmFsdWUYAiABKA4yFC5zY290b21hLnYxLkNvbnN0YW50Im0KBVBhdGNoEiIKBnRhcmdldBgBIAEoCzISLnNjb3RvbWEudjEuVGFyZ2V0EiQKBnZhbHVlcxgCIAEoCzISLnNjb3RvbWEudjEuVGVuc29ySAASEAoGaGFuZGxlGAMgASgJSABCCAoGc291cmNlIsYBChFLbm9ja091dEF0dGVudGlvbhIgCgVzdGFjaxgBIAEoDjIRLnNjb3RvbWEudjEuU3RhY2sSDgoGbGF5ZXJzGAIgAygNEg0KBWhlYWRzGAMgAygNEicKBGZyb20YBCABKAsyGS5zY290b21hLnYxLlRva2VuU2VsZWN0b3ISJQoCdG8YBSABKAsyGS5zY290b21hLnYxLlRva2VuU2VsZWN0b3ISIAoFc3RlcHMYBiABKAsyES5zY290b21hLnYxLlN0ZXBzIsMBCgtQcnVuZVRva2VucxINCgVsYXllchgBIAEoDRIUCgprZWVwX3NoYXJlGAIgASgBSAASFAoKa2VlcF9jb3VudBgDIAEoDUgAEjIKDXJlY2VpdmVkX2Zyb20YBCABKAsyGS5zY290b21hLnYxLlRva2VuU2VsZWN0b3JIARIVCgtyYW5kb21fc2VlZBgFIAEoBEgBEhkKD2NsYXNzX2F0dGVudGlvbhgGIAEoCEgBQggKBmFtb3VudEIJCgdyYW5raW5nKl8KCERhdGFUeXBlEhkKFURBVEFfVFlQRV9VTlNQRUNJRklFRBAAEhEKDURBVEFfVFlQRV9GMzIQARISCg5EQVRBX1RZUEVfQkYxNhACEhEKDURBVEFfVFlQRV9GMTYQAypQCgVTdGFjaxIVChFTVEFDS19VTlNQRUNJRklFRBAAEhYKElNUQUNLX1ZJU0lPTl9UT1dFUhABEhgKFFNUQUNLX0xBTkdVQUdFX01PREVMEAIqSgoIQ29uc3RhbnQSGAoUQ09OU1RBTlRfVU5TUEVDSUZJRUQQABIRCg1DT05TVEFOVF9aRVJPEAESEQoNQ09OU1RBTlRfTUVBThACQp0BCg5jb20uc2NvdG9tYS52MUIRSW50ZXJ2ZW50aW9uUHJvdG9QAVovZ2l0aHViLmNvbS9zY290b21hL3Njb3RvbWEvY2xpZW50cy9nby9zY290b21hdjGiAgNTWFiqAgpTY290b21hLlYxygIKU2NvdG9tYVxWMeICFlNjb3RvbWFcVjFcR1BCTWV0YWRhdGHqAgtTY290b21hOjpWMWIGcHJvdG8z");
 
 /**
  * One change to the forward pass. A request lists interventions; they are applied in data-path order (image, vision
@@ -303,6 +303,14 @@ export type Tokens = Message<"scotoma.v1.Tokens"> & {
      */
     value: number;
     case: "turn";
+  } | {
+    /**
+     * Tokens by a number that is measured of each: a norm, the attention that it receives, its similarity to a vector.
+     *
+     * @generated from field: scotoma.v1.MeasuredTokens measured = 9;
+     */
+    value: MeasuredTokens;
+    case: "measured";
   } | { case: undefined; value?: undefined };
 };
 
@@ -468,6 +476,160 @@ export const TokenBlocksSchema: GenMessage<TokenBlocks> = /*@__PURE__*/
   messageDesc(file_scotoma_v1_intervention, 4);
 
 /**
+ * Tokens by a number that is measured of each in the model without interventions, in a run of its own before the request's; of equals
+ * those that come first. They are chosen among the rows of the tensor at hand: the prompt, the visual tokens of each picture, or the
+ * rows of each view. What is measured in the tower chooses visual tokens as well (the mean over their patches), and what is measured
+ * at `projector.hook_tokens` or in the language model chooses in both of these.
+ *
+ * @generated from message scotoma.v1.MeasuredTokens
+ */
+export type MeasuredTokens = Message<"scotoma.v1.MeasuredTokens"> & {
+  /**
+   * Name of a hook point, as ListHookPoints gives them, with its layer: in the tower, in the language model, or
+   * `projector.hook_tokens`. Not attention scores or logits. Empty: INVALID_ARGUMENT.
+   *
+   * @generated from field: string point = 1;
+   */
+  point: string;
+
+  /**
+   * Default MEASURE_NORM.
+   *
+   * @generated from field: scotoma.v1.MeasuredTokens.Measure measure = 2;
+   */
+  measure: MeasuredTokens_Measure;
+
+  /**
+   * How many. Unset: INVALID_ARGUMENT.
+   *
+   * @generated from oneof scotoma.v1.MeasuredTokens.amount
+   */
+  amount: {
+    /**
+     * floor(share * tokens + 0.5), 0 to 1.
+     *
+     * @generated from field: double share = 3;
+     */
+    value: number;
+    case: "share";
+  } | {
+    /**
+     * This many, or all where there are fewer.
+     *
+     * @generated from field: uint32 count = 4;
+     */
+    value: number;
+    case: "count";
+  } | {
+    /**
+     * Those of at least this value (with `lowest` at most).
+     *
+     * @generated from field: double at_least = 5;
+     */
+    value: number;
+    case: "atLeast";
+  } | {
+    /**
+     * Those of at least so many times the median over `among` (with `lowest` at most).
+     *
+     * @generated from field: double times_median = 6;
+     */
+    value: number;
+    case: "timesMedian";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * The lowest in place of the highest.
+   *
+   * @generated from field: bool lowest = 7;
+   */
+  lowest: boolean;
+
+  /**
+   * The tokens to choose among. Unset: all.
+   *
+   * @generated from field: scotoma.v1.Tokens.Named among = 8;
+   */
+  among: Tokens_Named;
+
+  /**
+   * For MEASURE_ATTENTION_RECEIVED: the tokens that look. Unset: all; in a tower with a class token, that one.
+   *
+   * @generated from field: scotoma.v1.Tokens.Named looking = 9;
+   */
+  looking: Tokens_Named;
+
+  /**
+   * One head, from 0, at points that have them. Unset: all.
+   *
+   * @generated from field: optional uint32 head = 10;
+   */
+  head?: number | undefined;
+
+  /**
+   * For MEASURE_SIMILARITY: as wide as the point, with heads as one head (with `head`) or as all of them end to end.
+   *
+   * @generated from field: repeated float vector = 11;
+   */
+  vector: number[];
+};
+
+/**
+ * Describes the message scotoma.v1.MeasuredTokens.
+ * Use `create(MeasuredTokensSchema)` to create a new message.
+ */
+export const MeasuredTokensSchema: GenMessage<MeasuredTokens> = /*@__PURE__*/
+  messageDesc(file_scotoma_v1_intervention, 5);
+
+/**
+ * What is measured.
+ *
+ * @generated from enum scotoma.v1.MeasuredTokens.Measure
+ */
+export enum MeasuredTokens_Measure {
+  /**
+   * Not said; read as norm.
+   *
+   * @generated from enum value: MEASURE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The Euclidean norm of the row (of all heads together).
+   *
+   * @generated from enum value: MEASURE_NORM = 1;
+   */
+  NORM = 1,
+
+  /**
+   * At attention patterns: what the token receives, mean over heads and over the tokens `looking`.
+   *
+   * @generated from enum value: MEASURE_ATTENTION_RECEIVED = 2;
+   */
+  ATTENTION_RECEIVED = 2,
+
+  /**
+   * The cosine of the angle between the row and `vector`.
+   *
+   * @generated from enum value: MEASURE_SIMILARITY = 3;
+   */
+  SIMILARITY = 3,
+
+  /**
+   * The largest magnitude of a number of the row: massive activations (Sun et al. 2024).
+   *
+   * @generated from enum value: MEASURE_LARGEST_VALUE = 4;
+   */
+  LARGEST_VALUE = 4,
+}
+
+/**
+ * Describes the enum scotoma.v1.MeasuredTokens.Measure.
+ */
+export const MeasuredTokens_MeasureSchema: GenEnum<MeasuredTokens_Measure> = /*@__PURE__*/
+  enumDesc(file_scotoma_v1_intervention, 5, 0);
+
+/**
  * Steps of an answer: 0 is the prompt, k the k-th generated token as it is read back (Score: the k-th token of a continuation).
  *
  * @generated from message scotoma.v1.Steps
@@ -493,7 +655,7 @@ export type Steps = Message<"scotoma.v1.Steps"> & {
  * Use `create(StepsSchema)` to create a new message.
  */
 export const StepsSchema: GenMessage<Steps> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_intervention, 5);
+  messageDesc(file_scotoma_v1_intervention, 6);
 
 /**
  * Values at a hook point: which layers, tokens, heads, dimensions and steps.
@@ -549,7 +711,7 @@ export type Target = Message<"scotoma.v1.Target"> & {
  * Use `create(TargetSchema)` to create a new message.
  */
 export const TargetSchema: GenMessage<Target> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_intervention, 6);
+  messageDesc(file_scotoma_v1_intervention, 7);
 
 /**
  * Numbers with a shape.
@@ -584,7 +746,7 @@ export type Tensor = Message<"scotoma.v1.Tensor"> & {
  * Use `create(TensorSchema)` to create a new message.
  */
 export const TensorSchema: GenMessage<Tensor> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_intervention, 7);
+  messageDesc(file_scotoma_v1_intervention, 8);
 
 /**
  * Visual token i becomes what visual token order[i] was, picture by picture. Newline vectors and a class token stay, unless
@@ -636,7 +798,7 @@ export type PermuteTokens = Message<"scotoma.v1.PermuteTokens"> & {
  * Use `create(PermuteTokensSchema)` to create a new message.
  */
 export const PermuteTokensSchema: GenMessage<PermuteTokens> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_intervention, 8);
+  messageDesc(file_scotoma_v1_intervention, 9);
 
 /**
  * Where rows may move.
@@ -684,7 +846,7 @@ export enum PermuteTokens_Scope {
  * Describes the enum scotoma.v1.PermuteTokens.Scope.
  */
 export const PermuteTokens_ScopeSchema: GenEnum<PermuteTokens_Scope> = /*@__PURE__*/
-  enumDesc(file_scotoma_v1_intervention, 8, 0);
+  enumDesc(file_scotoma_v1_intervention, 9, 0);
 
 /**
  * A permutation written out.
@@ -705,7 +867,7 @@ export type TokenOrder = Message<"scotoma.v1.TokenOrder"> & {
  * Use `create(TokenOrderSchema)` to create a new message.
  */
 export const TokenOrderSchema: GenMessage<TokenOrder> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_intervention, 9);
+  messageDesc(file_scotoma_v1_intervention, 10);
 
 /**
  * Cells of a grid over the preprocessed picture are overwritten before normalisation: in the base view and, on models of any
@@ -787,7 +949,7 @@ export type OccludePatches = Message<"scotoma.v1.OccludePatches"> & {
  * Use `create(OccludePatchesSchema)` to create a new message.
  */
 export const OccludePatchesSchema: GenMessage<OccludePatches> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_intervention, 10);
+  messageDesc(file_scotoma_v1_intervention, 11);
 
 /**
  * What to write.
@@ -835,7 +997,7 @@ export enum OccludePatches_Fill {
  * Describes the enum scotoma.v1.OccludePatches.Fill.
  */
 export const OccludePatches_FillSchema: GenEnum<OccludePatches_Fill> = /*@__PURE__*/
-  enumDesc(file_scotoma_v1_intervention, 10, 0);
+  enumDesc(file_scotoma_v1_intervention, 11, 0);
 
 /**
  * floor(ratio * cells + 0.5) cells, drawn without replacement.
@@ -863,7 +1025,7 @@ export type RandomPatches = Message<"scotoma.v1.RandomPatches"> & {
  * Use `create(RandomPatchesSchema)` to create a new message.
  */
 export const RandomPatchesSchema: GenMessage<RandomPatches> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_intervention, 11);
+  messageDesc(file_scotoma_v1_intervention, 12);
 
 /**
  * The patches that matter most. By default those that the CLS token of the tower's last block attends to most (mean over
@@ -893,6 +1055,14 @@ export type SalientPatches = Message<"scotoma.v1.SalientPatches"> & {
      */
     value: number;
     case: "share";
+  } | {
+    /**
+     * This many, or all where there are fewer.
+     *
+     * @generated from field: uint32 count = 6;
+     */
+    value: number;
+    case: "count";
   } | { case: undefined; value?: undefined };
 
   /**
@@ -931,7 +1101,7 @@ export type SalientPatches = Message<"scotoma.v1.SalientPatches"> & {
  * Use `create(SalientPatchesSchema)` to create a new message.
  */
 export const SalientPatchesSchema: GenMessage<SalientPatches> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_intervention, 12);
+  messageDesc(file_scotoma_v1_intervention, 13);
 
 /**
  * Weights of the cells of a square grid.
@@ -952,7 +1122,7 @@ export type Saliency = Message<"scotoma.v1.Saliency"> & {
  * Use `create(SaliencySchema)` to create a new message.
  */
 export const SaliencySchema: GenMessage<Saliency> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_intervention, 13);
+  messageDesc(file_scotoma_v1_intervention, 14);
 
 /**
  * Cells by number.
@@ -973,7 +1143,7 @@ export type PatchIndices = Message<"scotoma.v1.PatchIndices"> & {
  * Use `create(PatchIndicesSchema)` to create a new message.
  */
 export const PatchIndicesSchema: GenMessage<PatchIndices> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_intervention, 14);
+  messageDesc(file_scotoma_v1_intervention, 15);
 
 /**
  * The listed layers hand their input on unchanged.
@@ -1001,7 +1171,7 @@ export type DropLayers = Message<"scotoma.v1.DropLayers"> & {
  * Use `create(DropLayersSchema)` to create a new message.
  */
 export const DropLayersSchema: GenMessage<DropLayers> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_intervention, 15);
+  messageDesc(file_scotoma_v1_intervention, 16);
 
 /**
  * The projector of this request.
@@ -1046,7 +1216,7 @@ export type SwapProjector = Message<"scotoma.v1.SwapProjector"> & {
  * Use `create(SwapProjectorSchema)` to create a new message.
  */
 export const SwapProjectorSchema: GenMessage<SwapProjector> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_intervention, 16);
+  messageDesc(file_scotoma_v1_intervention, 17);
 
 /**
  * The identity map.
@@ -1061,7 +1231,7 @@ export type IdentityProjector = Message<"scotoma.v1.IdentityProjector"> & {
  * Use `create(IdentityProjectorSchema)` to create a new message.
  */
 export const IdentityProjectorSchema: GenMessage<IdentityProjector> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_intervention, 17);
+  messageDesc(file_scotoma_v1_intervention, 18);
 
 /**
  * The picture becomes one colour: the blind control of a benchmark.
@@ -1098,7 +1268,7 @@ export type BlankImage = Message<"scotoma.v1.BlankImage"> & {
  * Use `create(BlankImageSchema)` to create a new message.
  */
 export const BlankImageSchema: GenMessage<BlankImage> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_intervention, 18);
+  messageDesc(file_scotoma_v1_intervention, 19);
 
 /**
  * A colour that has a name.
@@ -1139,7 +1309,7 @@ export enum BlankImage_Colour {
  * Describes the enum scotoma.v1.BlankImage.Colour.
  */
 export const BlankImage_ColourSchema: GenEnum<BlankImage_Colour> = /*@__PURE__*/
-  enumDesc(file_scotoma_v1_intervention, 18, 0);
+  enumDesc(file_scotoma_v1_intervention, 19, 0);
 
 /**
  * A colour.
@@ -1174,7 +1344,7 @@ export type Rgb = Message<"scotoma.v1.Rgb"> & {
  * Use `create(RgbSchema)` to create a new message.
  */
 export const RgbSchema: GenMessage<Rgb> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_intervention, 19);
+  messageDesc(file_scotoma_v1_intervention, 20);
 
 /**
  * The preprocessed picture is cut in grid x grid cells, and cell i shows what cell order[i] showed: in the base view and, on
@@ -1220,7 +1390,7 @@ export type ShufflePatches = Message<"scotoma.v1.ShufflePatches"> & {
  * Use `create(ShufflePatchesSchema)` to create a new message.
  */
 export const ShufflePatchesSchema: GenMessage<ShufflePatches> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_intervention, 20);
+  messageDesc(file_scotoma_v1_intervention, 21);
 
 /**
  * The language model reads some of the visual tokens only: group-wise patch information loss of Lee et al. 2024 (section 3.1)
@@ -1249,6 +1419,13 @@ export type SelectTokens = Message<"scotoma.v1.SelectTokens"> & {
    * @generated from field: scotoma.v1.SelectTokens.Positions positions = 3;
    */
   positions: SelectTokens_Positions;
+
+  /**
+   * Of MODE_MERGE alone, which needs it.
+   *
+   * @generated from field: scotoma.v1.MergeTokens merge = 4;
+   */
+  merge?: MergeTokens | undefined;
 };
 
 /**
@@ -1256,7 +1433,7 @@ export type SelectTokens = Message<"scotoma.v1.SelectTokens"> & {
  * Use `create(SelectTokensSchema)` to create a new message.
  */
 export const SelectTokensSchema: GenMessage<SelectTokens> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_intervention, 21);
+  messageDesc(file_scotoma_v1_intervention, 22);
 
 /**
  * What becomes of the chosen tokens.
@@ -1291,13 +1468,20 @@ export enum SelectTokens_Mode {
    * @generated from enum value: MODE_POOL = 3;
    */
   POOL = 3,
+
+  /**
+   * They stay, all others are merged into a few, as `merge` says (VisionZip, Yang et al. 2024).
+   *
+   * @generated from enum value: MODE_MERGE = 4;
+   */
+  MERGE = 4,
 }
 
 /**
  * Describes the enum scotoma.v1.SelectTokens.Mode.
  */
 export const SelectTokens_ModeSchema: GenEnum<SelectTokens_Mode> = /*@__PURE__*/
-  enumDesc(file_scotoma_v1_intervention, 21, 0);
+  enumDesc(file_scotoma_v1_intervention, 22, 0);
 
 /**
  * The rotary positions of what is left.
@@ -1331,7 +1515,127 @@ export enum SelectTokens_Positions {
  * Describes the enum scotoma.v1.SelectTokens.Positions.
  */
 export const SelectTokens_PositionsSchema: GenEnum<SelectTokens_Positions> = /*@__PURE__*/
-  enumDesc(file_scotoma_v1_intervention, 21, 1);
+  enumDesc(file_scotoma_v1_intervention, 22, 1);
+
+/**
+ * How tokens are merged: seeds are spread evenly over them (every k-th, k the whole part of tokens / seeds), and each of the others
+ * joins the seed that it is most similar to by the cosine, of equals the first. A merged token stands at the place of its seed.
+ *
+ * @generated from message scotoma.v1.MergeTokens
+ */
+export type MergeTokens = Message<"scotoma.v1.MergeTokens"> & {
+  /**
+   * How many seeds. Unset: INVALID_ARGUMENT.
+   *
+   * @generated from oneof scotoma.v1.MergeTokens.amount
+   */
+  amount: {
+    /**
+     * floor(share * visual tokens of the picture + 0.5), 0 to 1.
+     *
+     * @generated from field: double share = 1;
+     */
+    value: number;
+    case: "share";
+  } | {
+    /**
+     * This many, or all where fewer are left.
+     *
+     * @generated from field: uint32 count = 2;
+     */
+    value: number;
+    case: "count";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * Default SIMILARITY_KEYS. Newline vectors and class tokens, which have no keys, are left out.
+   *
+   * @generated from field: scotoma.v1.MergeTokens.Similarity similarity = 3;
+   */
+  similarity: MergeTokens_Similarity;
+
+  /**
+   * Default VALUE_MEAN.
+   *
+   * @generated from field: scotoma.v1.MergeTokens.Value value = 4;
+   */
+  value: MergeTokens_Value;
+};
+
+/**
+ * Describes the message scotoma.v1.MergeTokens.
+ * Use `create(MergeTokensSchema)` to create a new message.
+ */
+export const MergeTokensSchema: GenMessage<MergeTokens> = /*@__PURE__*/
+  messageDesc(file_scotoma_v1_intervention, 23);
+
+/**
+ * What is compared.
+ *
+ * @generated from enum scotoma.v1.MergeTokens.Similarity
+ */
+export enum MergeTokens_Similarity {
+  /**
+   * Not said; read as keys.
+   *
+   * @generated from enum value: SIMILARITY_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Keys of the last layer of the tower that runs, mean over heads.
+   *
+   * @generated from enum value: SIMILARITY_KEYS = 1;
+   */
+  KEYS = 1,
+
+  /**
+   * The visual tokens themselves.
+   *
+   * @generated from enum value: SIMILARITY_TOKENS = 2;
+   */
+  TOKENS = 2,
+}
+
+/**
+ * Describes the enum scotoma.v1.MergeTokens.Similarity.
+ */
+export const MergeTokens_SimilaritySchema: GenEnum<MergeTokens_Similarity> = /*@__PURE__*/
+  enumDesc(file_scotoma_v1_intervention, 23, 0);
+
+/**
+ * What a merged token is.
+ *
+ * @generated from enum scotoma.v1.MergeTokens.Value
+ */
+export enum MergeTokens_Value {
+  /**
+   * Not said; read as mean.
+   *
+   * @generated from enum value: VALUE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The mean of the seed and those that joined it.
+   *
+   * @generated from enum value: VALUE_MEAN = 1;
+   */
+  MEAN = 1,
+
+  /**
+   * The seed plus the mean of those that joined it.
+   *
+   * @generated from enum value: VALUE_SEED_PLUS_MEAN = 2;
+   */
+  SEED_PLUS_MEAN = 2,
+}
+
+/**
+ * Describes the enum scotoma.v1.MergeTokens.Value.
+ */
+export const MergeTokens_ValueSchema: GenEnum<MergeTokens_Value> = /*@__PURE__*/
+  enumDesc(file_scotoma_v1_intervention, 23, 1);
 
 /**
  * Visual tokens get other values.
@@ -1384,7 +1688,7 @@ export type ReplaceTokens = Message<"scotoma.v1.ReplaceTokens"> & {
  * Use `create(ReplaceTokensSchema)` to create a new message.
  */
 export const ReplaceTokensSchema: GenMessage<ReplaceTokens> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_intervention, 22);
+  messageDesc(file_scotoma_v1_intervention, 24);
 
 /**
  * Noise in place of tokens.
@@ -1405,7 +1709,7 @@ export type TokenNoise = Message<"scotoma.v1.TokenNoise"> & {
  * Use `create(TokenNoiseSchema)` to create a new message.
  */
 export const TokenNoiseSchema: GenMessage<TokenNoise> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_intervention, 23);
+  messageDesc(file_scotoma_v1_intervention, 25);
 
 /**
  * A picture that lends its visual tokens.
@@ -1426,7 +1730,7 @@ export type Donor = Message<"scotoma.v1.Donor"> & {
  * Use `create(DonorSchema)` to create a new message.
  */
 export const DonorSchema: GenMessage<Donor> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_intervention, 24);
+  messageDesc(file_scotoma_v1_intervention, 26);
 
 /**
  * Layers first to last run again after themselves (layer re-entry). Their interventions act on every pass.
@@ -1468,7 +1772,7 @@ export type RepeatLayers = Message<"scotoma.v1.RepeatLayers"> & {
  * Use `create(RepeatLayersSchema)` to create a new message.
  */
 export const RepeatLayersSchema: GenMessage<RepeatLayers> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_intervention, 25);
+  messageDesc(file_scotoma_v1_intervention, 27);
 
 /**
  * No layer above `layer` runs: its output goes to the final norm (vision tower: to the projector).
@@ -1496,7 +1800,7 @@ export type ExitEarly = Message<"scotoma.v1.ExitEarly"> & {
  * Use `create(ExitEarlySchema)` to create a new message.
  */
 export const ExitEarlySchema: GenMessage<ExitEarly> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_intervention, 26);
+  messageDesc(file_scotoma_v1_intervention, 28);
 
 /**
  * x becomes x + z. The geometries are readings of the importance score of Lee et al. 2024 (definition 3.1), whose printed
@@ -1548,7 +1852,7 @@ export type AddNoise = Message<"scotoma.v1.AddNoise"> & {
  * Use `create(AddNoiseSchema)` to create a new message.
  */
 export const AddNoiseSchema: GenMessage<AddNoise> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_intervention, 27);
+  messageDesc(file_scotoma_v1_intervention, 29);
 
 /**
  * What z is.
@@ -1603,7 +1907,7 @@ export enum AddNoise_Geometry {
  * Describes the enum scotoma.v1.AddNoise.Geometry.
  */
 export const AddNoise_GeometrySchema: GenEnum<AddNoise_Geometry> = /*@__PURE__*/
-  enumDesc(file_scotoma_v1_intervention, 27, 0);
+  enumDesc(file_scotoma_v1_intervention, 29, 0);
 
 /**
  * x becomes x + scale * v: activation steering (Turner et al. 2023).
@@ -1638,7 +1942,7 @@ export type Steer = Message<"scotoma.v1.Steer"> & {
  * Use `create(SteerSchema)` to create a new message.
  */
 export const SteerSchema: GenMessage<Steer> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_intervention, 28);
+  messageDesc(file_scotoma_v1_intervention, 30);
 
 /**
  * x becomes x without its part in the span of the directions: directional ablation (Arditi et al. 2024).
@@ -1666,7 +1970,7 @@ export type ProjectOut = Message<"scotoma.v1.ProjectOut"> & {
  * Use `create(ProjectOutSchema)` to create a new message.
  */
 export const ProjectOutSchema: GenMessage<ProjectOut> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_intervention, 29);
+  messageDesc(file_scotoma_v1_intervention, 31);
 
 /**
  * A direction.
@@ -1687,7 +1991,7 @@ export type Direction = Message<"scotoma.v1.Direction"> & {
  * Use `create(DirectionSchema)` to create a new message.
  */
 export const DirectionSchema: GenMessage<Direction> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_intervention, 30);
+  messageDesc(file_scotoma_v1_intervention, 32);
 
 /**
  * x becomes factor * x.
@@ -1715,7 +2019,7 @@ export type Scale = Message<"scotoma.v1.Scale"> & {
  * Use `create(ScaleSchema)` to create a new message.
  */
 export const ScaleSchema: GenMessage<Scale> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_intervention, 31);
+  messageDesc(file_scotoma_v1_intervention, 33);
 
 /**
  * Rows x whose Euclidean norm |x| is above max_norm become x * max_norm / |x|; the others keep every bit. At points with heads
@@ -1745,7 +2049,7 @@ export type ClampNorm = Message<"scotoma.v1.ClampNorm"> & {
  * Use `create(ClampNormSchema)` to create a new message.
  */
 export const ClampNormSchema: GenMessage<ClampNorm> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_intervention, 32);
+  messageDesc(file_scotoma_v1_intervention, 34);
 
 /**
  * Features of a sparse autoencoder get other values: x becomes x + sum over them of (new - old) d, d the direction of a feature, its
@@ -1822,7 +2126,7 @@ export type SetFeature = Message<"scotoma.v1.SetFeature"> & {
  * Use `create(SetFeatureSchema)` to create a new message.
  */
 export const SetFeatureSchema: GenMessage<SetFeature> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_intervention, 33);
+  messageDesc(file_scotoma_v1_intervention, 35);
 
 /**
  * A feature is removed.
@@ -1837,7 +2141,7 @@ export type FeatureAblation = Message<"scotoma.v1.FeatureAblation"> & {
  * Use `create(FeatureAblationSchema)` to create a new message.
  */
 export const FeatureAblationSchema: GenMessage<FeatureAblation> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_intervention, 34);
+  messageDesc(file_scotoma_v1_intervention, 36);
 
 /**
  * x becomes zero, or the mean of the chosen tokens of the prompt.
@@ -1865,7 +2169,7 @@ export type Ablate = Message<"scotoma.v1.Ablate"> & {
  * Use `create(AblateSchema)` to create a new message.
  */
 export const AblateSchema: GenMessage<Ablate> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_intervention, 35);
+  messageDesc(file_scotoma_v1_intervention, 37);
 
 /**
  * x becomes a given value: activation patching (Meng et al. 2022; Zhang and Nanda 2024).
@@ -1910,7 +2214,7 @@ export type Patch = Message<"scotoma.v1.Patch"> & {
  * Use `create(PatchSchema)` to create a new message.
  */
 export const PatchSchema: GenMessage<Patch> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_intervention, 36);
+  messageDesc(file_scotoma_v1_intervention, 38);
 
 /**
  * Tokens no longer see tokens: their attention scores become minus infinity (Geva et al. 2023). A token that sees nothing any
@@ -1967,7 +2271,7 @@ export type KnockOutAttention = Message<"scotoma.v1.KnockOutAttention"> & {
  * Use `create(KnockOutAttentionSchema)` to create a new message.
  */
 export const KnockOutAttentionSchema: GenMessage<KnockOutAttention> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_intervention, 37);
+  messageDesc(file_scotoma_v1_intervention, 39);
 
 /**
  * After a layer of the language model visual tokens leave the computation: FastV (Chen et al. 2024) ranks them by attention.
@@ -2044,7 +2348,7 @@ export type PruneTokens = Message<"scotoma.v1.PruneTokens"> & {
  * Use `create(PruneTokensSchema)` to create a new message.
  */
 export const PruneTokensSchema: GenMessage<PruneTokens> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_intervention, 38);
+  messageDesc(file_scotoma_v1_intervention, 40);
 
 /**
  * The kind of numbers of a tensor.
