@@ -548,7 +548,7 @@ fn every_helper() -> Value {
     let resid = || at("language_model.blocks.{l}.hook_resid_post").layers([5]);
     let z = at("language_model.blocks.{l}.attn.hook_z").layers([5]);
     let mlp = at("language_model.blocks.{l}.hook_mlp_out").layers(3..5);
-    let built: [Intervention; 19] = [
+    let built: [Intervention; 20] = [
         v1::PermuteTokens {
             source: Some(v1::permute_tokens::Source::Seed(7)),
             scope: v1::permute_tokens::Scope::WithinBlocks.into(),
