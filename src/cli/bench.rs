@@ -176,6 +176,7 @@ impl Bench {
         let start = Instant::now();
         let options = Load {
             dtype,
+            keeps_blocks: config.dtype.is_none() && device.first().is_cpu(),
             device: device.clone(),
             budget: u64::MAX,
             keys_and_values: limits.kv_bytes as u64,

@@ -375,7 +375,11 @@ impl Decoder {
             // Over several devices the head is on the last one and the table on the first, so it is
             // a copy.
             let device = weights.device_of("lm_head.weight");
-            Linear::new(to_device(&table, device)?, None)?
+            let shape = [config.vocab_size, config.hidden_size];
+            match weights.blocks("language_model.embed_tokens.weight", &shape)? {
+                Some(blocks) => Linear::of_blocks(&blocks, (shape[0], shape[1]), None)?,
+                None => Linear::new(to_device(&table, device)?, None)?,
+            }
         } else {
             linear(
                 weights,

@@ -80,6 +80,8 @@ pub struct Model {
     pub resident_bytes: u64,
     /// Type of the tensors.
     pub dtype: DType,
+    /// Tells whether matrices are kept in the blocks of their file.
+    pub keeps_blocks: bool,
     /// Name of the device of the tensors, or of several over which the decoder's layers are spread.
     pub device: DeviceGroup,
     /// The device itself: of pictures, tower, projectors and embeddings, where there are several.

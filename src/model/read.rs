@@ -12,13 +12,16 @@ pub(super) fn linear(
     input: usize,
     bias: bool,
 ) -> Result<Linear, Error> {
-    let weight = weights.get(&format!("{name}.weight"), &[out, input])?;
+    let (weight, shape) = (format!("{name}.weight"), [out, input]);
     let bias = if bias {
         Some(weights.get(&format!("{name}.bias"), &[out])?)
     } else {
         None
     };
-    Ok(Linear::new(weight, bias)?)
+    if let Some(blocks) = weights.blocks(&weight, &shape)? {
+        return Ok(Linear::of_blocks(&blocks, (out, input), bias)?);
+    }
+    Ok(Linear::new(weights.get(&weight, &shape)?, bias)?)
 }
 
 /// Reads `{name}.weight` and `{name}.bias` of a layer norm.

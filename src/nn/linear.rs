@@ -2,15 +2,19 @@
 //! result of a row depends on that row alone, never on how many rows share the call. On a CPU
 //! [`gemm`](super::cpu::gemm) holds it to the bit.
 
+use std::sync::Arc;
+
 use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor, bail};
 use half::f16;
 
 use super::backend::Backend;
+use super::block_weight::BlockWeight;
 use super::cpu::gemm::{PANEL, PackedWeight};
 use super::cpu::pack::{Panels, pack, pack_pairs, unpack_pairs};
 use super::cpu::simd::Numbers;
 use super::cuda;
 use super::storage::{as_floats, numbers, stored};
+use crate::weights::Blocks;
 
 /// `y = x W^T + b`.
 #[derive(Debug, Clone)]
@@ -30,6 +34,8 @@ enum Weight {
         /// Outputs that are not padding.
         out: usize,
     },
+    /// In the blocks of its file, for [`Backend::Cpu`].
+    Blocks(Arc<BlockWeight>),
     /// `(out, in)`, for [`Backend::Candle`].
     Plain(Tensor),
 }
@@ -53,6 +59,24 @@ impl Linear {
             weight: Weight::Packed { panels, input, out },
             bias,
             dtype,
+        })
+    }
+
+    /// Creates a layer of a weight `(out, in)` that stays in its blocks, on a CPU, with the bits of
+    /// the dequantised one in f32.
+    pub fn of_blocks(
+        blocks: &Blocks<'_>,
+        sizes: (usize, usize),
+        bias: Option<Tensor>,
+    ) -> Result<Self> {
+        let weight = BlockWeight::new(blocks, sizes)?;
+        if Backend::of(&weight.device) == Backend::Candle {
+            return Self::new(weight.decoded()?, bias);
+        }
+        Ok(Self {
+            weight: Weight::Blocks(Arc::new(weight)),
+            bias: bias.map(|b| as_floats(&b)).transpose()?,
+            dtype: DType::F32,
         })
     }
 
@@ -94,6 +118,7 @@ impl Linear {
     pub fn sizes(&self) -> (usize, usize) {
         match &self.weight {
             Weight::Packed { input, out, .. } => (*out, *input),
+            Weight::Blocks(weight) => (weight.out, weight.input),
             Weight::Plain(weight) => (weight.dims()[0], weight.dims()[1]),
         }
     }
@@ -102,6 +127,7 @@ impl Linear {
     pub fn weight(&self) -> Result<Tensor> {
         match &self.weight {
             Weight::Packed { panels, input, out } => unpack(panels, *input, *out),
+            Weight::Blocks(weight) => weight.decoded(),
             Weight::Plain(weight) => Ok(weight.clone()),
         }
     }
@@ -120,13 +146,14 @@ impl Linear {
     pub fn device(&self) -> &Device {
         match &self.weight {
             Weight::Packed { panels: weight, .. } | Weight::Plain(weight) => weight.device(),
+            Weight::Blocks(weight) => &weight.device,
         }
     }
 
     /// Returns the backend that the weight is laid out for.
     pub fn backend(&self) -> Backend {
         match &self.weight {
-            Weight::Packed { .. } => Backend::Cpu,
+            Weight::Packed { .. } | Weight::Blocks(_) => Backend::Cpu,
             Weight::Plain(_) => Backend::Candle,
         }
     }
@@ -138,6 +165,9 @@ impl Linear {
         }
         match &self.weight {
             Weight::Packed { .. } => x.contiguous()?.apply_op1_no_bwd(&Product(self)),
+            Weight::Blocks(_) => as_floats(x)?
+                .apply_op1_no_bwd(&Product(self))?
+                .to_dtype(x.dtype()),
             Weight::Plain(weight) => {
                 if is_on_gpu(weight) {
                     return cuda::product(x, weight, self.bias.as_ref());
@@ -172,6 +202,12 @@ impl Linear {
         storage: &CpuStorage,
         layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
+        // A copy of one row; the weight itself is borrowed.
+        let bias = self.bias.as_ref().map(Tensor::to_vec1::<f32>);
+        let bias = bias.transpose()?;
+        if let Weight::Blocks(weight) = &self.weight {
+            return weight.product(storage, layout, bias.as_deref());
+        }
         let Weight::Packed { panels, input, out } = &self.weight else {
             bail!("the weight is not packed")
         };
@@ -183,9 +219,6 @@ impl Linear {
         let candle_core::Storage::Cpu(panels) = &*panels else {
             bail!("the weight is not on the CPU")
         };
-        // A copy of one row; the weight itself is borrowed.
-        let bias = self.bias.as_ref().map(Tensor::to_vec1::<f32>);
-        let bias = bias.transpose()?;
         let weight = PackedWeight {
             panels: panels_of(panels, panels_layout)?,
             input: *input,

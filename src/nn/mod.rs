@@ -19,6 +19,7 @@ mod attention_inputs;
 mod attention_plan;
 mod backend;
 mod block;
+mod block_weight;
 mod candle;
 #[expect(
     clippy::inline_always,

@@ -191,6 +191,9 @@ impl ModelRegistry {
         let (device, engine) = self.engine(&options.device, resident)?;
         let load = model::Load {
             dtype: options.dtype.unwrap_or_else(|| self.dtype(device)),
+            // Whoever names a type gets it; else files are kept as they are.
+            keeps_blocks: options.dtype.or(self.placement.dtype).is_none()
+                && device.first().is_cpu(),
             device: device.clone(),
             budget: self.placement.budget.saturating_sub(held),
             keys_and_values: engine.limits().kv_bytes as u64,

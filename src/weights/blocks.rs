@@ -19,6 +19,21 @@ pub(super) enum Undo {
     PlusOne,
 }
 
+/// The blocks of a matrix `(out, input)`, row by row, in the order that it had before its conversion.
+#[derive(Debug)]
+pub struct Blocks<'a> {
+    /// Their format.
+    pub format: GgmlDType,
+    /// Their bytes.
+    pub bytes: Cow<'a, [u8]>,
+}
+
+/// Tells whether a matrix can stay in its blocks: whether there are products for the format.
+pub(super) fn can_stay(format: GgmlDType) -> bool {
+    use GgmlDType::{Q4_0, Q4K, Q5K, Q6K, Q8_0};
+    [Q4_0, Q8_0, Q4K, Q5K, Q6K].contains(&format)
+}
+
 /// Reads the blocks of a tensor as f32.
 pub(super) fn dequantize(bytes: &[u8], format: GgmlDType, shape: &[usize]) -> Result<Tensor> {
     qtensor_from_ggml(format, bytes, shape.to_vec(), &Device::Cpu)?.dequantize(&Device::Cpu)

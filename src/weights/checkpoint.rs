@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::Error;
 use super::adapter::Delta;
-use super::blocks::{self, Undo};
+use super::blocks::{self, Blocks, Undo};
 use super::format::Format;
 use super::mapped::Bytes;
 use super::names::{canonical, is_buffer};
@@ -58,6 +58,8 @@ pub struct Tensors<'a> {
     /// Devices of the tensors whose names begin so; all others go to `device`.
     device_map: Vec<(String, Device)>,
     dtype: DType,
+    /// Tells whether matrices stay in the blocks of their file.
+    keeps_blocks: bool,
     used: RefCell<BTreeSet<String>>,
     /// Hears of bytes loaded and bytes in all.
     progress: &'a dyn Fn(u64, u64),
@@ -276,6 +278,27 @@ impl Checkpoint {
             .sum()
     }
 
+    /// Tells whether the matrix `name` can stay in the blocks of its file.
+    fn can_stay(&self, name: &str) -> bool {
+        let format = self.entries.get(name).map(|entry| entry.format);
+        let fits = matches!(format, Some(Format::Blocks(format)) if blocks::can_stay(format));
+        // A sum with an adapter's product is of no blocks.
+        fits && !self.deltas.contains_key(name)
+    }
+
+    /// Returns the bytes that those tensors take as numbers of `size` bytes, but for what stays in
+    /// its blocks where `keeps_blocks`.
+    pub fn resident_bytes(&self, prefixes: &[&str], size: u64, keeps_blocks: bool) -> u64 {
+        let bytes = |(name, entry): (&String, &Entry)| {
+            // Rows of the table are looked up as numbers.
+            if keeps_blocks && self.can_stay(name) && !name.contains("embed_tokens") {
+                return entry.bytes.len() as u64;
+            }
+            entry.shape.iter().map(|&d| d as u64).product::<u64>() * size
+        };
+        self.part(prefixes).map(bytes).sum()
+    }
+
     fn part(&self, prefixes: &[&str]) -> impl Iterator<Item = (&String, &Entry)> {
         self.entries
             .iter()
@@ -301,6 +324,7 @@ impl Checkpoint {
             device: device.clone(),
             device_map: Vec::new(),
             dtype,
+            keeps_blocks: false,
             used,
             progress,
             loaded,
@@ -329,11 +353,53 @@ impl Tensors<'_> {
         self.device_map.push((prefix, device.clone()));
     }
 
+    /// Lets matrices stay in the blocks of their file.
+    pub fn keep_blocks(&mut self) {
+        self.keeps_blocks = true;
+    }
+
     /// Returns the device that the tensor `name` goes to.
     pub fn device_of(&self, name: &str) -> &Device {
         let mut placed = self.device_map.iter();
         let own = placed.find(|(prefix, _)| name.starts_with(prefix.as_str()));
         own.map_or(&self.device, |(_, device)| device)
+    }
+
+    /// The blocks of the matrix `name`, which must have `shape`, where it stays in them.
+    pub fn blocks(&self, name: &str, shape: &[usize]) -> Result<Option<Blocks<'_>>, Error> {
+        let stays = self.keeps_blocks && self.checkpoint.can_stay(name);
+        if !stays || !self.device_of(name).is_cpu() {
+            return Ok(None);
+        }
+        let entry = self.entry(name, shape)?;
+        let Format::Blocks(format) = entry.format else {
+            return Ok(None);
+        };
+        let bytes = blocks::in_order(self.bytes(entry), &entry.shape, entry.undo);
+        Ok(Some(Blocks { format, bytes }))
+    }
+
+    /// Finds a tensor, which must have `shape`.
+    fn entry(&self, name: &str, shape: &[usize]) -> Result<&Entry, Error> {
+        let missing = || Error::Missing(name.to_owned());
+        let entry = self.checkpoint.entries.get(name).ok_or_else(missing)?;
+        self.used.borrow_mut().insert(name.to_owned());
+        if entry.shape == shape {
+            return Ok(entry);
+        }
+        Err(Error::Shape {
+            name: name.to_owned(),
+            found: entry.shape.clone(),
+            expected: shape.to_vec(),
+        })
+    }
+
+    /// Returns the bytes of a tensor, counted as loaded.
+    fn bytes(&self, entry: &Entry) -> &[u8] {
+        let bytes = &self.checkpoint.files[entry.file][entry.bytes.clone()];
+        self.loaded.set(self.loaded.get() + bytes.len() as u64);
+        (self.progress)(self.loaded.get(), self.total);
+        bytes
     }
 
     /// The tensor `name`, which must have `shape`.
@@ -344,19 +410,7 @@ impl Tensors<'_> {
                 source,
             });
         }
-        let entry = self
-            .checkpoint
-            .entries
-            .get(name)
-            .ok_or_else(|| Error::Missing(name.to_owned()))?;
-        self.used.borrow_mut().insert(name.to_owned());
-        if entry.shape != shape {
-            return Err(Error::Shape {
-                name: name.to_owned(),
-                found: entry.shape.clone(),
-                expected: shape.to_vec(),
-            });
-        }
+        let entry = self.entry(name, shape)?;
         let values = self.read(name, entry)?;
         let device = |source| Error::Device {
             name: name.to_owned(),
@@ -380,11 +434,8 @@ impl Tensors<'_> {
                 reason: reason.clone(),
             });
         }
-        let bytes = &self.checkpoint.files[entry.file][entry.bytes.clone()];
-        self.loaded.set(self.loaded.get() + bytes.len() as u64);
-        (self.progress)(self.loaded.get(), self.total);
         let device = self.device_of(name);
-        let bytes = blocks::in_order(bytes, &entry.shape, entry.undo);
+        let bytes = blocks::in_order(self.bytes(entry), &entry.shape, entry.undo);
         let values = match entry.format {
             Format::Float(dtype) => {
                 Tensor::from_raw_buffer(&bytes, tensor_dtype(name, dtype)?, &entry.shape, device)

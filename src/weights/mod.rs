@@ -18,6 +18,7 @@ mod names;
 mod pickle;
 mod pickled;
 
+pub use blocks::Blocks;
 pub use checkpoint::{Checkpoint, Tensors};
 pub use dtype::parse_dtype;
 pub use gguf::Gguf;

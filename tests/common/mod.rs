@@ -78,6 +78,7 @@ pub fn model_by(engine: &Engine, set: &str, dtype: DType, device: &DeviceGroup) 
 fn prepared(set: &str, dtype: DType, device: &DeviceGroup) -> PreparedModel {
     let options = Load {
         dtype,
+        keeps_blocks: false,
         device: device.clone(),
         budget: u64::MAX,
         keys_and_values: 0,

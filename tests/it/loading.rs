@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device};
 use proptest::prelude::*;
-use scotoma::model::{Error, Model, Source};
+use scotoma::model::{Error, Load, LoadTo, Model, Source};
+use scotoma::nn::{DeviceId, Home};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use zip::write::SimpleFileOptions;
@@ -724,4 +725,44 @@ fn sentencepiece_models_that_are_not_read() {
         "tokenizer_class \"T5Tokenizer\"",
         "LlamaTokenizer and GemmaTokenizer",
     ]);
+}
+
+/// A model that stays in the blocks of its file has the bits of the dequantised one, alone and
+/// among others, and takes less memory.
+#[test]
+fn blocks_have_the_bits_of_their_numbers() {
+    let source = crate::common::source("tiny-gguf");
+    let load = |keeps_blocks| {
+        let options = Load {
+            dtype: DType::F32,
+            keeps_blocks,
+            device: DeviceId::Cpu.into(),
+            budget: u64::MAX,
+            keys_and_values: 0,
+            image_processor: None,
+            chat_template: None,
+            resident: &[],
+        };
+        let to = LoadTo {
+            devices: &[Device::Cpu],
+            home: &Home::host(),
+            progress: &|_, _| {},
+        };
+        let prepared = Model::prepare("tiny-gguf", &source, &options).unwrap();
+        prepared.load(&to).unwrap()
+    };
+    let (numbers, blocks) = (load(false), load(true));
+    assert!(blocks.resident_bytes * 2 < numbers.resident_bytes);
+    assert_eq!(blocks.digest, numbers.digest);
+    let goldens = crate::common::goldens("tiny-gguf");
+    let values = |model: &Model| {
+        let prepared = goldens.prepare(model, &goldens.cases[0]).unwrap();
+        prepared.values(model).unwrap()
+    };
+    let (one, other) = (values(&numbers), values(&blocks));
+    assert!(one.len() > 20, "{}", one.len());
+    for (point, value) in &one {
+        let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(value), bits(&other[point]), "{point}");
+    }
 }

@@ -1,5 +1,7 @@
 //! Sizes the parts of a model before they are read, and says which tensor goes to which device.
 
+use std::ops::Range;
+
 use candle_core::{DType, Device};
 
 use super::config::Config;
@@ -15,6 +17,7 @@ pub(super) struct Unread<'a> {
     pub(super) config: &'a Config,
     pub(super) tower: &'a dyn TowerConfig,
     pub(super) dtype: DType,
+    pub(super) keeps_blocks: bool,
     pub(super) devices: &'a DeviceGroup,
     /// Set where a resident model's tower serves it.
     pub(super) shares_tower: bool,
@@ -44,31 +47,52 @@ impl Unread<'_> {
     fn bytes(&self) -> ModelBytes {
         let text = &self.config.text_config;
         let layers = 0..text.num_hidden_layers;
-        let (tower, between, table, norm, head, each): (u64, u64, u64, u64, u64, Vec<u64>);
-        if self.checkpoint.is_random() {
-            let width = text.hidden_size as u64;
-            (table, norm) = (text.table_parameters(), width);
-            head = if self.config.tied() { 0 } else { table };
-            tower = self.tower.parameters();
-            // About: the first of its layers is as wide as the tower.
-            between = self.config.projector_layers.unwrap_or(2) as u64 * width * width;
-            each = layers.map(|_| text.layer_parameters()).collect();
-        } else {
-            table = self.parameters("language_model.embed_tokens.");
-            norm = self.parameters("language_model.norm.");
-            head = self.parameters("lm_head.");
-            tower = self.parameters("vision_tower.");
-            between = self.parameters("multi_modal_projector.") + self.parameters("image_newline");
-            each = layers.map(|i| self.parameters(&layer_prefix(i))).collect();
+        if !self.checkpoint.is_random() {
+            return self.bytes_in_files(layers);
         }
+        let width = text.hidden_size as u64;
+        let (table, norm) = (text.table_parameters(), width);
+        let head = if self.config.tied() { 0 } else { table };
+        // About: the first of the projector's layers is as wide as the tower.
+        let between = self.config.projector_layers.unwrap_or(2) as u64 * width * width;
         // It is on the device already, and so not in what is free there.
-        let tower = if self.shares_tower { 0 } else { tower };
+        let tower = if self.shares_tower {
+            0
+        } else {
+            self.tower.parameters()
+        };
         ModelBytes {
             first: self.bytes_of(tower + between + table),
-            layers: each.into_iter().map(|layer| self.bytes_of(layer)).collect(),
+            layers: layers
+                .map(|_| self.bytes_of(text.layer_parameters()))
+                .collect(),
             last: self.bytes_of(norm + head) + self.copied_table(),
             keys_and_values: self.keys_and_values,
         }
+    }
+
+    /// Sizes the parts by the files.
+    fn bytes_in_files(&self, layers: Range<usize>) -> ModelBytes {
+        let of = |prefix: &str| self.file_bytes(&[prefix]);
+        let between = of("multi_modal_projector.") + of("image_newline");
+        let tower = if self.shares_tower {
+            0
+        } else {
+            of("vision_tower.")
+        };
+        ModelBytes {
+            first: tower + between + of("language_model.embed_tokens."),
+            layers: layers.map(|layer| of(&layer_prefix(layer))).collect(),
+            last: of("language_model.norm.") + of("lm_head.") + self.copied_table(),
+            keys_and_values: self.keys_and_values,
+        }
+    }
+
+    /// Returns the bytes of tensors of the files, resident.
+    pub(super) fn file_bytes(&self, prefixes: &[&str]) -> u64 {
+        let size = self.dtype.size_in_bytes() as u64;
+        self.checkpoint
+            .resident_bytes(prefixes, size, self.keeps_blocks)
     }
 
     fn parameters(&self, prefix: &str) -> u64 {

@@ -34,6 +34,9 @@ use crate::weights::{Checkpoint, Tensors};
 pub struct Load<'a> {
     /// Type of the tensors.
     pub dtype: DType,
+    /// Lets matrices of GGUF files stay in their blocks, on a CPU. The bits of all that is computed
+    /// are those of the dequantised model in f32.
+    pub keeps_blocks: bool,
     /// Device of the tensors, or several over which the decoder's layers are spread.
     pub device: DeviceGroup,
     /// Bytes that they may take.
@@ -78,6 +81,7 @@ impl Model {
     pub fn load(name: &str, source: &Source, dtype: DType, device: &Device) -> Result<Self, Error> {
         let options = Load {
             dtype,
+            keeps_blocks: false,
             device: DeviceId::of(device).into(),
             budget: u64::MAX,
             keys_and_values: 0,
@@ -117,6 +121,7 @@ pub struct PreparedModel {
     name: String,
     source: Source,
     dtype: DType,
+    keeps_blocks: bool,
     device: DeviceGroup,
     budget: u64,
     keys_and_values: u64,
@@ -189,6 +194,7 @@ impl PreparedModel {
             name: name.to_owned(),
             source: source.clone(),
             dtype: options.dtype,
+            keeps_blocks: options.keeps_blocks,
             device: options.device.clone(),
             budget: options.budget,
             keys_and_values: options.keys_and_values,
@@ -246,6 +252,7 @@ impl PreparedModel {
             parameters,
             resident_bytes,
             dtype: self.dtype,
+            keeps_blocks: self.keeps_blocks,
             device: self.device,
             opened: to.home.keep(to.device()?.clone())?,
             lifetime: Lifetime::default(),
@@ -260,22 +267,18 @@ impl PreparedModel {
         Ok(model)
     }
 
-    /// Returns how many parameters are shared with nobody.
-    fn own_parameters(&self) -> u64 {
-        // A projector is a model's own: two over one tower are seldom alike, and small.
-        let mut own = self.checkpoint.parameters(&[""]);
-        if self.shared.tower.is_some() {
-            own -= self.checkpoint.parameters(&TOWER);
-        }
-        if self.shared.decoder.is_some() {
-            own -= self.checkpoint.parameters(&DECODER);
-        }
-        own
-    }
-
     /// Returns the bytes that it shares with nobody, as far as files tell.
     fn own_bytes(&self) -> u64 {
-        self.bytes(self.own_parameters()) + self.copied_table()
+        let unread = self.unread();
+        // A projector is a model's own: two over one tower are seldom alike, and small.
+        let mut own = unread.file_bytes(&[""]);
+        if self.shared.tower.is_some() {
+            own -= unread.file_bytes(&TOWER);
+        }
+        if self.shared.decoder.is_some() {
+            own -= unread.file_bytes(&DECODER);
+        }
+        own + self.copied_table()
     }
 
     /// Returns the bytes of an embedding table that is on the last device, too, as the head.
@@ -318,6 +321,7 @@ impl PreparedModel {
             config: &self.config,
             tower: &*self.tower,
             dtype: self.dtype,
+            keeps_blocks: self.keeps_blocks,
             devices: &self.device,
             shares_tower: self.shared.tower.is_some(),
             keys_and_values: self.keys_and_values,
@@ -354,6 +358,9 @@ impl PreparedModel {
         let mut weights = self
             .checkpoint
             .tensors(self.dtype, to.device()?, to.progress);
+        if self.keeps_blocks {
+            weights.keep_blocks();
+        }
         if let Some(plan) = &plan {
             device_map::spread(&mut weights, plan, to.devices);
         }
@@ -535,8 +542,11 @@ impl Shared {
     /// Finds resident parts with these digests, and the dtype and device of `options`.
     fn of(options: &Load<'_>, digests: PartDigests) -> Self {
         // A part is on one device in one dtype, and gone with that device.
-        let alike =
-            |m: &&Arc<Model>| m.dtype == options.dtype && m.device == options.device && m.is_live();
+        let alike = |m: &&Arc<Model>| {
+            (m.dtype, m.keeps_blocks) == (options.dtype, options.keeps_blocks)
+                && m.device == options.device
+                && m.is_live()
+        };
         let alike: Vec<&Arc<Model>> = options.resident.iter().filter(alike).collect();
         let tower = alike.iter().find(|m| m.parts.tower == digests.tower);
         let decoder = alike.iter().find(|m| m.parts.decoder == digests.decoder);

@@ -11,6 +11,7 @@ mod bf16;
 #[cfg(not(target_arch = "x86_64"))]
 #[path = "no_bf16.rs"]
 mod bf16;
+pub(super) mod blocks;
 pub(super) mod gemm;
 pub(super) mod norm;
 pub(super) mod pack;
