@@ -246,15 +246,15 @@ impl NullaryFnOnce for Step<'_> {
                 _ => self.few::<6>(),
             };
         }
-        let mut values = [[0.0; PANEL]; CHAIN];
-        let values = &mut values[..self.inputs.len()];
+        let mut values = vec![[0.0; PANEL]; self.inputs.len()];
         let decode = Decode {
             panel: self.panel,
             format: self.format,
             start: self.inputs.start,
-            out: values,
+            out: &mut values,
         };
         decode.call();
+        let values = &values[..];
         let mut row = 0;
         while row < rows {
             match rows - row {
