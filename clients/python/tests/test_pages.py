@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ def test_the_page_about_reading_runs(server: str, tmp_path: Path, monkeypatch: p
     page = (ROOT / "docs/reading.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     assert len(blocks) == 5
-    found: dict[str, object] = {}
+    found: dict[str, Any] = {}
     for block in blocks:
         exec(block.replace("127.0.0.1:7878", server), found)
     effect = np.squeeze(found["grid"].effect)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ VECTORS = json.loads((Path(__file__).parents[3] / "tests/vectors/pruning.json").
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda v: f"{v['policy']} {v['language_model']}")
-def test_ways_of_pruning_are_those_of_the_vectors(vector: dict) -> None:
+def test_ways_of_pruning_are_those_of_the_vectors(vector: dict[str, Any]) -> None:
     model = ModelInfo(
         language_model=StackInfo(layers=vector["language_model"]),
         vision_tower=StackInfo(layers_run=vector["vision_tower"]),
