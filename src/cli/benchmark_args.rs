@@ -10,6 +10,9 @@ use crate::benchmark::data::ColumnMapping;
 /// The word in place of a benchmark or an experiment that lists all of them.
 pub(super) const LIST: &str = "list";
 
+/// The word in place of a benchmark of `eval` that lists the ways of pruning.
+pub(super) const PRUNING: &str = "pruning";
+
 /// The origin of an item's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Scoring {

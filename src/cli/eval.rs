@@ -9,7 +9,7 @@ use scotoma_client::v1::{
 };
 use serde_json::{Value, json};
 
-use super::benchmark_args::{BenchmarkArgs, LIST, ScoringArgs};
+use super::benchmark_args::{BenchmarkArgs, LIST, PRUNING, ScoringArgs};
 use super::benchmark_run::{BenchmarkRun, Evaluated, ORIGINAL, value_with_interval};
 use super::error::{Failure, Usage};
 use super::experiment::layers;
@@ -18,9 +18,6 @@ use super::json_output::print_line;
 use super::shard_file::ShardArgs;
 use crate::benchmark;
 use crate::benchmark::pruning::{Layers, POLICIES, pruning};
-
-/// Word in place of a benchmark that lists the ways of pruning.
-const PRUNING: &str = "pruning";
 
 /// Flags of `eval`.
 #[derive(Debug, Args)]

@@ -6,14 +6,15 @@ use clap::error::{Error, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command};
 
-use super::benchmark_args::{LIST, Scoring};
+use super::benchmark_args::{LIST, PRUNING, Scoring};
 use crate::benchmark;
 
 /// Groups of flags for a model of this process; clap names a group by its struct.
-const OF_THIS_PROCESS: [&str; 5] = [
+const OF_THIS_PROCESS: [&str; 6] = [
     "DeviceArgs",
     "LocalModelArgs",
     "AdapterArgs",
+    "SaeArgs",
     "ChatTemplateArgs",
     "JudgeArgs",
 ];
@@ -209,15 +210,19 @@ impl Call<'_> {
         unused(format!("{}: --judge URL is needed", flags.join(", ")))
     }
 
-    /// Refuses further flags of `eval list` and `experiment list`.
+    /// Tells whether a text in place of a benchmark or an experiment is a word that lists. `eval`
+    /// alone lists the ways of pruning: an experiment has that name.
+    fn lists(&self, text: &str) -> bool {
+        text == LIST || text == PRUNING && self.command.get_name() == "eval"
+    }
+
+    /// Refuses further flags of `eval list`, `eval pruning` and `experiment list`.
     fn listing(&self) -> Checked {
         let first = ["experiment", "rule"].into_iter().find(|id| self.has(id));
-        let listing = |id: &&str| self.text(id) == Some(LIST);
-        let Some(first) = first
-            // `items` has a rule as well, but no list.
-            .filter(|_| self.command.get_name() != "items")
-            .filter(listing)
-        else {
+        // `items` has a rule as well, but no list.
+        let first = first.filter(|_| self.command.get_name() != "items");
+        let words = first.and_then(|id| Some((id, self.text(id)?)));
+        let Some((first, word)) = words.filter(|(_, word)| self.lists(word)) else {
             return Ok(());
         };
         let others = self.command.get_arguments().map(|a| a.get_id().as_str());
@@ -226,7 +231,10 @@ impl Call<'_> {
             .filter(|id| ![first, "rule", "json"].contains(id))
             .find(|id| self.given(id));
         match other {
-            Some(other) => unused(format!("{}: list takes nothing else", self.spelled(other))),
+            Some(other) => unused(format!(
+                "{}: {word} takes nothing else",
+                self.spelled(other)
+            )),
             None => Ok(()),
         }
     }
@@ -256,7 +264,7 @@ impl Call<'_> {
     fn rule(&self) -> Checked {
         let Some(text) = self
             .text("rule")
-            .filter(|&text| text != LIST && !text.is_empty())
+            .filter(|text| !self.lists(text) && !text.is_empty())
         else {
             return Ok(());
         };
@@ -457,7 +465,16 @@ mod tests {
                 "generate a b --top-p 0.5",
                 "--top-p: without --temperature above 0 or --do-sample",
             ),
+            (
+                "generate a b --server http://a --sae c=d",
+                "--sae: for a model of this process",
+            ),
             ("eval list --limit 2", "--limit: list takes nothing else"),
+            (
+                "eval pruning --limit 2",
+                "--limit: pruning takes nothing else",
+            ),
+            ("items pruning", "RULE \"pruning\": no such benchmark"),
             (
                 "eval shapes --skip-bad",
                 "--skip-bad: rows of --data are skipped",
@@ -513,6 +530,9 @@ mod tests {
             "experiment list",
             "experiment list shapes",
             "experiment list --json",
+            "experiment pruning shapes --limit 2",
+            "eval pruning",
+            "eval pruning --json",
             "parity --model a --device cpu",
             "serve --allow-load --model-root a --api-keys b --metrics-by-key",
             "sweep a b --axis permute=1 --max-tokens 3",

@@ -353,6 +353,8 @@ fn served(table: &mut Table, base: &str, dtype: Option<&'static str>) {
         "--adapter no-such",
         "--adapter no-such",
     );
+    let missing = "--sae mine=no-such";
+    says(table, base, missing, missing);
     says(
         table,
         base,
@@ -729,6 +731,7 @@ fn json_is_all_that_stands_in_standard_output() {
         ("hooks --json", "hookPoints"),
         ("models --json", "models"),
         ("eval list --json", "about"),
+        ("eval pruning --json", "kept"),
         ("eval shapes --limit 1 --json", "metrics"),
         ("experiment list --json", "title"),
         ("dataset check items.tsv --json", "columns"),
@@ -897,8 +900,9 @@ fn models_replay_parity_and_health() {
 
     let mut table = Table::new();
     served(&mut table, "parity", Some("bf16"));
-    // Its golden set has prompts and no conversations.
+    // Its golden set has prompts, no conversations and no features.
     table.remove("--chat-template");
+    table.remove("--sae");
     says(&mut table, "parity", "--json", "\"maxRelativeError\"");
     walk("parity", &table);
 
@@ -946,6 +950,7 @@ fn eval() {
         "--variant mine=[{\"permuteTokens\":{}}]",
         "mine",
     );
+    says(&mut table, base, "--pruning fastv:0.5", "\"pruneTokens\"");
     says(
         &mut table,
         "eval shapes --limit 4",

@@ -5,8 +5,10 @@ use crate::common::Running;
 use crate::interventions::{ask, captured, code, numbers, of};
 use scotoma::benchmark::pruning::{Layers, POLICIES, pruning};
 use scotoma::server::ServerConfig;
-use scotoma_client::v1::{CaptureRequest, Reduction, tokens::Named};
-use scotoma_client::{Client, Finished};
+use scotoma_client::tokens::measured_by;
+use scotoma_client::v1::measured_tokens::Amount;
+use scotoma_client::v1::{CaptureRequest, MeasuredTokens, Reduction, tokens::Named};
+use scotoma_client::{Client, Finished, GenerateRequest, at, scale};
 use serde_json::{Value, json};
 use tonic::Code;
 
@@ -209,7 +211,6 @@ async fn what_cannot_be_measured_or_merged_is_refused_by_its_field() {
         (json!({"point": RESID, "timesMedian": -1.0}), "times_median"),
         (json!({"point": RESID, "count": 1, "head": 0}), "head"),
         (json!({"point": PATTERN, "count": 1}), "measure"),
-        (json!({"point": RESID, "count": 1, "measure": 9}), "measure"),
         (
             json!({"point": RESID, "count": 1, "vector": [1.0]}),
             "vector",
@@ -271,4 +272,26 @@ async fn what_cannot_be_measured_or_merged_is_refused_by_its_field() {
         assert_eq!(code(&error), Code::InvalidArgument, "{list}: {error}");
         assert!(error.to_string().contains(field), "{list}: {error}");
     }
+}
+
+/// JSON has names alone; a client of the wire may send any number.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_measure_that_there_is_none_of_is_refused() {
+    let server = Running::start(ServerConfig::shapes()).await;
+    let mut client = server.client().await;
+    let tokens = measured_by(MeasuredTokens {
+        point: RESID.into(),
+        measure: 9,
+        amount: Some(Amount::Count(1)),
+        ..Default::default()
+    });
+    let request = GenerateRequest {
+        interventions: vec![scale(at(RESID).tokens(tokens), 0.5)],
+        ..ask(&json!([]))
+    };
+    let result = async { client.generate(request).await?.finish().await };
+    let error = result.await.map(|f| f.text).unwrap_err();
+    assert_eq!(code(&error), Code::InvalidArgument, "{error}");
+    let field = "interventions[0].scale.target.tokens.any_of[0].measured.measure";
+    assert!(error.to_string().contains(field), "{error}");
 }
