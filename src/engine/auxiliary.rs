@@ -1,23 +1,22 @@
 //! Auxiliary requests: passes of a model that generate no tokens of a sequence, done step by step
 //! between the steps of sequences.
 
-use std::collections::BTreeSet;
-use std::ops::Deref;
 use std::sync::Arc;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device};
 use tokio::sync::oneshot;
 
+use super::cost::tower_cells;
 use super::deadline::Deadline;
 use super::error::Error;
 use super::guard::guarded;
+use super::measure_rows::MeasureRows;
 use super::parity::{self, CaseComparison, GoldenSet, ParityCheck};
 use super::request::ClientId;
 use crate::model::{
-    GradientPass, Gradients, ImageInput, ImageTokens, MeasuredRows, Model, Prompt, RowsQuery,
-    SaliencyModel,
+    GradientPass, Gradients, ImageInput, ImageTokens, MeasuredRows, Model, SaliencyModel,
 };
-use crate::nn::{HostTensor, NoHooks, Stack};
+use crate::nn::{HostTensor, NoHooks};
 
 /// An auxiliary request that is admitted.
 pub(super) struct AuxiliaryRequest {
@@ -110,15 +109,6 @@ impl<S: Steps> AuxiliaryTask for Replying<S> {
     fn is_over(&self) -> bool {
         self.reply.as_ref().is_none_or(oneshot::Sender::is_closed)
     }
-}
-
-/// Returns the (row, layer) pairs of a picture's views `(V, 3, H, W)` in the tower.
-fn tower_cells(model: &Model, pixels: &HostTensor) -> u64 {
-    let &[views, _, height, width] = pixels.dims() else {
-        return 0;
-    };
-    let rows = views * model.tower.view((height, width)).rows;
-    (rows * model.tower.info().layers_run()) as u64
 }
 
 /// The attention of the tower's CLS token on pictures, a picture a step.
@@ -223,53 +213,6 @@ impl Steps for EncodeImage {
         let own = model.own_projector();
         let tokens = model.encode_images(&[image], own, &mut NoHooks)?;
         Ok(Some(HostTensor::download(&tokens)?))
-    }
-}
-
-/// Rows of the model without interventions, in one pass.
-#[derive(Debug)]
-pub struct MeasureRows<M: Deref<Target = Model> = Arc<Model>> {
-    /// The model.
-    pub model: M,
-    /// The views of each picture.
-    pub pixels: Vec<HostTensor>,
-    /// The visual tokens of each picture.
-    pub images: Vec<ImageTokens>,
-    /// The prompt; rows of the language model need one.
-    pub prompt: Option<Prompt>,
-    /// The rows that are asked for.
-    pub queries: BTreeSet<RowsQuery>,
-}
-
-impl<M: Deref<Target = Model>> MeasureRows<M> {
-    /// Returns the (row, layer) pairs that it takes.
-    pub(super) fn price(&self) -> u64 {
-        let cells = |pixels| tower_cells(&self.model, pixels);
-        let pictures: u64 = self.pixels.iter().map(cells).sum();
-        let reads = |query: &RowsQuery| query.stack() == Stack::LanguageModel;
-        let prompt = self
-            .prompt
-            .as_ref()
-            .filter(|_| self.queries.iter().any(reads));
-        let layers = self.model.decoder.config().num_hidden_layers;
-        pictures + prompt.map_or(0, |prompt| (prompt.ids.len() * layers) as u64)
-    }
-
-    /// Runs it, on the thread of the model's device.
-    pub(super) fn run(&self) -> Result<MeasuredRows, crate::model::Error> {
-        let device = self.model.on_device()?;
-        let pixels = self.pixels.iter().map(|pixels| pixels.upload(&device));
-        let pixels = pixels.collect::<candle_core::Result<Vec<Tensor>>>()?;
-        let image = |(image, (pixels, tokens))| ImageInput {
-            sequence: 0,
-            image,
-            pixels,
-            tokens,
-        };
-        let images = pixels.iter().zip(&self.images).enumerate().map(image);
-        let images: Vec<ImageInput<'_>> = images.collect();
-        self.model
-            .measure_rows(&images, self.prompt.as_ref(), &self.queries)
     }
 }
 

@@ -5,7 +5,7 @@ use std::ops::{Add, AddAssign};
 
 use crate::intervention::{Plan, RowsProcessed};
 use crate::model::{ImageTokens, Model, ResidentProjector};
-use crate::nn::Stack;
+use crate::nn::{HostTensor, Stack};
 
 /// Work that was done, or will be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -174,4 +174,13 @@ impl Cost {
 fn attention_width(model: &Model) -> usize {
     let config = model.decoder.config();
     config.num_attention_heads * config.head_width()
+}
+
+/// Returns the (row, layer) pairs of a picture's views `(V, 3, H, W)` in the tower.
+pub(super) fn tower_cells(model: &Model, pixels: &HostTensor) -> u64 {
+    let &[views, _, height, width] = pixels.dims() else {
+        return 0;
+    };
+    let rows = views * model.tower.view((height, width)).rows;
+    (rows * model.tower.info().layers_run()) as u64
 }

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::active::ActiveRequest;
 use super::admission::{Admission, QueueLength};
 use super::auxiliary::{
-    AuxiliaryRequest, AuxiliaryTask, EncodeImage, MeasureRows, Parity, Replying, SaliencyAttention,
+    AuxiliaryRequest, AuxiliaryTask, EncodeImage, Parity, Replying, SaliencyAttention,
     TowerAttention,
 };
 use super::cost::Cost;
@@ -19,6 +19,7 @@ use super::event::Events;
 use super::fault::{DeviceState, StepCheck};
 use super::limits::Limits;
 use super::load::{Load, LoadReport};
+use super::measure_rows::MeasureRows;
 use super::owned::Owned;
 use super::parity::{self, CaseComparison, GoldenSet, ParityCheck};
 use super::request::{ClientId, Request};

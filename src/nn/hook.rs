@@ -536,3 +536,19 @@ impl Hooks for NoHooks {
         false
     }
 }
+
+/// Returns the hook point whose name is nearest to one that was asked for.
+pub fn nearest_hook(asked: &str) -> String {
+    // Spelled with the layer that was asked for, so that it can be copied. Comparing takes memory
+    // by the product of the lengths.
+    let asked: String = asked.chars().take(64).collect();
+    let layer = asked
+        .split('.')
+        .find(|part| part.parse::<usize>().is_ok())
+        .unwrap_or("{l}");
+    HOOK_TABLE
+        .iter()
+        .map(|row| row.name.replacen("{l}", layer, 1))
+        .min_by_key(|name| strsim::damerau_levenshtein(name, &asked))
+        .unwrap_or_default()
+}

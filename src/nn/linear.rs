@@ -9,9 +9,10 @@ use half::f16;
 
 use super::backend::Backend;
 use super::block_weight::BlockWeight;
-use super::cpu::gemm::{PANEL, PackedWeight};
+use super::cpu::gemm::PackedWeight;
 use super::cpu::pack::{Panels, pack, pack_pairs, unpack_pairs};
 use super::cpu::simd::Numbers;
+use super::cpu::tiles::PANEL;
 use super::cuda;
 use super::storage::{as_floats, numbers, stored};
 use crate::weights::Blocks;

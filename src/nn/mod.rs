@@ -52,7 +52,7 @@ pub use cuda::open as open_gpu;
 pub use device::{
     DeviceGroup, DeviceId, Held, Home, HostTensor, OnDevice, for_host, is_home, let_go, strays,
 };
-pub use hook::{HOOK_TABLE, HookRow, Hooks, NoHooks, Point, Site, Stack};
+pub use hook::{HOOK_TABLE, HookRow, Hooks, NoHooks, Point, Site, Stack, nearest_hook};
 pub use kv_cache::memory::MemoryTracker;
 pub use kv_cache::sequence::{ResidualCheckpoint, SequenceCache};
 pub use kv_cache::slots::DecodeSlots;

@@ -9,13 +9,15 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 use serde::Deserialize;
 
-use crate::engine::auxiliary::MeasureRows;
+use crate::engine::measure_rows::MeasureRows;
 use crate::engine::sampler::likeliest;
 use crate::intervention::{
     self, Context, EffectLog, Error as InterventionError, Intervention, Plan, PlanHooks,
     SaliencyMaps, compile,
 };
-use crate::model::{Error as ModelError, ImageInput, ImageTokens, Model, Prompt, Rendered, Source};
+use crate::model::{
+    Error as ModelError, ImageInput, ImageTokens, MeasuredRows, Model, Prompt, Rendered, Source,
+};
 use crate::nn::{
     Hooks, HostTensor, Layout, NoHooks, Point, Result as TensorResult, Site, Span, Stack,
 };
@@ -208,17 +210,19 @@ impl GoldenSet {
             donors.insert(place, HostTensor::download(&tokens)?);
         }
         let (ids, words) = model.tokenize(&Rendered::asking(&case.text, &case.question))?;
-        let rows = MeasureRows {
-            model,
-            pixels: pictures
-                .iter()
-                .map(|p| model.pixels(p))
-                .collect::<Result<_, _>>()?,
-            images: images.clone(),
-            prompt: Some(model.expand(&ids, &images)),
-            queries: needs.rows,
-        };
-        let rows = rows.run()?;
+        let mut rows = MeasuredRows::new();
+        // On any thread where nothing is measured: then the model is not run.
+        if !needs.rows.is_empty() {
+            let pixels = pictures.iter().map(|p| model.pixels(p));
+            let measure = MeasureRows {
+                model,
+                pixels: pixels.collect::<Result<_, _>>()?,
+                images: images.clone(),
+                prompt: Some(model.expand(&ids, &images)),
+                queries: needs.rows,
+            };
+            rows = measure.run()?;
+        }
         let context = Context {
             model,
             images: &images,

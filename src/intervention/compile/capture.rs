@@ -2,7 +2,8 @@
 
 use super::compiler::Compiler;
 use super::entry::Entry;
-use super::selector::{Named, Steps, TokenSelector, Tokens};
+use super::named::Named;
+use super::selector::{Steps, TokenSelector, Tokens};
 use super::target::{ResolvedTarget, Target};
 use crate::intervention::error::Error;
 use crate::intervention::plan::{Reduction, Rows, TopFeatures};

@@ -19,7 +19,7 @@ use crate::intervention::error::Error;
 use crate::intervention::plan::Rows;
 use crate::intervention::spec::Intervention;
 use crate::model::{Shape, shape_of};
-use crate::nn::{HOOK_TABLE, Point, Site, Stack};
+use crate::nn::{HOOK_TABLE, Point, Site, Stack, nearest_hook};
 
 /// Most points of a grid.
 const MAX_POINTS: usize = 16;
@@ -216,7 +216,7 @@ fn point(i: usize, name: &str, compiler: &Compiler<'_>) -> Result<GridPoint, Err
             Err(()) => format!(
                 "no hook point {}; did you mean {:?}?",
                 shown(name),
-                Target::at(name).nearest_name()
+                nearest_hook(name)
             ),
         };
         return Err(invalid(field, message));

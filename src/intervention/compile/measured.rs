@@ -6,14 +6,13 @@
 
 use super::context::Context;
 use super::entry::Entry;
+use super::named::Named;
 use super::saliency::rounded;
-use super::selector::Named;
-use super::target::Target;
 use super::token_map::{TokenInfo, TokenMap};
 use crate::field_path::shown;
 use crate::intervention::error::Error;
 use crate::model::{Place, PromptToken, RowsQuery, shape_of};
-use crate::nn::{HOOK_TABLE, HostTensor, Point, Site, Stack};
+use crate::nn::{HOOK_TABLE, HostTensor, Point, Site, Stack, nearest_hook};
 
 /// Tokens by a number that is measured of each.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,10 +72,10 @@ struct Values {
 }
 
 impl MeasuredTokens {
-    /// Returns the rows that it needs; `None` where it names no hook point, which
+    /// Returns the rows that it needs; `None` where it names no point that has any, which
     /// [`pick`](Self::pick) refuses.
     pub(crate) fn query(&self) -> Option<RowsQuery> {
-        let point = self.point.parse().ok()?;
+        let point = self.point.parse().ok().filter(|point| has_rows(*point))?;
         let head = self.head;
         Some(RowsQuery::At { point, head })
     }
@@ -123,8 +122,7 @@ impl MeasuredTokens {
             Err(()) => return invalid("point", unknown_point(&self.point)),
         };
         let model = context.model;
-        let is_row = point.stack != Stack::Projector || point.site == Site::Tokens;
-        if !is_row || matches!(point.site, Site::Scores | Site::Logits) {
+        if !has_rows(point) {
             let message = format!(
                 "{point} has no rows to measure; name a point of the tower or the language model, \
                  attn.hook_pattern among them, or projector.hook_tokens"
@@ -383,6 +381,12 @@ fn view_of(map: &TokenMap) -> Option<usize> {
     })
 }
 
+/// Returns whether a point has a row for each token that is measured.
+fn has_rows(point: Point) -> bool {
+    let is_row = point.stack != Stack::Projector || point.site == Site::Tokens;
+    is_row && !matches!(point.site, Site::Scores | Site::Logits)
+}
+
 fn unknown_point(name: &str) -> String {
     if HOOK_TABLE
         .iter()
@@ -390,7 +394,7 @@ fn unknown_point(name: &str) -> String {
     {
         return format!("{} stands for many layers; name one, from 0", shown(name));
     }
-    let nearest = Target::at(name).nearest_name();
+    let nearest = nearest_hook(name);
     format!("no hook point {}; did you mean {nearest:?}?", shown(name))
 }
 

@@ -3,11 +3,12 @@
 use super::context::Context;
 use super::entry::Entry;
 use super::measured::MeasuredTokens;
+use super::named::Named;
 use super::saliency::{Salient, rounded};
 use super::token_map::{TokenInfo, TokenMap};
 use crate::intervention::error::Error;
 use crate::intervention::plan::indices;
-use crate::model::{Place, RowsQuery, TextSegment};
+use crate::model::{Place, RowsQuery};
 use crate::vision::CellGrid;
 
 /// The union of some sets of tokens (all tokens where there are no sets), or its complement.
@@ -52,24 +53,6 @@ pub enum Tokens {
     Measured(MeasuredTokens),
 }
 
-/// Sets that have a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the contract defines each")]
-pub enum Named {
-    All,
-    Visual,
-    Text,
-    System,
-    Question,
-    Last,
-    Generated,
-    Newline,
-    Class,
-    BaseView,
-    User,
-    Assistant,
-}
-
 /// Steps of an answer: 0 is the prompt, k the k-th generated token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Steps {
@@ -103,6 +86,20 @@ impl Selection {
         Self {
             rows: rows.into_iter().collect(),
             generated: false,
+        }
+    }
+
+    /// Selects the rows of a set that has a name.
+    fn named(set: Named, map: &TokenMap) -> Self {
+        // The last token is the one that predicts, which only the prompt has.
+        let last = map.tokens.len().checked_sub(1).filter(|_| map.goes_on);
+        let rows = map.tokens.iter().enumerate();
+        Self {
+            rows: rows
+                .map(|(i, token)| set.holds(token, Some(i) == last))
+                .collect(),
+            // Every generated token is the last one when it is read.
+            generated: matches!(set, Named::All | Named::Last | Named::Generated),
         }
     }
 
@@ -170,7 +167,7 @@ impl Tokens {
         context: &Context<'_>,
     ) -> Result<Selection, Error> {
         Ok(match self {
-            Self::Named(named) => named.pick(map),
+            Self::Named(named) => Selection::named(*named, map),
             Self::Indices(indices) => pick_indices(indices, entry, field, map, context)?,
             Self::Image(image) => {
                 let (image, images) = (*image as usize, context.images.len());
@@ -279,39 +276,6 @@ fn check_blocks(
         return Err(entry.invalid(&format!("{field}.blocks.indices"), message));
     }
     Ok(())
-}
-
-impl Named {
-    fn pick(self, map: &TokenMap) -> Selection {
-        // The last token is the one that predicts, which only the prompt has.
-        let last = map.tokens.len().checked_sub(1).filter(|_| map.goes_on);
-        let rows = map.tokens.iter().enumerate();
-        Selection {
-            rows: rows
-                .map(|(i, token)| self.holds(token, Some(i) == last))
-                .collect(),
-            // Every generated token is the last one when it is read.
-            generated: matches!(self, Self::All | Self::Last | Self::Generated),
-        }
-    }
-
-    /// Returns whether the set holds `token`, which is the prompt's last one where `last` is set.
-    pub(super) fn holds(self, token: &TokenInfo, last: bool) -> bool {
-        match (self, token) {
-            (Self::All, _)
-            | (Self::Visual, TokenInfo::Visual { .. })
-            | (Self::Text, TokenInfo::Text(..))
-            | (Self::System, TokenInfo::Text(TextSegment::System, _))
-            | (Self::Question | Self::User, TokenInfo::Text(TextSegment::Question, _))
-            | (Self::User, TokenInfo::Text(TextSegment::User, _))
-            | (Self::Assistant, TokenInfo::Text(TextSegment::Assistant, _)) => true,
-            (Self::Last, _) => last,
-            (Self::Newline, token) => token.place() == Some(Place::Newline),
-            (Self::Class, token) => token.place() == Some(Place::Class),
-            (Self::BaseView, token) => matches!(token.place(), Some(Place::Base { .. })),
-            _ => false,
-        }
-    }
 }
 
 /// Returns the block of a `grid` x `grid` partition that a patch falls in.

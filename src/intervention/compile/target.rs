@@ -9,7 +9,7 @@ use crate::field_path::shown;
 use crate::intervention::error::Error;
 use crate::intervention::plan::{Capture, Edit, Operation, Reduction, Resolved, Rows};
 use crate::model::{Shape, shape_of};
-use crate::nn::{HOOK_TABLE, Point, Site};
+use crate::nn::{HOOK_TABLE, Point, Site, nearest_hook};
 
 /// Values at a hook point.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -115,25 +115,9 @@ impl Target {
         let message = format!(
             "no hook point {}; did you mean {:?}?",
             shown(&self.point),
-            self.nearest_name()
+            nearest_hook(&self.point)
         );
         Err(entry.invalid(&format!("{field}.point"), message))
-    }
-
-    /// Returns the hook point whose name is nearest to the one that was asked for.
-    pub(super) fn nearest_name(&self) -> String {
-        // Spelled with the layer that was asked for, so that it can be copied. Comparing takes memory
-        // by the product of the lengths.
-        let asked: String = self.point.chars().take(64).collect();
-        let layer = asked
-            .split('.')
-            .find(|part| part.parse::<usize>().is_ok())
-            .unwrap_or("{l}");
-        HOOK_TABLE
-            .iter()
-            .map(|row| row.name.replacen("{l}", layer, 1))
-            .min_by_key(|name| strsim::damerau_levenshtein(name, &asked))
-            .unwrap_or_default()
     }
 
     fn points(

@@ -11,9 +11,10 @@ use std::ops::Range;
 use pulp::NullaryFnOnce;
 use rayon::prelude::*;
 
-use super::gemm::{PANEL, PackedWeight};
+use super::gemm::PackedWeight;
 use super::pack::Panels;
 use super::simd::{MIN_PARALLEL, Numbers, exp, run, tanh};
+use super::tiles::PANEL;
 
 /// Rows that share the packing of keys and values.
 const ROWS: usize = 96;

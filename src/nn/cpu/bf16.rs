@@ -16,8 +16,7 @@ use std::arch::x86_64::{
     _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
 };
 
-use super::gemm::PANEL;
-use super::tiles::{Kernel, PLACES, Tiles};
+use super::tiles::{Kernel, PANEL, PLACES, Tiles};
 
 /// Multiplies, if the processor can.
 pub(super) fn multiply(tiles: Tiles<'_, u32, [u32; PANEL]>) {

@@ -19,12 +19,8 @@ use rayon::prelude::*;
 use super::bf16;
 use super::pack::{Panels, blocks_of_floats, blocks_of_pairs};
 use super::simd::{MIN_PARALLEL, Numbers, run};
-use super::tiles::{PLACES, Tiles};
+use super::tiles::{BLOCK, PANEL, PLACES, Tiles};
 
-/// Outputs of a panel: one vector of 512 bits.
-pub(in crate::nn) const PANEL: usize = 16;
-/// Inputs that are summed up in one chain.
-pub(super) const BLOCK: usize = 512;
 /// Blocks of f32 rows that stay in a core's cache while all panels pass: 504 KiB. Pairs of bf16
 /// take half of it.
 const CACHED: usize = 252;

@@ -16,4 +16,4 @@ pub(super) mod gemm;
 pub(super) mod norm;
 pub(super) mod pack;
 pub(super) mod simd;
-mod tiles;
+pub(super) mod tiles;

@@ -1,7 +1,6 @@
 //! Stands for [`bf16`](super::bf16) on processors of other makes.
 
-use super::gemm::PANEL;
-use super::tiles::Tiles;
+use super::tiles::{PANEL, Tiles};
 
 /// Is never called.
 pub(super) fn multiply(_: Tiles<'_, u32, [u32; PANEL]>) {

@@ -5,9 +5,8 @@ use std::ops::Range;
 use half::bf16;
 use rayon::prelude::*;
 
-use super::gemm::{BLOCK, PANEL};
 use super::simd::Numbers;
-use super::tiles::PLACES;
+use super::tiles::{BLOCK, PANEL, PLACES};
 
 /// Completes the last pair of an odd number of inputs: -0, whose product with 0 changes no sum, as
 /// that of 0 would change -0.

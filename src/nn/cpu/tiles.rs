@@ -5,8 +5,10 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::gemm::{BLOCK, PANEL};
-
+/// Outputs of a panel: one vector of 512 bits.
+pub(in crate::nn) const PANEL: usize = 16;
+/// Inputs that are summed up in one chain.
+pub(super) const BLOCK: usize = 512;
 /// Places of a row of a block: 64 bytes more than it holds, so that rows that are read side by
 /// side do not fall into the same set of the first cache.
 pub(super) const PLACES: usize = BLOCK + 16;
