@@ -13,7 +13,7 @@ use crate::model::error::Error;
 use crate::model::llava::Model;
 use crate::model::load::source::Source;
 use crate::model::shape::shape_of;
-use crate::nn::{HOOK_TABLE, Point, Site, Stack};
+use crate::nn::{HOOK_TABLE, Point, Site, Stack, for_host};
 use crate::weights::Checkpoint;
 
 /// Where a sparse autoencoder is, and whose rows it reads.
@@ -88,7 +88,9 @@ impl Model {
         // Before the weights are read: those of another model may be large.
         let checked = self.check_point(files.point, files.config.width);
         checked.map_err(|reason| unsupported(&files.place, reason))?;
-        self.saes.insert(name, Arc::new(files.load()?));
+        // Kept by the model, which any thread may be the last to hold.
+        let sae = for_host(|| files.load())?;
+        self.saes.insert(name, Arc::new(sae));
         Ok(())
     }
 
