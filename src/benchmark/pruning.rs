@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 /// A way of pruning.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
-    /// Its name.
+    /// Names it.
     pub name: &'static str,
-    /// What it does, in a line.
+    /// Says in a line what it does.
     pub about: &'static str,
     /// The share of the visual tokens that its paper starts from.
     pub kept: f64,
@@ -18,7 +18,7 @@ pub struct Policy {
     make: fn(Ask) -> Vec<Value>,
 }
 
-/// What a policy is asked for.
+/// Says what a policy is asked for.
 #[derive(Debug, Clone, Copy)]
 struct Ask {
     /// The share that stays.
@@ -30,9 +30,9 @@ struct Ask {
 /// Layers of a model that run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layers {
-    /// Of the language model.
+    /// Counts those of the language model.
     pub language_model: usize,
-    /// Of the vision tower.
+    /// Counts those of the vision tower.
     pub vision_tower: usize,
 }
 

@@ -35,7 +35,7 @@ enum Weight {
         /// Outputs that are not padding.
         out: usize,
     },
-    /// In the blocks of its file, for [`Backend::Cpu`].
+    /// Holds the blocks of its file, for [`Backend::Cpu`].
     Blocks(Arc<BlockWeight>),
     /// `(out, in)`, for [`Backend::Candle`].
     Plain(Tensor),

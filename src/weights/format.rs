@@ -1,4 +1,4 @@
-//! How the numbers of a tensor stand in a file.
+//! Describes how the numbers of a tensor stand in a file.
 
 use std::fmt;
 

@@ -31,7 +31,7 @@ pub struct Gguf {
     bytes: Bytes,
     keys: BTreeMap<String, Value>,
     tensors: BTreeMap<String, TensorInfo>,
-    /// Where the first tensor begins.
+    /// Marks the byte at which the first tensor begins.
     data: u64,
 }
 

@@ -9,7 +9,7 @@ use super::checkpoint::Checkpoint;
 use super::gguf::Gguf;
 use super::pickled::Located;
 
-/// What the conversion of an architecture changes.
+/// Says what the conversion of an architecture changes.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Changes {
     /// Heads of queries and of keys, whose rows are interleaved.

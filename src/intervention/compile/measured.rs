@@ -52,9 +52,9 @@ pub enum MeasuredAmount {
     Share(f64),
     /// So many, or all.
     Count(u32),
-    /// At least this value.
+    /// Those of at least this value.
     AtLeast(f64),
-    /// At least so many times the median.
+    /// Those of at least so many times the median.
     TimesMedian(f64),
 }
 

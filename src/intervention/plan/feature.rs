@@ -16,11 +16,11 @@ pub struct FeatureEdit {
     pub features: Arc<[u32]>,
     /// Their directions, `(m, W)`.
     pub directions: HostTensor,
-    /// What each becomes.
+    /// Says what each becomes.
     pub change: FeatureChange,
 }
 
-/// What a feature of value `f` becomes.
+/// Makes another value of a feature's value `f`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum FeatureChange {
     /// This.

@@ -20,7 +20,7 @@ pub enum Operation {
     Pool {
         /// Old rows behind each new one.
         groups: Arc<[Vec<u32>]>,
-        /// What becomes of them.
+        /// Says what becomes of them.
         value: PoolValue,
     },
     /// `factor * x`.
@@ -63,7 +63,7 @@ pub enum Operation {
     SetFeature(FeatureEdit),
 }
 
-/// What a group of rows is pooled to.
+/// Says what a group of rows is pooled to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PoolValue {
     /// Their mean.

@@ -21,7 +21,7 @@ pub struct SetFeature {
     pub sae: String,
     /// The features.
     pub features: Vec<u32>,
-    /// What each becomes.
+    /// Says what each becomes.
     pub change: FeatureChange,
 }
 

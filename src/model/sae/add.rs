@@ -16,7 +16,7 @@ use crate::model::shape::shape_of;
 use crate::nn::{HOOK_TABLE, Point, Site, Stack, for_host};
 use crate::weights::Checkpoint;
 
-/// Where a sparse autoencoder is, and whose rows it reads.
+/// Names the place of a sparse autoencoder, and whose rows it reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SaePlace {
     /// The folder.

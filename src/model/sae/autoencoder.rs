@@ -12,7 +12,7 @@ use crate::nn::{Home, HostTensor, Linear, OnDevice, Point, Result};
 
 /// Most numbers of all features of the rows that are encoded at once: 64 MiB of them.
 const AT_ONCE: usize = 1 << 24;
-/// What is added to the standard deviation of a row, as SAELens does.
+/// Keeps the standard deviation of a row off 0, as SAELens does.
 const DEVIATION: f64 = 1e-5;
 
 /// A feature and its value.
@@ -55,7 +55,7 @@ pub enum SaeActivation {
     Gated,
 }
 
-/// What describes it.
+/// Describes it.
 impl SparseAutoencoder {
     /// Returns the hook point whose rows it reads.
     pub fn point(&self) -> Point {
@@ -111,7 +111,7 @@ impl SparseAutoencoder {
     }
 }
 
-/// What it computes, on the thread of the device that the rows are on.
+/// Computes, on the thread of the device that the rows are on.
 impl SparseAutoencoder {
     /// Returns the values of `features` in rows `x (n, W)` of f32, `(n, m)`.
     pub fn values(&self, x: &Tensor, features: &[u32]) -> Result<Tensor> {
@@ -292,7 +292,7 @@ fn deviation(x: &Tensor) -> Result<(Tensor, Tensor)> {
     Ok((centred, variance.sqrt()?))
 }
 
-/// Of two autoencoders those of equal weights and configurations are the same.
+/// Takes two of equal weights and configurations for the same.
 impl PartialEq for SparseAutoencoder {
     fn eq(&self, other: &Self) -> bool {
         self.digest == other.digest && self.point == other.point

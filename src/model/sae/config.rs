@@ -22,7 +22,7 @@ pub(super) enum Layout {
     Sparsify,
 }
 
-/// How features follow from the encoder's product.
+/// Makes features of the encoder's product.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Rule {
     /// `relu(p)`.
@@ -37,18 +37,18 @@ pub(super) enum Rule {
     Gated,
 }
 
-/// What is done to a row before it is encoded, and undone after it is decoded.
+/// Says what is done to a row before it is encoded, and undone after it is decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Normalize {
     /// Nothing.
     None,
-    /// It is scaled to the norm `sqrt(width)`.
+    /// Scales it to the norm `sqrt(width)`.
     ConstantNorm,
     /// Mean 0 and standard deviation 1 (of a sample, n - 1), 1e-5 added to the deviation.
     LayerNorm,
 }
 
-/// What a configuration says.
+/// Holds what a configuration says.
 #[derive(Debug, Clone)]
 pub(super) struct SaeConfig {
     pub(super) layout: Layout,

@@ -223,7 +223,7 @@ struct Step<'a> {
     inputs: std::ops::Range<usize>,
     panel: &'a [Line],
     format: BlockFormat,
-    /// From the panel's first column on.
+    /// Counts from the panel's first column on.
     y: &'a mut [f32],
     /// Width of a row of `y`.
     stride: usize,

@@ -17,7 +17,7 @@ pub struct GgufPair {
     language: PathBuf,
     tower: PathBuf,
     changes: Changes,
-    /// By the names that they have in a folder.
+    /// Holds files by the names that they have in a folder.
     texts: Vec<(&'static str, Vec<u8>)>,
 }
 

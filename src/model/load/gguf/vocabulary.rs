@@ -38,12 +38,12 @@ const CUTS: [&str; 10] = [
     "command-r",
 ];
 
-/// What a file says of its vocabulary.
+/// Holds what a file says of its vocabulary.
 pub(super) struct Vocabulary<'a> {
     file: &'a Gguf,
     tokens: Vec<&'a str>,
     kinds: Vec<i64>,
-    /// By their names in tokenizer_config.json.
+    /// Lists special tokens by their names in tokenizer_config.json.
     special: Vec<(&'static str, usize)>,
 }
 
