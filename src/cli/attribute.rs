@@ -42,6 +42,8 @@ enum MethodArg {
     GradCam,
     /// Attention times its gradient, through all layers
     AttentionRelevance,
+    /// Attention multiplied through all layers, without a gradient
+    AttentionRollout,
 }
 
 /// Flags of `attribute`.
@@ -245,6 +247,7 @@ fn method(arg: MethodArg) -> AttributionMethod {
         MethodArg::Patching => AttributionMethod::Patching,
         MethodArg::GradCam => AttributionMethod::GradCam,
         MethodArg::AttentionRelevance => AttributionMethod::AttentionRelevance,
+        MethodArg::AttentionRollout => AttributionMethod::AttentionRollout,
     }
 }
 

@@ -35,8 +35,10 @@ impl Summary {
         let main = metrics.first().map_or("", |(_, m)| &m.name);
         let own: Vec<&(String, Metric)> = metrics.iter().filter(|(_, m)| m.name == main).collect();
         // The first variant is what the others are lower or higher than.
-        let changed = own.get(1..).unwrap_or_default();
-        let value = |m: &&&(String, Metric)| m.1.value;
+        let changed = own.get(1..).unwrap_or_default().iter();
+        // A share of nothing, where all answers are errors, is no number.
+        let changed: Vec<&&(String, Metric)> = changed.filter(|(_, m)| m.n > 0).collect();
+        let value = |m: &&&&(String, Metric)| m.1.value;
         let lowest = changed.iter().min_by(|a, b| value(a).total_cmp(&value(b)));
         let highest = changed.iter().max_by(|a, b| value(a).total_cmp(&value(b)));
         let shown = |m: Option<&&(String, Metric)>| m.map_or(String::new(), |m| with_variant(m));
@@ -44,8 +46,8 @@ impl Summary {
             n: own.first().map_or(String::new(), |(_, m)| m.n.to_string()),
             answers: answers.to_string(),
             unchanged: shown(own.first()),
-            lowest: shown(lowest),
-            highest: shown(highest),
+            lowest: shown(lowest.copied()),
+            highest: shown(highest.copied()),
         }
     }
 

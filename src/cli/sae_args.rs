@@ -23,13 +23,25 @@ pub(super) struct SaeArgs {
 impl SaeArgs {
     /// Returns the name and the place of each.
     pub(super) fn places(&self) -> Result<Vec<(String, SaePlace)>, Usage> {
-        let places = self.sae.iter().map(|text| named_sae(text).map_err(Usage));
-        places.collect()
+        named_saes(&self.sae).map_err(Usage)
     }
 }
 
+/// Parses the name and the place of each; a name stands for one.
+pub(super) fn named_saes(texts: &[String]) -> Result<Vec<(String, SaePlace)>, String> {
+    let mut found: Vec<(String, SaePlace)> = Vec::with_capacity(texts.len());
+    for text in texts {
+        let (name, place) = named_sae(text)?;
+        if found.iter().any(|(other, _)| *other == name) {
+            return Err(format!("--sae {text}: {name} is named twice"));
+        }
+        found.push((name, place));
+    }
+    Ok(found)
+}
+
 /// Parses `NAME=FOLDER` or `NAME=FOLDER@HOOK_POINT`; the folder must be there.
-pub(super) fn named_sae(text: &str) -> Result<(String, SaePlace), String> {
+fn named_sae(text: &str) -> Result<(String, SaePlace), String> {
     let Some((name, place)) = text.split_once('=').filter(|(name, _)| !name.is_empty()) else {
         return Err(format!(
             "--sae {text}: NAME=FOLDER or NAME=FOLDER@HOOK_POINT is needed"

@@ -35,6 +35,12 @@ pub struct Gguf {
     data: u64,
 }
 
+/// Returns what is wrong, without the stack that candle's errors may carry.
+fn first_line(error: &candle_core::Error) -> String {
+    let text = error.to_string();
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
 impl Gguf {
     /// Opens a file and reads its header.
     pub fn open(path: &Path) -> Result<Self, Error> {
@@ -50,10 +56,11 @@ impl Gguf {
         let content = match read {
             Ok(Ok(content)) => content,
             Ok(Err(error)) if header.len() < bytes.len() => {
+                let error = first_line(&error);
                 let reason = format!("{error}; keys and vocabulary of {MAX_HEADER} bytes are read");
                 return Err(damaged(reason));
             }
-            Ok(Err(error)) => return Err(damaged(error.to_string())),
+            Ok(Err(error)) => return Err(damaged(first_line(&error))),
             Err(_) => return Err(damaged("general.alignment 0".into())),
         };
         // candle keeps the last of several.

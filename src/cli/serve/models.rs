@@ -7,7 +7,7 @@ use clap::Args;
 use crate::cli::device::{DEVICES, ServerDeviceArgs};
 use crate::cli::error::{Failure, Usage};
 use crate::cli::origin::{fetch, fetch_with, named_origin};
-use crate::cli::sae_args::named_sae;
+use crate::cli::sae_args::named_saes;
 use crate::model::{self, ChatTemplate, Origin, Purpose, SaePlace, Source};
 use crate::pipeline::LoadOptions;
 use crate::server::ModelSpec;
@@ -152,7 +152,7 @@ impl ServedModelArgs {
     pub(super) fn mistakes(&self, origins: &[(String, Origin)]) -> Vec<String> {
         let mut mistakes = Vec::new();
         self.check_projectors(&mut mistakes);
-        mistakes.extend(self.sae.iter().filter_map(|text| named_sae(text).err()));
+        mistakes.extend(named_saes(&self.sae).err());
         let names = origins.iter().map(|(name, _)| name.as_str());
         mistakes.extend(self.device.wrong_processors(names));
         self.check_places(origins, &mut mistakes);
@@ -254,7 +254,7 @@ impl ServedModelArgs {
 
     /// Lists the sparse autoencoders of the first model.
     fn saes(&self) -> Result<Vec<(String, SaePlace)>, String> {
-        self.sae.iter().map(|text| named_sae(text)).collect()
+        named_saes(&self.sae)
     }
 
     /// Parses where the models are.

@@ -286,10 +286,11 @@ fn read_regular(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     Ok(Some(bytes))
 }
 
-/// The name of a model at `place` that is given none: its folder's, or that on the hub without
-/// the revision.
+/// The name of a model at `place` that is given none: its folder's, that on the hub without the
+/// revision, or that of the first file of a pair.
 pub(super) fn default_name(place: &str) -> String {
     let place = place.strip_prefix(RANDOM).unwrap_or(place);
+    let place = place.split(".gguf+").next().unwrap_or(place);
     let path = Path::new(place.split('@').next().unwrap_or(place));
     path.file_name()
         .map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned())

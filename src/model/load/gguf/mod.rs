@@ -28,13 +28,18 @@ const AND: char = '+';
 const TOWER: &str = "clip";
 
 impl GgufPair {
-    /// Opens the pair at `place`: `MODEL.gguf+MMPROJ.gguf`, one of them beside the other, or a
-    /// folder with both and no config.json. `None` where it is none of these.
+    /// Opens the pair at `place`: `MODEL.gguf+MMPROJ.gguf`, one of them with the other beside it, or
+    /// a folder with both and no config.json. `None` where it is none of these.
     pub fn at(place: &str) -> Option<Result<Self, Error>> {
         if let Some((one, other)) = place.split_once(AND)
             && [one, other].into_iter().all(is_gguf)
         {
-            return Some(Self::of(&[one.into(), other.into()]));
+            let (one, mut other) = (PathBuf::from(one), PathBuf::from(other));
+            // A bare name is that of a file beside the first one.
+            if !other.exists() && other.file_name() == Some(other.as_os_str()) {
+                other = one.with_file_name(&other);
+            }
+            return Some(Self::of(&[one, other]));
         }
         let path = Path::new(place);
         if is_gguf(place) && path.is_file() {
