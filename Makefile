@@ -49,8 +49,9 @@ test: test-tools test-rust test-python test-clients check-generated check-page c
 test-rust: tools
 	$(CARGO) test --profile $(PROFILE) --workspace --locked -- --show-output
 
+# With the features of dependencies that test-rust has built, and test-clients wants: others would build all of it once more.
 test-python: tools $(VENV)/ready
-	$(CARGO) build --profile $(PROFILE) --locked --package scotoma --bin scotoma
+	$(CARGO) build --profile $(PROFILE) --workspace --locked --examples --bins
 	cd $(PY_CLIENT) && SCOTOMA_BINARY=$(CURDIR)/$(TESTED) .venv/bin/pytest -q
 
 test-ray: tools ## Run benchmarks over Ray, and kill its actors, servers, machines and drivers; in a venv of its own
