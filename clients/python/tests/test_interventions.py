@@ -23,6 +23,8 @@ from scotoma.v1 import inference_service_pb2 as pb
 from scotoma.v1 import intervention_pb2 as iv
 
 RESID = hooks.blocks[2].hook_resid_post
+# The point of the autoencoder that is beside the embedded model.
+FEATURES = hooks.blocks[1].hook_resid_post
 ORDER = list(range(36))
 ROW = np.ones(128)
 PNG = scotoma.pictures.png(Image.new("RGB", (84, 84), "red"))
@@ -46,6 +48,7 @@ EXAMPLES: list[iv.Intervention] = [
     scotoma.shuffle_patches(3, 1),
     scotoma.shuffle_patches(2, order=[3, 2, 1, 0]),
     scotoma.select_tokens(tokens.block(6, 1) | tokens.block(6, 2), "pool", positions="compact"),
+    scotoma.select_tokens(tokens.block(6, 1) | tokens.block(6, 2), "merge", merge=4),
     scotoma.replace_tokens(tokens[:9], "mean"),
     scotoma.replace_tokens(tokens[:9], noise=3),
     scotoma.replace_tokens(tokens[:9], donor=PNG),
@@ -66,6 +69,10 @@ EXAMPLES: list[iv.Intervention] = [
     scotoma.prune_tokens(2, keep_count=9, received_from=tokens.question),
     scotoma.prune_tokens(2, 0.5, random_seed=1),
     scotoma.prune_tokens(2, 0.5, class_attention=True),
+    scotoma.set_feature(FEATURES, 120, sae="shapes", clamp=25, tokens=tokens.visual),
+    scotoma.set_feature(FEATURES, [120, 7], scale=2),
+    scotoma.set_feature(FEATURES, 120, add=1),
+    scotoma.set_feature(FEATURES, 120, ablate=True),
 ]
 
 
@@ -96,7 +103,7 @@ def test_sets_ranges_and_points_are_those_of_the_contract() -> None:
             own = getattr(tokens, {"class": "class_"}.get(name := name.removeprefix("NAMED_").lower(), name))
             sets = own.message().any_of
             assert [s.named for s in sets] == ([] if name == "all" else [number])
-    ways = {"named", "indices", "image", "tile", "blocks", "random", "salient", "turn"}
+    ways = {"named", "indices", "image", "tile", "blocks", "random", "salient", "measured", "turn"}
     assert ways == {field.name for field in iv.Tokens.DESCRIPTOR.fields}
     messages = {**iv.DESCRIPTOR.message_types_by_name, "Sampling": pb.Sampling.DESCRIPTOR}
     for path in RANGES:
@@ -140,7 +147,7 @@ def test_canonical_json_reads_as_it_was_written(example: iv.Intervention) -> Non
         (lambda: scotoma.steer("language_model.blocks.2.hook_resid_pos", ROW), ValueError, "hook_resid_post or"),
         (lambda: scotoma.steer(RESID, ROW, layers=3), ValueError, "layers: said twice"),
         (lambda: scotoma.clamp_norm(RESID, 0), ValueError, "0 is not above 0"),
-        (lambda: scotoma.select_tokens(tokens.visual, "kep"), ValueError, "keep, remove, pool are valid"),  # type: ignore[arg-type]
+        (lambda: scotoma.select_tokens(tokens.visual, "kep"), ValueError, "keep, remove, pool, merge are valid"),  # type: ignore[arg-type]
         (lambda: scotoma.drop_layers([-1]), ValueError, r"drop_layers.layers\[0\]: -1 is not in 0 to 4294967295"),
         (lambda: scotoma.drop_layers("12"), TypeError, "a list is needed"),  # type: ignore[arg-type]
         (lambda: scotoma.drop_layers([1.5]), TypeError, "whole number"),  # type: ignore[list-item]

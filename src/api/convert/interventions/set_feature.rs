@@ -14,7 +14,12 @@ impl FromWire<v1::SetFeature> for SetFeature {
             Some(Change::Scale(factor)) => FeatureChange::Scale(factor),
             Some(Change::Add(more)) => FeatureChange::Add(more),
             Some(Change::Ablate(_)) => FeatureChange::Ablate,
-            None => return Err(unset(&format!("{path}.change"), "clamp, scale, add, ablate")),
+            None => {
+                return Err(unset(
+                    &format!("{path}.change"),
+                    "clamp, scale, add, ablate",
+                ));
+            }
         };
         Ok(Self {
             target: target(&format!("{path}.target"), message.target.as_mut(), seeds)?,
