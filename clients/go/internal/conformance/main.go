@@ -591,8 +591,8 @@ func everyHelper() (observed, error) {
 			"language_model.blocks.3.hook_resid_post", v1.MeasuredTokens_MEASURE_NORM, 2,
 			func(m *v1.MeasuredTokens) { m.Among = v1.Tokens_NAMED_VISUAL },
 		), 3),
-		"repeatLayers":  scotoma.RepeatLayers(2, 3, 1),
-		"exitEarly":     scotoma.ExitEarly(6),
+		"repeatLayers": scotoma.RepeatLayers(2, 3, 1),
+		"exitEarly":    scotoma.ExitEarly(6),
 		"addNoise": scotoma.AddNoise(scotoma.At(resid, scotoma.Where{Layers: five, Tokens: visual}), 0.5, func(m *v1.AddNoise) {
 			m.Geometry, m.Seed = v1.AddNoise_GEOMETRY_KESKAR, proto.Uint64(1)
 		}),
