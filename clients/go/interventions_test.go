@@ -17,7 +17,7 @@ var helpers = []*v1.Intervention{
 	ShufflePatches(3, 1), SelectTokens(Tokens.Block(2, 3), v1.SelectTokens_MODE_KEEP), ReplaceTokens(Tokens.At(1), v1.Constant_CONSTANT_MEAN),
 	RepeatLayers(2, 3, 1), ExitEarly(6), AddNoise(resid, 0.5), Steer(resid, []float32{1}, 2), ProjectOut(resid, []float32{1}),
 	Scale(resid, 0.5), Ablate(resid, v1.Constant_CONSTANT_ZERO), Patch(resid, []float32{1, 2}), KnockOutAttention(Tokens.Last, nil),
-	PruneTokens(2, 0.5), ClampNorm(resid, 1),
+	PruneTokens(2, 0.5), ClampNorm(resid, 1), SetFeature(resid, "", 1, 3),
 }
 
 func TestEveryKindOfTheContractHasAHelper(t *testing.T) {
