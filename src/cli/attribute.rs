@@ -101,11 +101,7 @@ pub(super) struct Attribute {
 
 /// Parses the name of a file to write.
 fn out_file(text: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(text);
-    match path.extension().and_then(|e| e.to_str()) {
-        Some("npz" | "csv") => Ok(path),
-        _ => Err("a name that ends in .npz or .csv is needed".into()),
-    }
+    files::of_kind(text, &["npz", "csv"])
 }
 
 /// The scores of one point.
@@ -234,7 +230,9 @@ impl Attribute {
             }
         }
         progress.finish();
-        Ok((scores, finished.unwrap_or_default()))
+        // Numbers without their end are no array.
+        let finished = finished.filter(|_| data.is_empty());
+        Ok((scores, finished.ok_or(scotoma_client::Error::Truncated)?))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Files that commands read and write; every error names the file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Reads a file.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, String> {
@@ -25,6 +25,17 @@ pub(super) fn create_folder(path: &Path) -> Result<(), String> {
 /// Puts the name of a file before an error.
 pub(super) fn named(path: &Path, error: &dyn std::fmt::Display) -> String {
     format!("{}: {error}", path.display())
+}
+
+/// Returns `text` as the name of a file of one of `kinds`, which are endings without their dot.
+pub(super) fn of_kind(text: &str, kinds: &[&str]) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    let kind = path.extension().and_then(|kind| kind.to_str());
+    if kind.is_some_and(|kind| kinds.contains(&kind)) {
+        return Ok(path);
+    }
+    let kinds = kinds.join(", .");
+    Err(format!("a name that ends in one of .{kinds} is needed"))
 }
 
 /// Writes a file at once or not at all: whoever reads meanwhile sees what was there before.

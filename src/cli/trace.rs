@@ -135,11 +135,7 @@ pub(super) struct Trace {
 
 /// Parses the name of a file to write.
 fn out_file(text: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(text);
-    match path.extension().and_then(|e| e.to_str()) {
-        Some("html" | "png" | "svg" | "csv") => Ok(path),
-        _ => Err("a name that ends in .html, .png, .svg or .csv is needed".into()),
-    }
+    files::of_kind(text, &["html", "png", "svg", "csv"])
 }
 
 impl Trace {

@@ -8,7 +8,7 @@ use crate::cli::device::{DEVICES, ServerDeviceArgs};
 use crate::cli::error::{Failure, Usage};
 use crate::cli::origin::{fetch, fetch_with, named_origin};
 use crate::cli::sae_args::named_saes;
-use crate::model::{self, ChatTemplate, Origin, Purpose, SaePlace, Source};
+use crate::model::{self, ChatTemplate, Origin, Purpose, Source};
 use crate::pipeline::LoadOptions;
 use crate::server::ModelSpec;
 
@@ -185,7 +185,11 @@ impl ServedModelArgs {
                     Vec::new()
                 },
                 // So are sparse autoencoders.
-                saes: if i == 0 { self.saes()? } else { Vec::new() },
+                saes: if i == 0 {
+                    named_saes(&self.sae)?
+                } else {
+                    Vec::new()
+                },
                 name,
                 options,
             });
@@ -250,11 +254,6 @@ impl ServedModelArgs {
             .filter_map(|text| text.split_once('='))
             .map(|(name, file)| (name.to_owned(), PathBuf::from(file)))
             .collect()
-    }
-
-    /// Lists the sparse autoencoders of the first model.
-    fn saes(&self) -> Result<Vec<(String, SaePlace)>, String> {
-        named_saes(&self.sae)
     }
 
     /// Parses where the models are.

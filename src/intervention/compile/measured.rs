@@ -95,7 +95,7 @@ impl MeasuredTokens {
             return Ok(rows);
         }
         let values = self.values(entry, field, point, context)?;
-        let last = map.tokens.len().checked_sub(1).filter(|_| map.goes_on);
+        let last = map.last();
         let mut candidates = Vec::new();
         let mut words = values.words.iter();
         for (i, token) in map.tokens.iter().enumerate() {
@@ -269,7 +269,7 @@ impl MeasuredTokens {
         let has_class = point.stack == Stack::VisionTower && context.model.tower.info().has_class;
         let default = if has_class { Named::Class } else { Named::All };
         let looking = looking.unwrap_or(default);
-        let last = map.tokens.len().checked_sub(1).filter(|_| map.goes_on);
+        let last = map.last();
         let mut received = vec![0.0; rows.first().map_or(0, Vec::len)];
         let mut count = 0;
         for (i, (token, row)) in map.tokens.iter().zip(&rows).enumerate() {

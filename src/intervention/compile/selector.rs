@@ -91,8 +91,7 @@ impl Selection {
 
     /// Selects the rows of a set that has a name.
     fn named(set: Named, map: &TokenMap) -> Self {
-        // The last token is the one that predicts, which only the prompt has.
-        let last = map.tokens.len().checked_sub(1).filter(|_| map.goes_on);
+        let last = map.last();
         let rows = map.tokens.iter().enumerate();
         Self {
             rows: rows

@@ -76,6 +76,11 @@ pub(crate) struct TokenMap {
 }
 
 impl TokenMap {
+    /// Returns the number of the last token, the one that predicts, which only the prompt has.
+    pub(super) fn last(&self) -> Option<usize> {
+        self.tokens.len().checked_sub(1).filter(|_| self.goes_on)
+    }
+
     /// Describes the visual tokens of a picture.
     pub(crate) fn of_picture(image: usize, tokens: &ImageTokens) -> Self {
         let visual = tokens.places.iter().enumerate();

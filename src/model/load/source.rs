@@ -290,7 +290,11 @@ fn read_regular(path: &Path) -> Result<Option<Vec<u8>>, Error> {
 /// revision, or that of the first file of a pair.
 pub(super) fn default_name(place: &str) -> String {
     let place = place.strip_prefix(RANDOM).unwrap_or(place);
-    let place = place.split(".gguf+").next().unwrap_or(place);
+    // As that file alone is called, beside which the other one is found.
+    let place = match place.find(".gguf+") {
+        Some(at) => &place[..at + ".gguf".len()],
+        None => place,
+    };
     let path = Path::new(place.split('@').next().unwrap_or(place));
     path.file_name()
         .map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned())
