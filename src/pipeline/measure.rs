@@ -143,10 +143,14 @@ impl Runtime {
                 pixels: pixels.collect(),
                 images: input.images.clone(),
                 prompt: words.map(|(ids, _)| model.expand(ids, &input.images)),
-                queries: missing,
+                queries: missing.clone(),
             };
             let measured = self.engine_for(input).measure_rows(work).await?;
             known.extend(measured);
+            // A point that the model does not have gave none, and is asked for once all the same.
+            for query in missing {
+                known.entry(query).or_default();
+            }
         }
         Ok(known.clone())
     }

@@ -281,9 +281,13 @@ impl Checkpoint {
     /// Tells whether the matrix `name` can stay in the blocks of its file.
     fn can_stay(&self, name: &str) -> bool {
         let format = self.entries.get(name).map(|entry| entry.format);
-        let fits = matches!(format, Some(Format::Blocks(format)) if blocks::can_stay(format));
-        // A sum with an adapter's product is of no blocks.
-        fits && !self.deltas.contains_key(name)
+        // No adapter is merged into such files, whose sum would be of no blocks.
+        matches!(format, Some(Format::Blocks(format)) if blocks::can_stay(format))
+    }
+
+    /// Tells whether any matrix can stay in the blocks of its file.
+    pub fn has_blocks(&self) -> bool {
+        self.entries.keys().any(|name| self.can_stay(name))
     }
 
     /// Returns the bytes that those tensors take as numbers of `size` bytes, but for what stays in

@@ -85,7 +85,12 @@ impl Gguf {
             let reason = format!("{files}; files in one part are read (gguf-split --merge joins)");
             return Err(self.wrong("split.count", &reason));
         }
-        let alignment = self.number("general.alignment")?.unwrap_or(32);
+        // candle, which finds the tensors, takes no other type for it.
+        let alignment = match self.keys.get("general.alignment") {
+            None => 32,
+            Some(Value::U32(alignment)) => u64::from(*alignment),
+            Some(_) => return Err(self.wrong("general.alignment", "is not a number of 32 bits")),
+        };
         // Blocks are read in place, and hold numbers of 2 and 4 bytes.
         if !(alignment.is_power_of_two() && (8..=1 << 16).contains(&alignment)) {
             let reason = format!("{alignment}; a power of two of 8 to 65536 is valid");

@@ -25,7 +25,7 @@ def test_the_page_about_reading_runs(server: str, tmp_path: Path, monkeypatch: p
         exec(block.replace("127.0.0.1:7878", server), found)
     effect = np.squeeze(found["grid"].effect)
     assert effect[:, -1].argmax() == 5
-    assert effect[5, -1] > 0.7
+    assert effect[[5, 7, 4], -1] == pytest.approx([0.80, 0.21, 0.10], abs=0.006)
     assert np.abs(effect[:, :-1]).max() < 0.1
     margin = found["margin"]
     knock_out, tokens = found["knock_out_attention"], found["tokens"]
@@ -33,6 +33,7 @@ def test_the_page_about_reading_runs(server: str, tmp_path: Path, monkeypatch: p
     assert hidden[0] < margin([]) - 3
     assert abs(hidden[1] - margin([])) < 1
     assert found["looks"].array.argmax() == 10
+    assert found["looks"].array.max() == pytest.approx(0.99, abs=0.006)
     assert (tmp_path / "head.png").exists()
     parts = found["parts"]
     whole = sum(part for name, part in parts.items() if name.count(".") < 2)
@@ -41,6 +42,16 @@ def test_the_page_about_reading_runs(server: str, tmp_path: Path, monkeypatch: p
         heads = sum(part for name, part in parts.items() if name.startswith(f"attn.{layer}."))
         assert heads == pytest.approx(parts[f"attn.{layer}"], abs=1e-3)
     found["client"].close()
+
+
+def test_the_page_about_features_runs(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(ROOT / "docs/pictures/red.png", tmp_path / "picture.png")
+    monkeypatch.chdir(tmp_path)
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/features.md").read_text(), re.DOTALL)
+    found: dict[str, Any] = {}
+    exec(block.replace("127.0.0.1:7878", server), found)
+    assert len(found["read"].features) == 36
+    assert all(len(features) == 3 for features in found["read"].features)
 
 
 def test_lens_and_direct_logits_are_those_of_transformers(server: str) -> None:

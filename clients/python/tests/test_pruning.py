@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from scotoma import pruning, to_json
+from scotoma.pruning import POLICIES
 from scotoma.v1.model_service_pb2 import ModelInfo, StackInfo
 
 VECTORS = json.loads((Path(__file__).parents[3] / "tests/vectors/pruning.json").read_text())
@@ -32,6 +33,16 @@ def plain(value: object) -> object:
             if v != 0 or k in ("keepShare", "share", "ratio", "randomSeed", "seed")
         }
     return [plain(v) for v in value] if isinstance(value, list) else value
+
+
+def test_every_policy_has_vectors_with_and_without_a_share() -> None:
+    assert {vector["policy"].split(":")[0] for vector in VECTORS} == set(POLICIES)
+    assert {vector["policy"] for vector in VECTORS} >= set(POLICIES)
+
+
+def test_a_model_of_too_few_layers_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least 2 and 1"):
+        pruning("cls-attention", ModelInfo())
 
 
 @pytest.mark.parametrize("policy", ["slowv", "fastv:2", "fastv:", "fastv:0.5:1", "random:0.5:x"])

@@ -32,16 +32,7 @@ fn capture(
     seeds: Seeds,
 ) -> Result<CaptureTarget, Error> {
     let reduce = reduce(path, message)?;
-    if message.reduction != v1::Reduction::TopFeatures as i32 {
-        let given = [
-            ("sae", !message.sae.is_empty()),
-            ("prefix", message.prefix > 0),
-        ];
-        if let Some((name, _)) = given.iter().find(|(_, given)| *given) {
-            let message = "is for REDUCTION_TOP_FEATURES alone; leave it out";
-            return Err(Error::invalid(format!("{path}.{name}"), message));
-        }
-    }
+    check_used(path, message)?;
     let target = target(&format!("{path}.target"), message.target.as_mut(), seeds)?;
     if message.keep && (reduce != Reduce::None || target.steps.last > 0) {
         let message =
@@ -49,6 +40,25 @@ fn capture(
         return Err(Error::invalid(format!("{path}.keep"), message));
     }
     Ok(CaptureTarget { target, reduce })
+}
+
+/// Fails on a field that the reduction does not read.
+fn check_used(path: &str, message: &v1::CaptureTarget) -> Result<(), Error> {
+    let (tokens, features) = (v1::Reduction::TopTokens, v1::Reduction::TopFeatures);
+    let is = |of: &[v1::Reduction]| of.iter().any(|of| message.reduction == *of as i32);
+    let given: [(&str, bool, &[v1::Reduction]); 3] = [
+        ("top", message.top > 0, &[tokens, features]),
+        ("sae", !message.sae.is_empty(), &[features]),
+        ("prefix", message.prefix > 0, &[features]),
+    ];
+    match given.iter().find(|(_, given, by)| *given && !is(by)) {
+        None => Ok(()),
+        Some((name, _, by)) => {
+            let by: Vec<&str> = by.iter().map(v1::Reduction::as_str_name).collect();
+            let message = format!("is for {} alone; leave it out", by.join(" and "));
+            Err(Error::invalid(format!("{path}.{name}"), message))
+        }
+    }
 }
 
 fn reduce(path: &str, message: &v1::CaptureTarget) -> Result<Reduce, Error> {

@@ -190,16 +190,18 @@ impl PreparedModel {
         };
         let answers: Value = source.json("generation_config.json")?.unwrap_or_default();
         let generation = GenerationConfig::parse(&answers, config.text_config.vocab_size)?;
+        // Of files without blocks it says nothing, and must not keep equal parts apart.
+        let keeps_blocks = options.keeps_blocks && checkpoint.has_blocks();
         let prepared = Self {
             name: name.to_owned(),
             source: source.clone(),
             dtype: options.dtype,
-            keeps_blocks: options.keeps_blocks,
+            keeps_blocks,
             device: options.device.clone(),
             budget: options.budget,
             keys_and_values: options.keys_and_values,
             eos: eos(&config, &text, &answers),
-            shared: Shared::of(options, digests),
+            shared: Shared::of(options, keeps_blocks, digests),
             json,
             config,
             family,
@@ -539,11 +541,12 @@ fn eos(config: &Config, text: &Text, answers: &Value) -> Vec<u32> {
 }
 
 impl Shared {
-    /// Finds resident parts with these digests, and the dtype and device of `options`.
-    fn of(options: &Load<'_>, digests: PartDigests) -> Self {
+    /// Finds resident parts with these digests, alike in their blocks, and of the dtype and the
+    /// device of `options`.
+    fn of(options: &Load<'_>, keeps_blocks: bool, digests: PartDigests) -> Self {
         // A part is on one device in one dtype, and gone with that device.
         let alike = |m: &&Arc<Model>| {
-            (m.dtype, m.keeps_blocks) == (options.dtype, options.keeps_blocks)
+            (m.dtype, m.keeps_blocks) == (options.dtype, keeps_blocks)
                 && m.device == options.device
                 && m.is_live()
         };

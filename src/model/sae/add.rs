@@ -32,7 +32,10 @@ impl std::str::FromStr for SaePlace {
     fn from_str(text: &str) -> Result<Self, String> {
         // A folder's name may have an @ of its own, but no hook point behind it.
         let (folder, point) = match text.rsplit_once('@') {
-            Some((folder, point)) if point.contains("hook_") => (folder, Some(point.to_owned())),
+            // A name of ours that is spelled wrong is told as such, not as a folder.
+            Some((folder, named)) if named.contains("hook_") || point(named).is_some() => {
+                (folder, Some(named.to_owned()))
+            }
             _ => (text, None),
         };
         if folder.is_empty() {
@@ -80,14 +83,19 @@ impl Model {
         ) else {
             return Ok(());
         };
-        let files = Files::new(source.place(), json, Checkpoint::embedded(weights)?, None)?;
+        let files = Files::new(
+            source.place(),
+            json,
+            Checkpoint::embedded(weights)?,
+            (None, None),
+        )?;
         self.keep_sae(name, files)
     }
 
     fn keep_sae(&self, name: &str, files: Files) -> Result<(), Error> {
         // Before the weights are read: those of another model may be large.
         let checked = self.check_point(files.point, files.config.width);
-        checked.map_err(|reason| unsupported(&files.place, reason))?;
+        checked.map_err(|reason| Error::unsupported(&files.place, reason))?;
         // Kept by the model, which any thread may be the last to hold.
         let sae = for_host(|| files.load())?;
         self.saes.insert(name, Arc::new(sae));
@@ -141,13 +149,6 @@ impl Model {
     }
 }
 
-fn unsupported(place: &str, reason: String) -> Error {
-    Error::Unsupported {
-        place: place.to_owned(),
-        reason,
-    }
-}
-
 impl Files {
     /// Opens the files of a folder.
     fn open(place: &SaePlace) -> Result<Self, Error> {
@@ -157,41 +158,44 @@ impl Files {
         let json = match source.json::<Value>("cfg.json")? {
             Some(json) => json,
             None => source.json("config.json")?.ok_or_else(|| {
-                unsupported(&shown, "neither cfg.json nor config.json is there".into())
+                Error::unsupported(&shown, "neither cfg.json nor config.json is there".into())
             })?,
         };
         let layout = SaeConfig::read(&json);
-        let layout = layout.map_err(|reason| unsupported(&shown, reason))?.layout;
+        let layout = layout
+            .map_err(|reason| Error::unsupported(&shown, reason))?
+            .layout;
         let names = file_names(layout);
         let mut paths = names.iter().map(|name| folder.join(name));
         let Some(file) = paths.find(|path| path.is_file()) else {
-            return Err(unsupported(
+            return Err(Error::unsupported(
                 &shown,
                 format!("{} is not there", names.join(" or ")),
             ));
         };
-        let weights = open(file).map_err(|error| unsupported(&shown, error.to_string()))?;
+        let weights = open(file).map_err(|error| Error::unsupported(&shown, error.to_string()))?;
         // sparsify calls the folder after the module that was read.
         let named = folder.file_name().filter(|_| layout == Layout::Sparsify);
         let named = named.map(|name| name.to_string_lossy().into_owned());
-        Self::new(shown, json, weights, place.point.clone().or(named))
+        Self::new(shown, json, weights, (place.point.clone(), named))
     }
 
-    /// Finds the hook point: `other`, or the one that the configuration names.
+    /// Finds the hook point: `given`, the one that the configuration names, or that of the folder's
+    /// name, `named`.
     fn new(
         place: String,
         json: Value,
         weights: Checkpoint,
-        other: Option<String>,
+        (given, named): (Option<String>, Option<String>),
     ) -> Result<Self, Error> {
-        let config = SaeConfig::read(&json).map_err(|reason| unsupported(&place, reason))?;
-        let hook = other.or(config.hook.clone());
+        let config = SaeConfig::read(&json).map_err(|reason| Error::unsupported(&place, reason))?;
+        let hook = given.or_else(|| config.hook.clone()).or(named);
         let Some(point) = hook.as_deref().and_then(point) else {
             let found = hook.map_or("its configuration names no hook point".into(), |hook| {
                 format!("{} is no hook point of one layer", shown(&hook))
             });
             let mend = "name one behind the folder: FOLDER@language_model.blocks.3.hook_resid_post";
-            return Err(unsupported(&place, format!("{found}; {mend}")));
+            return Err(Error::unsupported(&place, format!("{found}; {mend}")));
         };
         Ok(Self {
             place,
@@ -208,7 +212,7 @@ impl Files {
         hasher.update(self.json.to_string().as_bytes());
         let digest = hasher.finalize().to_hex().to_string();
         let sae = load(&self.config, &self.weights, (self.point, digest));
-        sae.map_err(|error| unsupported(&self.place, error.to_string()))
+        sae.map_err(|error| Error::unsupported(&self.place, error.to_string()))
     }
 }
 
@@ -239,7 +243,32 @@ fn point(name: &str) -> Option<Point> {
 
 #[cfg(test)]
 mod tests {
-    use super::point;
+    use std::path::Path;
+
+    use super::{Files, SaePlace, point};
+
+    #[test]
+    fn the_hook_point_is_the_one_given_then_the_configurations_then_the_folders() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/saes/sparsify");
+        let from = folder.join("layers.0");
+        let temporary = tempfile::tempdir().unwrap();
+        let to = temporary.path().join("mine");
+        std::fs::create_dir(&to).unwrap();
+        std::fs::copy(from.join("sae.safetensors"), to.join("sae.safetensors")).unwrap();
+        let json = std::fs::read_to_string(from.join("cfg.json")).unwrap();
+        let json = json.replacen('{', "{\"hookpoint\": \"layers.3\",", 1);
+        std::fs::write(to.join("cfg.json"), json).unwrap();
+        let point_of = |text: String| {
+            let files = Files::open(&text.parse::<SaePlace>().unwrap()).unwrap();
+            files.point.to_string()
+        };
+        let mine = to.display();
+        let name = |layer| format!("language_model.blocks.{layer}.hook_resid_post");
+        assert_eq!(point_of(from.display().to_string()), name(0));
+        assert_eq!(point_of(mine.to_string()), name(3));
+        assert_eq!(point_of(format!("{mine}@model.layers.5")), name(5));
+        assert_eq!(point_of(format!("{mine}@blocks.6.hook_resid_post")), name(6));
+    }
 
     #[test]
     fn hook_points_are_read_as_libraries_spell_them() {

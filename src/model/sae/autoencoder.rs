@@ -1,13 +1,13 @@
 //! One sparse autoencoder: values of features, and their directions.
 //!
-//! Values are of `p = (n(x) - b) W + c` with n the normalisation of the row; see [`Rule`]. In f32,
+//! Values are of `p = (n(x) - b) W + c` with n the normalisation of the row; see [`SaeActivation`]. In f32,
 //! row by row: what a row's features are does not depend on the rows beside it.
 
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::{D, DType, Device, Tensor};
 
-use super::config::{Normalize, Rule};
+use super::config::{Normalize, SaeActivation};
 use crate::nn::{Home, HostTensor, Linear, OnDevice, Point, Result};
 
 /// Most numbers of all features of the rows that are encoded at once: 64 MiB of them.
@@ -25,7 +25,7 @@ pub struct SparseAutoencoder {
     pub(super) point: Point,
     pub(super) class: String,
     pub(super) width: usize,
-    pub(super) rule: Rule,
+    pub(super) rule: SaeActivation,
     pub(super) normalize: Normalize,
     pub(super) prefixes: Vec<usize>,
     pub(super) digest: String,
@@ -42,17 +42,6 @@ pub struct SparseAutoencoder {
     /// elsewhere than it reads.
     pub(super) decoder: Option<HostTensor>,
     pub(super) uploaded: Mutex<Option<OnDevice<Linear>>>,
-}
-
-/// Says how features follow from the encoder's product.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the contract defines each")]
-pub enum SaeActivation {
-    Relu,
-    TopK(usize),
-    JumpRelu,
-    BatchTopK,
-    Gated,
 }
 
 /// Describes it.
@@ -79,13 +68,7 @@ impl SparseAutoencoder {
 
     /// Returns how features follow from the encoder's product.
     pub fn activation(&self) -> SaeActivation {
-        match self.rule {
-            Rule::Relu => SaeActivation::Relu,
-            Rule::TopK(k) => SaeActivation::TopK(k),
-            Rule::JumpRelu => SaeActivation::JumpRelu,
-            Rule::BatchTopK => SaeActivation::BatchTopK,
-            Rule::Gated => SaeActivation::Gated,
-        }
+        self.rule
     }
 
     /// Returns how many features each nested prefix of a Matryoshka autoencoder has; empty for
@@ -119,7 +102,7 @@ impl SparseAutoencoder {
         self.in_parts(x, |product| {
             let all = self.activate(product)?; // (n, F)
             let values = all.index_select(&chosen, 1)?; // (n, m)
-            let Rule::TopK(k) = self.rule else {
+            let SaeActivation::TopK(k) = self.rule else {
                 return Ok(values);
             };
             let mut kept = Vec::with_capacity(features.len());
@@ -135,7 +118,7 @@ impl SparseAutoencoder {
     /// the first `prefix` features, none that is 0.
     pub fn strongest(&self, x: &Tensor, top: usize, prefix: usize) -> Result<Vec<Vec<Feature>>> {
         let most = match self.rule {
-            Rule::TopK(k) => k,
+            SaeActivation::TopK(k) => k,
             _ => self.features(),
         };
         let mut found = Vec::with_capacity(x.dim(0)?);
@@ -223,13 +206,13 @@ impl SparseAutoencoder {
     fn activate(&self, product: &Tensor) -> Result<Tensor> {
         let device = product.device();
         let values = match self.rule {
-            Rule::Relu | Rule::TopK(_) => product.relu()?,
-            Rule::JumpRelu | Rule::BatchTopK => {
+            SaeActivation::Relu | SaeActivation::TopK(_) => product.relu()?,
+            SaeActivation::JumpRelu | SaeActivation::BatchTopK => {
                 let threshold = on(self.threshold.as_ref(), device)?;
                 let active = product.broadcast_gt(&threshold)?;
                 active.where_cond(&product.relu()?, &product.zeros_like()?)?
             }
-            Rule::Gated => {
+            SaeActivation::Gated => {
                 let gate = on(self.threshold.as_ref(), device)?;
                 let factor = self.magnitude.as_ref().map(|(factor, _)| factor);
                 let bias = self.magnitude.as_ref().map(|(_, bias)| bias);
@@ -280,7 +263,7 @@ fn largest(row: &[f32], most: usize) -> Vec<Feature> {
 }
 
 /// Returns the norm of each row, `(n, 1)`.
-fn norm(x: &Tensor) -> Result<Tensor> {
+pub(super) fn norm(x: &Tensor) -> Result<Tensor> {
     x.sqr()?.sum_keepdim(D::Minus1)?.sqrt()
 }
 

@@ -22,9 +22,9 @@ pub(super) enum Layout {
     Sparsify,
 }
 
-/// Makes features of the encoder's product.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Rule {
+/// Says how features follow from the encoder's product p.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SaeActivation {
     /// `relu(p)`.
     Relu,
     /// `relu(p)` where it is among the k largest, else 0.
@@ -58,7 +58,7 @@ pub(super) struct SaeConfig {
     pub(super) width: usize,
     /// Number of features.
     pub(super) features: usize,
-    pub(super) rule: Rule,
+    pub(super) rule: SaeActivation,
     pub(super) normalize: Normalize,
     /// The decoder's bias is taken from a row before it is encoded.
     pub(super) centres: bool,
@@ -92,7 +92,7 @@ impl SaeConfig {
         } else {
             sae_lens(fields)
         }?;
-        if let Rule::TopK(k) = config.rule
+        if let SaeActivation::TopK(k) = config.rule
             && !(1..=config.features).contains(&k)
         {
             return Err(format!(
@@ -215,18 +215,20 @@ fn sae_lens(fields: &Map<String, Value>) -> Result<SaeConfig, String> {
     })
 }
 
-fn sae_lens_rule(class: &str, fields: &Map<String, Value>) -> Result<Rule, String> {
+fn sae_lens_rule(class: &str, fields: &Map<String, Value>) -> Result<SaeActivation, String> {
     match class {
-        "standard" | "transcoder" | "skip_transcoder" => Ok(Rule::Relu),
+        "standard" | "transcoder" | "skip_transcoder" => Ok(SaeActivation::Relu),
         "topk" => {
             let kwargs = fields
                 .get("activation_fn_kwargs")
                 .and_then(Value::as_object);
             let kwargs = kwargs.filter(|kwargs| kwargs.contains_key("k"));
-            Ok(Rule::TopK(size(kwargs.unwrap_or(fields), "k")?))
+            Ok(SaeActivation::TopK(size(kwargs.unwrap_or(fields), "k")?))
         }
-        "jumprelu" | "jumprelu_transcoder" | "jumprelu_skip_transcoder" => Ok(Rule::JumpRelu),
-        "gated" => Ok(Rule::Gated),
+        "jumprelu" | "jumprelu_transcoder" | "jumprelu_skip_transcoder" => {
+            Ok(SaeActivation::JumpRelu)
+        }
+        "gated" => Ok(SaeActivation::Gated),
         "batchtopk" | "matryoshka_batchtopk" => Err(format!(
             "architecture {class} is a training checkpoint; save_inference_model writes it as \
              jumprelu"
@@ -273,12 +275,12 @@ fn dictionary_learning(fields: &Map<String, Value>) -> Result<SaeConfig, String>
     let class = trainer.get("dict_class").and_then(Value::as_str);
     let class = class.ok_or("trainer.dict_class is missing")?;
     let (rule, centres) = match class {
-        "AutoEncoder" => (Rule::Relu, true),
-        "AutoEncoderNew" => (Rule::Relu, false),
-        "GatedAutoEncoder" => (Rule::Gated, true),
-        "AutoEncoderTopK" => (Rule::TopK(size(trainer, "k")?), true),
-        "BatchTopKSAE" | "MatryoshkaBatchTopKSAE" => (Rule::BatchTopK, true),
-        "JumpReluAutoEncoder" => (Rule::JumpRelu, false),
+        "AutoEncoder" => (SaeActivation::Relu, true),
+        "AutoEncoderNew" => (SaeActivation::Relu, false),
+        "GatedAutoEncoder" => (SaeActivation::Gated, true),
+        "AutoEncoderTopK" => (SaeActivation::TopK(size(trainer, "k")?), true),
+        "BatchTopKSAE" | "MatryoshkaBatchTopKSAE" => (SaeActivation::BatchTopK, true),
+        "JumpReluAutoEncoder" => (SaeActivation::JumpRelu, false),
         other => {
             return Err(format!(
                 "trainer.dict_class {other} is not read; AutoEncoder, AutoEncoderNew, \
@@ -378,7 +380,7 @@ fn sparsify(fields: &Map<String, Value>) -> Result<SaeConfig, String> {
         .to_owned(),
         width,
         features,
-        rule: Rule::TopK(size(fields, "k")?),
+        rule: SaeActivation::TopK(size(fields, "k")?),
         normalize: Normalize::None,
         centres: !transcodes,
         by_norm: false,

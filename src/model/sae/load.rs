@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-use candle_core::{D, DType, Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 
-use super::autoencoder::SparseAutoencoder;
-use super::config::{Layout, Rule, SaeConfig};
+use super::autoencoder::{SparseAutoencoder, norm};
+use super::config::{Layout, SaeActivation, SaeConfig};
 use crate::nn::{HostTensor, Linear, Point};
 use crate::weights::{self, Checkpoint, Tensors};
 
@@ -69,16 +69,16 @@ fn of_matrices(config: &SaeConfig, tensors: &Tensors<'_>) -> Result<Parts, weigh
     let (width, features) = (config.width, config.features);
     let written = config.writes.unwrap_or(width);
     let get = |name: &str| tensors.get(name, &[features]);
-    let is_gated = config.rule == Rule::Gated;
+    let is_gated = config.rule == SaeActivation::Gated;
     if config.skips {
         // It passes the features by, whose values alone are read of a transcoder.
         tensors.get("W_skip", &[written, width])?;
     }
     let threshold = match config.rule {
-        Rule::JumpRelu => Some(get("threshold")?),
-        Rule::Gated => Some(get("b_gate")?),
-        Rule::BatchTopK => Some(tensors.get("threshold", &[])?),
-        Rule::Relu | Rule::TopK(_) => None,
+        SaeActivation::JumpRelu => Some(get("threshold")?),
+        SaeActivation::Gated => Some(get("b_gate")?),
+        SaeActivation::BatchTopK => Some(tensors.get("threshold", &[])?),
+        SaeActivation::Relu | SaeActivation::TopK(_) => None,
     };
     // Written in the configuration, too.
     for name in ["k", "group_sizes"] {
@@ -102,7 +102,7 @@ fn of_matrices(config: &SaeConfig, tensors: &Tensors<'_>) -> Result<Parts, weigh
 fn of_layers(config: &SaeConfig, tensors: &Tensors<'_>) -> Result<Parts, weights::Error> {
     let (width, features) = (config.width, config.features);
     let get = |name: &str| tensors.get(name, &[features]);
-    let is_gated = config.rule == Rule::Gated;
+    let is_gated = config.rule == SaeActivation::Gated;
     let is_sparsify = config.layout == Layout::Sparsify;
     if config.skips {
         tensors.get("W_skip", &[width, width])?;
@@ -116,8 +116,8 @@ fn of_layers(config: &SaeConfig, tensors: &Tensors<'_>) -> Result<Parts, weights
         _ => "b_dec",
     };
     let threshold = match config.rule {
-        Rule::BatchTopK => Some(tensors.get("threshold", &[])?),
-        Rule::Gated => Some(get("gate_bias")?),
+        SaeActivation::BatchTopK => Some(tensors.get("threshold", &[])?),
+        SaeActivation::Gated => Some(get("gate_bias")?),
         // One that its users may choose in place of the k largest, which are read here.
         _ => {
             tensors.ignore("threshold");
@@ -166,7 +166,7 @@ impl Parts {
         }
         let norms = if config.by_norm {
             // A feature is told in units of its direction's norm, so that its direction has norm 1.
-            let norms = lengths(&self.decoder)?; // (F, 1)
+            let norms = norm(&self.decoder)?; // (F, 1)
             self.decoder = self.decoder.broadcast_div(&norms)?;
             Some(host(&norms.flatten_all()?)?)
         } else {
@@ -205,7 +205,7 @@ impl Parts {
     /// Gives every direction the norm 1 and its feature the norm instead, as dictionary_learning
     /// does when it loads this class.
     fn normalise(&mut self) -> candle_core::Result<()> {
-        let norms = lengths(&self.decoder)?; // (F, 1)
+        let norms = norm(&self.decoder)?; // (F, 1)
         let off = (&norms - 1.0)?
             .abs()?
             .flatten_all()?
@@ -222,11 +222,6 @@ impl Parts {
         self.encoder_bias = bias.transpose()?;
         Ok(())
     }
-}
-
-/// Returns the norms of rows, `(F, 1)`.
-fn lengths(rows: &Tensor) -> candle_core::Result<Tensor> {
-    rows.sqr()?.sum_keepdim(D::Minus1)?.sqrt()
 }
 
 fn host(tensor: &Tensor) -> candle_core::Result<HostTensor> {

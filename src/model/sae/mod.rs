@@ -16,5 +16,6 @@ mod load;
 mod registry;
 
 pub use add::SaePlace;
-pub use autoencoder::{Feature, SaeActivation, SparseAutoencoder};
+pub use autoencoder::{Feature, SparseAutoencoder};
+pub use config::SaeActivation;
 pub(super) use registry::Saes;

@@ -12,12 +12,11 @@
 use pulp::NullaryFnOnce;
 use rayon::prelude::*;
 
+use super::pack::pack;
 use super::simd::{MIN_PARALLEL, run};
+// The law is that of its chains.
+use super::tiles::{BLOCK as CHAIN, PANEL};
 
-/// Outputs of a panel.
-const PANEL: usize = 16;
-/// Inputs that are summed up in one chain.
-const CHAIN: usize = 512;
 /// Inputs that are decoded at a time: those of the smallest block.
 const PART: usize = 32;
 /// Rows whose inputs of a chain stay in a core's cache while panels pass.
@@ -78,19 +77,7 @@ impl BlockFormat {
 
 /// Interleaves the blocks of `rows (out, bytes)` into panels, the last filled up with zeros.
 pub(in crate::nn) fn interleave(rows: &[u8], format: BlockFormat, input: usize) -> Vec<u8> {
-    let row = format.row(input).max(1);
-    let count = rows.len().div_ceil(row * PANEL);
-    let mut panels = vec![0; count * row * PANEL];
-    let parts = panels.par_chunks_mut(row * PANEL);
-    parts
-        .zip(rows.par_chunks(row * PANEL))
-        .for_each(|(panel, rows)| {
-            for (lane, row) in rows.chunks_exact(row).enumerate() {
-                let places = panel.iter_mut().skip(lane).step_by(PANEL);
-                places.zip(row).for_each(|(place, byte)| *place = *byte);
-            }
-        });
-    panels
+    pack(rows, format.row(input).max(1), 0)
 }
 
 /// A weight in panels of blocks, with its bias.
@@ -127,7 +114,7 @@ impl BlockWeight<'_> {
         }
         let mut y = vec![0.0; rows * out];
         for (first, part) in firsts.iter().zip(&parts) {
-            let padded = part.len() / rows.max(1);
+            let padded = share.min(count - first) * PANEL;
             let width = padded.min(out - first * PANEL);
             for (y, part) in y.chunks_exact_mut(out).zip(part.chunks_exact(padded)) {
                 y[first * PANEL..][..width].copy_from_slice(&part[..width]);

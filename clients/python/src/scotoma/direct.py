@@ -34,6 +34,10 @@ def direct_logits(
     (Gemma 2).
     """
     asked = {"model": model} if model else {}
+    decoder = client.get_model(**asked).language_model  # type: ignore[arg-type]
+    layers, chosen = decoder.layers, set(heads_of)
+    if not chosen <= set(range(layers)):
+        raise ValueError(f"heads_of: {sorted(chosen)}; layers 0 to {layers - 1} are")
     blocks = hooks.blocks[:]
     final = hooks.language_model.ln_final.hook_normalized
 
@@ -44,7 +48,6 @@ def direct_logits(
 
     stream = [hooks.language_model.hook_embed, blocks.hook_attn_out, blocks.hook_mlp_out]
     rows = last([*stream, blocks.hook_resid_post, final])
-    layers = max(int(name.split(".")[2]) for name in rows if ".blocks." in name) + 1
     options = {"method": "gradient_values", "points": final, "other": other}
     (gradient,) = client.attribute(text, answer, images, **options, **asked)  # type: ignore[arg-type]
     end, normed = rows[f"language_model.blocks.{layers - 1}.hook_resid_post"], rows[final.name]
@@ -52,14 +55,10 @@ def direct_logits(
     scale = np.divide(normed, end, out=np.zeros_like(end), where=end != 0)
     direction = gradient.array[-1].astype(np.float64) * scale
     parts = {"embed": float(rows["language_model.hook_embed"] @ direction)}
-    chosen = set(heads_of)
-    if not chosen <= set(range(layers)):
-        raise ValueError(f"heads_of: {sorted(chosen)}; layers 0 to {layers - 1} are")
-    heads = client.get_model(**asked).language_model.heads  # type: ignore[arg-type]
     for layer in range(layers):
         whole = rows[f"language_model.blocks.{layer}.hook_attn_out"]
         parts[f"attn.{layer}"] = float(whole @ direction)
-        for head in range(heads) if layer in chosen else ():
+        for head in range(decoder.heads) if layer in chosen else ():
             without = ablate(hooks.blocks[layer].attn.hook_z, heads=[head], tokens=tokens.last)
             (left,) = last([hooks.blocks[layer].hook_attn_out], interventions=[without]).values()
             parts[f"attn.{layer}.{head}"] = float((whole - left) @ direction)

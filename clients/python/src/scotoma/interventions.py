@@ -216,7 +216,7 @@ def select_tokens(
 ) -> pb.Intervention:
     """Keeps, removes or pools visual tokens; with "pool" each set of the union becomes one token, the mean.
     With "merge" the others become so many tokens; a mapping says how: `count` or `share`, `similarity`, `value`."""
-    merged = {"count": merge} if isinstance(merge, int) else merge
+    merged = merge if merge is None or isinstance(merge, Mapping) else {"count": merge}
     return intervention("select_tokens", tokens=tokens, mode=mode, positions=positions, merge=merged)
 
 
@@ -324,12 +324,11 @@ def set_feature(
     given: dict[str, Any] = {
         name: value for name, value in {"clamp": clamp, "scale": scale, "add": add}.items() if value is not None
     }
-    if ablate is not None and ablate is not False:
+    if ablate:
         given["ablate"] = {}
     if len(given) != 1:
         raise ValueError("set_feature: one of clamp, scale, add and ablate=True says what the features become")
-    numbers = [features] if isinstance(features, int) else list(features)
-    return intervention("set_feature", target=target_of(target, **where), sae=sae, features=numbers, **given)
+    return intervention("set_feature", target=target_of(target, **where), sae=sae, features=features, **given)
 
 
 @_helper("ablate")

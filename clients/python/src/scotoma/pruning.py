@@ -76,7 +76,10 @@ def pruning(policy: str, model: ModelInfo) -> list[Intervention]:
         raise ValueError(f"pruning: {policy!r}; POLICY:KEPT, a share of 0 to 1, is needed") from None
     if not 0 <= kept <= 1:
         raise ValueError(f"pruning: {policy!r}; {kept} is not in 0 to 1")
-    return make(kept, seed, model.language_model.layers, model.vision_tower.layers_run)
+    layers, tower = model.language_model.layers, model.vision_tower.layers_run
+    if layers < 2 or tower < 1:
+        raise ValueError(f"pruning: a model of {layers} layers and a tower of {tower}; at least 2 and 1 are needed")
+    return make(kept, seed, layers, tower)
 
 
 __all__ = ["POLICIES", "pruning"]

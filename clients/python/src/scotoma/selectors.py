@@ -580,6 +580,10 @@ def target(point: TargetLike, **where: Any) -> pb.Target:  # noqa: ANN401 (as in
 
 def _one_point(point: Hook | str) -> str:
     """Returns the name of one hook point with its layer."""
+    if isinstance(point, pb.Target):
+        raise TypeError(
+            "point: a hook or the name of a point is needed, no Target; `among` and `head` say of which rows"
+        )
     made = target(point)
     if "{l}" in made.point and len(made.layers) == 1:
         return made.point.replace("{l}", str(made.layers[0]))

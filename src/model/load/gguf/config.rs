@@ -7,12 +7,11 @@ use crate::model::error::Error;
 use crate::weights::{Changes, Gguf};
 
 /// `general.architecture`s with the `model_type`s that they are.
-const ARCHITECTURES: [(&str, &str); 5] = [
+const ARCHITECTURES: [(&str, &str); 4] = [
     // Llama, Vicuna and Mistral.
     ("llama", "llama"),
     ("qwen2", "qwen2"),
     ("qwen3", "qwen3"),
-    ("phi3", "phi3"),
     ("gemma", "gemma"),
 ];
 
@@ -141,19 +140,22 @@ fn text_config(language: &Gguf) -> Result<Value, Error> {
         return Err(language.wrong("token_embd.weight", "is no matrix").into());
     };
     let heads = keys.size("attention.head_count")?;
+    let (hidden, context) = (keys.size("embedding_length")?, keys.size("context_length")?);
+    let width = keys.number("attention.key_length")?;
+    check_rest(&keys, context, width.unwrap_or(hidden / heads.max(1)))?;
     let mut text = json!({
         "model_type": model_type,
         "vocab_size": rows,
-        "hidden_size": keys.size("embedding_length")?,
+        "hidden_size": hidden,
         "intermediate_size": keys.size("feed_forward_length")?,
         "num_hidden_layers": keys.size("block_count")?,
         "num_attention_heads": heads,
         "num_key_value_heads": keys.number("attention.head_count_kv")?.unwrap_or(heads),
-        "max_position_embeddings": keys.size("context_length")?,
+        "max_position_embeddings": context,
         "rms_norm_eps": keys.float("attention.layer_norm_rms_epsilon")?.unwrap_or(1e-5),
         "rope_theta": keys.float("rope.freq_base")?.unwrap_or(10_000.0),
     });
-    if let Some(width) = keys.number("attention.key_length")? {
+    if let Some(width) = width {
         text["head_dim"] = json!(width);
     }
     if language.shape("blk.0.attn_q.bias").is_some() {
@@ -177,6 +179,37 @@ fn text_config(language: &Gguf) -> Result<Value, Error> {
         }
     }
     Ok(text)
+}
+
+/// Fails on keys that would change the numbers and are not read: `context` is the longest prompt,
+/// `width` that of a head.
+fn check_rest(keys: &Keys<'_>, context: u64, width: u64) -> Result<(), Error> {
+    let refuse = |key: &str, reason: &str| {
+        let wrong = keys.file.wrong(&keys.name(key), reason);
+        Err(Error::from(wrong))
+    };
+    let window = keys.number("attention.sliding_window")?;
+    if let Some(window) = window.filter(|window| (1..context).contains(window)) {
+        return refuse(
+            "attention.sliding_window",
+            &format!("{window}; attention to all of the context is supported"),
+        );
+    }
+    let turned = keys.number("rope.dimension_count")?;
+    if let Some(turned) = turned.filter(|turned| *turned != width) {
+        return refuse(
+            "rope.dimension_count",
+            &format!("{turned}; all {width} numbers of a head are turned"),
+        );
+    }
+    let factor = keys.float("rope.scaling.attn_factor")?;
+    if let Some(factor) = factor.filter(|factor| *factor != 1.0) {
+        return refuse(
+            "rope.scaling.attn_factor",
+            &format!("{factor}; 1 is supported"),
+        );
+    }
+    Ok(())
 }
 
 fn vision_config(keys: &Keys<'_>) -> Result<Value, Error> {

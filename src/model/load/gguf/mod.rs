@@ -79,7 +79,7 @@ impl GgufPair {
             ("config.json", json(&model)),
             ("preprocessor_config.json", json(&config::processor(tower)?)),
             ("generation_config.json", json(&vocabulary.generation())),
-            ("tokenizer_config.json", json(&vocabulary.config())),
+            ("tokenizer_config.json", json(&vocabulary.config()?)),
             vocabulary.file()?,
         ];
         if let Some(template) = language.text("tokenizer.chat_template")? {
@@ -163,7 +163,8 @@ fn beside(path: &Path) -> Result<Vec<PathBuf>, Error> {
             .unwrap_or(Path::new(".")),
     )? {
         let same = other.file_name() == path.file_name();
-        if !same && is_tower(&other)? != own {
+        // A neighbour that cannot be read is nobody's other half.
+        if !same && is_tower(&other).is_ok_and(|other| other != own) {
             files.push(other);
         }
     }

@@ -38,6 +38,9 @@ const CUTS: [&str; 10] = [
     "command-r",
 ];
 
+/// Names the token that ends a turn where `eos_token` ends a document; no file of a folder names it.
+const END_OF_TURN: &str = "eot_token";
+
 /// Holds what a file says of its vocabulary.
 pub(super) struct Vocabulary<'a> {
     file: &'a Gguf,
@@ -64,6 +67,7 @@ impl<'a> Vocabulary<'a> {
             ("eos_token", "tokenizer.ggml.eos_token_id"),
             ("unk_token", "tokenizer.ggml.unknown_token_id"),
             ("pad_token", "tokenizer.ggml.padding_token_id"),
+            (END_OF_TURN, "tokenizer.ggml.eot_token_id"),
         ] {
             let Some(id) = file.number(key)? else {
                 continue;
@@ -90,20 +94,17 @@ impl<'a> Vocabulary<'a> {
 
     /// Returns generation_config.json.
     pub(super) fn generation(&self) -> Value {
-        let end = |(name, id): &(&str, usize)| (*name == "eos_token").then_some(*id);
-        let mut ends: Vec<usize> = self.special.iter().filter_map(end).collect();
-        // Ends a turn where the first ends a document; a number that is none was refused by
-        // whoever wrote the file.
-        if let Ok(Some(turn)) = self.file.number("tokenizer.ggml.eot_token_id") {
-            ends.push(turn as usize);
-        }
+        let is_end = |name: &str| ["eos_token", END_OF_TURN].contains(&name);
+        let ends = self.special.iter().filter(|(name, _)| is_end(name));
+        let ends: Vec<usize> = ends.map(|(_, id)| *id).collect();
         json!({ "eos_token_id": ends })
     }
 
     /// Returns tokenizer_config.json.
-    pub(super) fn config(&self) -> Value {
+    pub(super) fn config(&self) -> Result<Value, Error> {
         let mut config = json!({ "legacy": false });
-        for (name, id) in &self.special {
+        let named = self.special.iter().filter(|(name, _)| *name != END_OF_TURN);
+        for (name, id) in named {
             config[*name] = json!(self.tokens[*id]);
         }
         for (field, key) in [
@@ -111,11 +112,11 @@ impl<'a> Vocabulary<'a> {
             ("add_eos_token", "tokenizer.ggml.add_eos_token"),
             ("add_prefix_space", "tokenizer.ggml.add_space_prefix"),
         ] {
-            if let Ok(Some(flag)) = self.file.flag(key) {
+            if let Some(flag) = self.file.flag(key)? {
                 config[field] = json!(flag);
             }
         }
-        config
+        Ok(config)
     }
 
     /// Returns the tokenizer, under the name of the file that it is in a folder.
@@ -165,7 +166,7 @@ impl<'a> Vocabulary<'a> {
             "added_tokens": added,
             "normalizer": normalizer,
             "pre_tokenizer": cut,
-            "post_processor": self.ends(),
+            "post_processor": self.ends()?,
             "decoder": byte_level(false),
             "model": {
                 "type": "BPE",
@@ -233,8 +234,8 @@ impl<'a> Vocabulary<'a> {
     }
 
     /// Returns the post-processor: BOS in front and EOS behind, where the file asks for them.
-    fn ends(&self) -> Value {
-        let config = self.config();
+    fn ends(&self) -> Result<Value, Error> {
+        let config = self.config()?;
         let (mut special, mut single) = (json!({}), Vec::new());
         for (flag, name) in [
             ("add_bos_token", "bos_token"),
@@ -253,12 +254,12 @@ impl<'a> Vocabulary<'a> {
         }
         let second = json!({ "Sequence": { "id": "B", "type_id": 1 } });
         let pair = [single.clone(), vec![second]].concat();
-        json!({
+        Ok(json!({
             "type": "TemplateProcessing",
             "single": single,
             "pair": pair,
             "special_tokens": special,
-        })
+        }))
     }
 }
 
