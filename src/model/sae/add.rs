@@ -267,7 +267,10 @@ mod tests {
         assert_eq!(point_of(from.display().to_string()), name(0));
         assert_eq!(point_of(mine.to_string()), name(3));
         assert_eq!(point_of(format!("{mine}@model.layers.5")), name(5));
-        assert_eq!(point_of(format!("{mine}@blocks.6.hook_resid_post")), name(6));
+        assert_eq!(
+            point_of(format!("{mine}@blocks.6.hook_resid_post")),
+            name(6)
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use candle_core::{D, DType, Device, Tensor};
+use candle_core::{D, Device, Tensor};
 
 use super::config::{Normalize, SaeActivation};
 use crate::nn::{Home, HostTensor, Linear, OnDevice, Point, Result};
@@ -98,20 +98,22 @@ impl SparseAutoencoder {
 impl SparseAutoencoder {
     /// Returns the values of `features` in rows `x (n, W)` of f32, `(n, m)`.
     pub fn values(&self, x: &Tensor, features: &[u32]) -> Result<Tensor> {
+        if let SaeActivation::TopK(k) = self.rule {
+            let kept = self.strongest(x, k, self.features())?;
+            let pairs = kept
+                .iter()
+                .flat_map(|row| features.iter().map(move |of| (row, *of)));
+            let values: Vec<f32> = pairs.map(|(row, feature)| value_of(row, feature)).collect();
+            let shape = (kept.len(), features.len());
+            return Tensor::from_vec(values, shape, &Device::Cpu)?.to_device(x.device());
+        }
         let chosen = Tensor::from_slice(features, features.len(), x.device())?;
-        self.in_parts(x, |product| {
-            let all = self.activate(product)?; // (n, F)
-            let values = all.index_select(&chosen, 1)?; // (n, m)
-            let SaeActivation::TopK(k) = self.rule else {
-                return Ok(values);
-            };
-            let mut kept = Vec::with_capacity(features.len());
-            for (i, &feature) in features.iter().enumerate() {
-                let value = values.narrow(1, i, 1)?; // (n, 1)
-                kept.push(keep_largest(&all, &value, feature as usize, k)?);
-            }
-            Tensor::cat(&kept, 1)
-        })
+        let mut parts = Vec::new();
+        self.for_parts(x, |product| {
+            parts.push(self.activate(product)?.index_select(&chosen, 1)?);
+            Ok(())
+        })?;
+        Tensor::cat(&parts, 0)
     }
 
     /// Returns the largest values of each row of `x (n, W)` of f32, largest first: at most `top`, of
@@ -122,7 +124,7 @@ impl SparseAutoencoder {
             _ => self.features(),
         };
         let mut found = Vec::with_capacity(x.dim(0)?);
-        self.in_parts(x, |product| {
+        self.for_parts(x, |product| {
             let values = self.activate(product)?.to_device(&Device::Cpu)?;
             for row in values.to_vec2::<f32>()? {
                 let mut features = largest(&row, most);
@@ -131,7 +133,7 @@ impl SparseAutoencoder {
                 features.truncate(top);
                 found.push(features);
             }
-            product.narrow(1, 0, 1)
+            Ok(())
         })?;
         Ok(found)
     }
@@ -146,15 +148,14 @@ impl SparseAutoencoder {
         })
     }
 
-    /// Applies `f` to the encoder's product of some rows at a time, `(n, F)`, and joins the results.
-    fn in_parts(&self, x: &Tensor, mut f: impl FnMut(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
+    /// Shows `f` the encoder's product of some rows at a time, `(n, F)`.
+    fn for_parts(&self, x: &Tensor, mut f: impl FnMut(&Tensor) -> Result<()>) -> Result<()> {
         let (rows, step) = (x.dim(0)?, (AT_ONCE / self.features()).max(1));
-        let mut parts = Vec::with_capacity(rows.div_ceil(step));
         for first in (0..rows).step_by(step) {
             let part = x.narrow(0, first, step.min(rows - first))?;
-            parts.push(f(&self.encode(&self.centred(&part)?)?)?);
+            f(&self.encode(&self.centred(&part)?)?)?;
         }
-        Tensor::cat(&parts, 0)
+        Ok(())
     }
 
     /// Returns the encoder's product of rows `(n, W)`, `(n, F)`.
@@ -240,16 +241,10 @@ fn on(part: Option<&HostTensor>, device: &Device) -> Result<Tensor> {
     }
 }
 
-/// Returns `value (n, 1)`, which feature number `feature` has, in rows where it is among the `k`
-/// largest of `all (n, F)`, 0 in others; of equals those that come first.
-fn keep_largest(all: &Tensor, value: &Tensor, feature: usize, k: usize) -> Result<Tensor> {
-    let before = all.broadcast_gt(value)?.to_dtype(DType::F32)?;
-    let mut rank = before.sum_keepdim(1)?; // (n, 1)
-    if feature > 0 {
-        let equal = all.narrow(1, 0, feature)?.broadcast_eq(value)?;
-        rank = (rank + equal.to_dtype(DType::F32)?.sum_keepdim(1)?)?;
-    }
-    rank.lt(k as f64)?.where_cond(value, &value.zeros_like()?)
+/// Returns the value of a feature among those of a row that are not 0.
+fn value_of(row: &[Feature], feature: u32) -> f32 {
+    let own = row.iter().find(|(own, _)| *own == feature);
+    own.map_or(0.0, |(_, value)| *value)
 }
 
 /// Returns the `most` largest values of a row that are above 0, largest first; of equals those that
