@@ -25,9 +25,17 @@ function made(name: string, make: () => unknown, from: string): Plugin {
   };
 }
 
+/** Fetches what hashes pictures beside the page's own files: the client loads it when it makes its first call. */
+const preloadHash: Plugin = {
+  name: "preload-hash",
+  apply: "build",
+  transformIndexHtml: () => [{ tag: "link", attrs: { rel: "modulepreload", crossorigin: true, href: "./assets/hash.js" }, injectTo: "head" }],
+};
+
 export default defineConfig({
   base: "./",
   plugins: [
+    preloadHash,
     made("contract-comments", () => commentsOf(readFileSync(CONTRACT, "utf8")), CONTRACT),
     made("samples", () => samplesOf(readFileSync(BENCHMARK, "utf8")), BENCHMARK),
   ],
@@ -56,11 +64,21 @@ export default defineConfig({
         entryFileNames: "assets/page.js",
         chunkFileNames: "assets/[name].js",
         assetFileNames: "assets/[name][extname]",
+        // What several files share goes by names of ours; without them a change of an import renames files.
+        codeSplitting: {
+          groups: [
+            // First, for a group takes what its files import.
+            { name: "shared", test: /node_modules\/(@bufbuild|@connectrpc|@?preact)|typescript\/src\/(?!parquet)|page\/src\/(state|ui)\/|rolldown|vite\/preload/ },
+            { name: "hash", test: /hash-wasm/ },
+            { name: "tables", test: /hyparquet|hysnappy|fzstd|parquet-rows/ },
+            { name: "draw", test: /page\/src\/(draw\/|look\/task)/ },
+          ],
+        },
       },
     },
     cssCodeSplit: false,
     assetsInlineLimit: 0,
-    modulePreload: false,
+    modulePreload: { polyfill: false },
     reportCompressedSize: true,
   },
 });

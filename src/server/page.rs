@@ -44,10 +44,18 @@ macro_rules! embedded {
 }
 
 /// Lists every file of the build.
-static FILES: [File; 5] = embedded![
+static FILES: [File; 13] = embedded![
     "/" is "text/html; charset=utf-8" in "index.html",
     "/assets/page.js" is "text/javascript; charset=utf-8" in "assets/page.js",
+    "/assets/shared.js" is "text/javascript; charset=utf-8" in "assets/shared.js",
+    "/assets/hash.js" is "text/javascript; charset=utf-8" in "assets/hash.js",
+    "/assets/card.js" is "text/javascript; charset=utf-8" in "assets/card.js",
+    "/assets/controls.js" is "text/javascript; charset=utf-8" in "assets/controls.js",
+    "/assets/look.js" is "text/javascript; charset=utf-8" in "assets/look.js",
+    "/assets/draw.js" is "text/javascript; charset=utf-8" in "assets/draw.js",
     "/assets/benchmark.js" is "text/javascript; charset=utf-8" in "assets/benchmark.js",
+    "/assets/tables.js" is "text/javascript; charset=utf-8" in "assets/tables.js",
+    "/assets/server.js" is "text/javascript; charset=utf-8" in "assets/server.js",
     "/assets/style.css" is "text/css; charset=utf-8" in "assets/style.css",
     "/assets/icon.svg" is "image/svg+xml" in "assets/icon.svg",
 ];

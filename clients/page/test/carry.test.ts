@@ -5,9 +5,10 @@ import { expect, test } from "vitest";
 import { LONGEST, read, write } from "../src/carry/link";
 import { asPython, type Carried } from "../src/carry/python";
 import { asCommand, asCurl, word } from "../src/carry/shell";
-import { firstSentence, words, writtenRange } from "../src/forms/hints";
-import { started } from "../src/forms/message";
+import { firstSentence, writtenRange } from "../src/forms/hints";
+import { words } from "../src/forms/names";
 import { parseNumbers, writeNumbers } from "../src/forms/numbers";
+import { started } from "../src/forms/start";
 import { ideas, starts } from "../src/state/starts";
 
 const noise = fromJson(InterventionSchema, {

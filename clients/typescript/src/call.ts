@@ -1,7 +1,7 @@
 /** What goes with a call, whichever server answers it: its names, its picture, and how long it may wait. */
 
 import { Code } from "@connectrpc/connect";
-import { createBLAKE3, type IHasher } from "hash-wasm";
+import type { IHasher } from "hash-wasm";
 
 import { type ScotomaError } from "./errors.js";
 
@@ -52,7 +52,8 @@ let hasher: IHasher | undefined;
 
 /** Makes `hash` ready; every call begins with it. */
 export async function ready(): Promise<void> {
-  hasher ??= await createBLAKE3();
+  // By itself, so that pages which are bundled show something before it is here.
+  hasher ??= await (await import("hash-wasm")).createBLAKE3();
 }
 
 /** BLAKE3, in hex. */

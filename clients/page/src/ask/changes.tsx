@@ -1,20 +1,22 @@
 /** The list of changes: add, order, switch off, remove, and edit by controls or as JSON. */
 
-import { clone, fromJson, type JsonObject, type Message } from "@bufbuild/protobuf";
 import { signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
-import { type Intervention, InterventionSchema } from "scotoma/v1";
+import type { Intervention } from "scotoma/v1";
 
-import { commentOf, firstSentence, words } from "../forms/hints";
-import { Around, MessageForm } from "../forms/message";
+import { words } from "../forms/names";
 import { changed as answer } from "../state/answers";
-import { add, jsonOf, kinds, load, move, remove, replace, toggle } from "../state/edit";
-import { hookPoints, readHookPoints } from "../state/hooks";
+import { add, jsonOf, kinds, load, move, remove, toggle } from "../state/edit";
+import { readHookPoints } from "../state/hooks";
 import { refused } from "../state/preview";
 import { type Change, changes, interventions } from "../state/question";
 import { model } from "../state/server";
 import { ideas } from "../state/starts";
+import { lazy } from "../ui/lazy";
 import { ErrorNotice } from "../ui/notice";
+
+const KindList = lazy(async () => (await import("./controls")).KindList);
+const Editor = lazy(async () => (await import("./controls")).Editor);
 
 /** The change whose controls are open. */
 const open = signal<number | undefined>(undefined);
@@ -26,57 +28,46 @@ export function ChangesCard() {
   }, [name]);
   const list = changes.value;
   return (
-    <Around.Provider value={{ model: model.value, hookPoints: hookPoints.value }}>
-      <section class="card stack" aria-labelledby="changes-title">
-        <div class="row spread">
-          <h2 id="changes-title">What you change</h2>
-          {list.length > 0 && (
-            <button type="button" class="small" onClick={() => load([])}>
-              Remove all
-            </button>
-          )}
-        </div>
-        <div class="row ideas" role="group" aria-label="Changes to try">
-          <span class="faint">Try:</span>
-          {ideas.map(({ say, list: idea }) => (
-            <button key={say} type="button" class="small" onClick={() => load(idea)}>
-              {say}
-            </button>
-          ))}
-        </div>
-        {refused.value !== undefined && answer.value?.error === undefined && <ErrorNotice error={refused.value} />}
+    <section class="card stack" aria-labelledby="changes-title">
+      <div class="row spread">
+        <h2 id="changes-title">What you change</h2>
         {list.length > 0 && (
-          <ol class="changes">
-            {list.map((change, at) => (
-              <ChangeItem key={change.id} change={change} at={at} count={list.length} />
-            ))}
-          </ol>
+          <button type="button" class="small" onClick={() => load([])}>
+            Remove all
+          </button>
         )}
-        <Kinds />
-      </section>
-    </Around.Provider>
+      </div>
+      <div class="row ideas" role="group" aria-label="Changes to try">
+        <span class="faint">Try:</span>
+        {ideas.map(({ say, list: idea }) => (
+          <button key={say} type="button" class="small" onClick={() => load(idea)}>
+            {say}
+          </button>
+        ))}
+      </div>
+      {refused.value !== undefined && answer.value?.error === undefined && <ErrorNotice error={refused.value} />}
+      {list.length > 0 && (
+        <ol class="changes">
+          {list.map((change, at) => (
+            <ChangeItem key={change.id} change={change} at={at} count={list.length} />
+          ))}
+        </ol>
+      )}
+      <Kinds />
+    </section>
   );
 }
 
 /** All kinds that the contract has, to add one. */
 function Kinds() {
-  const taken = new Set(model.value?.interventions);
+  const [opened, setOpened] = useState(false);
   const choose = (kind: string) => {
     open.value = add(kind)?.id;
   };
   return (
-    <details>
+    <details onToggle={() => setOpened(true)}>
       <summary>Add one of {kinds.length} kinds of changes</summary>
-      <ul class="kinds">
-        {kinds.map((field) => (
-          <li key={field.name}>
-            <button type="button" disabled={taken.size > 0 && !taken.has(field.name)} onClick={() => choose(field.localName)}>
-              <strong>{words(field.name)}</strong>
-              <span>{firstSentence(commentOf(field))}</span>
-            </button>
-          </li>
-        ))}
-      </ul>
+      {opened && <KindList choose={choose} />}
     </details>
   );
 }
@@ -142,53 +133,4 @@ function summaryOf(intervention: Intervention): string {
   const json = Object.values(jsonOf(intervention))[0];
   const text = JSON.stringify(json).replaceAll('"', "").slice(1, -1);
   return text.length > 64 ? `${text.slice(0, 63)}…` : text;
-}
-
-/** The controls of a change, or its JSON. */
-function Editor({ change }: { change: Change }) {
-  const [asJson, setAsJson] = useState(false);
-  const { kind } = change.intervention;
-  const field = kinds.find(({ localName }) => localName === kind.case);
-  if (field?.fieldKind !== "message") return null;
-  const put = (message: Message) => {
-    const copy = clone(InterventionSchema, change.intervention);
-    copy.kind = { case: kind.case, value: message } as Intervention["kind"];
-    replace(change.id, copy);
-  };
-  return (
-    <div class="editor stack">
-      <p class="hint">{commentOf(field.message)}</p>
-      <div class="row" role="group" aria-label="Edit by">
-        <button type="button" class="small" aria-pressed={!asJson} onClick={() => setAsJson(false)}>
-          Controls
-        </button>
-        <button type="button" class="small" aria-pressed={asJson} onClick={() => setAsJson(true)}>
-          JSON
-        </button>
-      </div>
-      {asJson ? <JsonEditor change={change} /> : <MessageForm desc={field.message} message={kind.value as Message} change={put} />}
-    </div>
-  );
-}
-
-function JsonEditor({ change }: { change: Change }) {
-  const [text, setText] = useState(JSON.stringify(jsonOf(change.intervention), null, 2));
-  const [wrong, setWrong] = useState("");
-  const take = (next: string) => {
-    setText(next);
-    try {
-      replace(change.id, fromJson(InterventionSchema, JSON.parse(next) as JsonObject));
-      setWrong("");
-    } catch (error) {
-      setWrong(error instanceof Error ? error.message : String(error));
-    }
-  };
-  const id = `json-${change.id}`;
-  return (
-    <div class="field">
-      <label for={id}>Canonical JSON</label>
-      <textarea id={id} class="mono" rows={Math.min(16, text.split("\n").length + 1)} spellcheck={false} value={text} aria-invalid={wrong !== ""} onInput={(event) => take(event.currentTarget.value)} />
-      {wrong !== "" && <span class="bad hint">{wrong}</span>}
-    </div>
-  );
 }

@@ -1,16 +1,16 @@
 /** The question, the model, and how it answers. */
 
-import { create, type Message } from "@bufbuild/protobuf";
-import { useEffect } from "preact/hooks";
-import { type Sampling, SamplingSchema } from "scotoma/v1";
+import { useEffect, useState } from "preact/hooks";
 
-import { MessageForm } from "../forms/message";
-import { ask, askLive, asking, live, maxTokens, sampleKey, sampling, stop, stops } from "../state/answers";
+import { ask, askLive, asking, live, maxTokens, sampleKey, stop, stops } from "../state/answers";
 import { load } from "../state/edit";
 import { chosenPreset, type Preset, presets, readPresets } from "../state/presets";
 import { question } from "../state/question";
 import { sampleShown } from "../state/samples";
 import { chosenModel, model, models, standing } from "../state/server";
+import { lazy } from "../ui/lazy";
+
+const SamplingForm = lazy(async () => (await import("./controls")).SamplingForm);
 
 export function QuestionCard() {
   const submit = (event: Event) => {
@@ -103,12 +103,13 @@ function size(parameters: number): string {
 
 /** How tokens are chosen: whatever the contract has of it. */
 function Settings() {
+  const [opened, setOpened] = useState(false);
   const takeMost = (text: string) => (maxTokens.value = Math.max(0, Math.round(Number(text))));
   const takeStops = (text: string) => {
     stops.value = text.split("|").map((each) => each.trim()).filter((each) => each !== "");
   };
   return (
-    <details>
+    <details onToggle={() => setOpened(true)}>
       <summary>Sampling and length</summary>
       <div class="stack">
         <div class="form">
@@ -128,10 +129,7 @@ function Settings() {
             </span>
           </div>
         </div>
-        <MessageForm desc={SamplingSchema} message={sampling.value} change={(next: Message) => (sampling.value = next as Sampling)} />
-        <button type="button" class="small" onClick={() => (sampling.value = create(SamplingSchema))}>
-          Back to the defaults
-        </button>
+        {opened && <SamplingForm />}
       </div>
     </details>
   );

@@ -25,12 +25,6 @@ export function firstSentence(comment: string): string {
   return /^.*?[.:](?=\s|$)/.exec(comment)?.[0].replace(/:$/, ".") ?? comment;
 }
 
-/** Returns a name of the contract as words: `occlude_patches`, `FILL_BLACK`, `nonSalient`. */
-export function words(name: string): string {
-  const spaced = name.replace(/([a-z])([A-Z])/g, "$1 $2").replaceAll("_", " ").toLowerCase().trim();
-  return spaced.charAt(0).toUpperCase() + spaced.slice(1);
-}
-
 /** What bounds a number. */
 export interface Range {
   min: number;

@@ -4,8 +4,10 @@ import { clone, create, type DescField, type DescMessage, type DescOneof, type M
 import { createContext } from "preact";
 import { useContext, useId } from "preact/hooks";
 
-import { commentOf, firstSentence, type Surroundings, words } from "./hints";
+import { commentOf, firstSentence, type Surroundings } from "./hints";
+import { words } from "./names";
 import { BytesInput, EnumInput, ListInput, MapInput, ScalarInput } from "./scalars";
+import { blank, started } from "./start";
 
 /** Tells the controls what the model has. */
 export const Around = createContext<Surroundings>({ model: undefined, hookPoints: [] });
@@ -77,29 +79,6 @@ function OneofField({ oneof, message, set }: { oneof: DescOneof; message: Messag
       {field !== undefined && <FieldControl field={field} message={message} value={chosen.value} set={value} inner />}
     </div>
   );
-}
-
-/** What a field of a oneof holds when it is chosen. */
-function blank(field: DescField): unknown {
-  if (field.fieldKind === "message") return started(field.message);
-  if (field.fieldKind === "enum") return field.enum.values[1]?.number ?? 0;
-  if (field.fieldKind !== "scalar") return undefined;
-  return field.scalar === 9 ? "" : field.scalar === 12 ? new Uint8Array() : field.scalar === 8 ? true : isLong(field.scalar) ? 1n : 0;
-}
-
-/** Returns a message whose first choices are made. */
-export function started(desc: DescMessage): Message {
-  const message = create(desc) as Any;
-  for (const oneof of desc.oneofs) {
-    const [first] = oneof.fields;
-    if (first !== undefined) message[oneof.localName] = { case: first.localName, value: blank(first) };
-  }
-  return message;
-}
-
-/** Whether a scalar type has 64 bits, and so is a bigint. */
-export function isLong(scalar: number): boolean {
-  return [3, 4, 6, 16, 18].includes(scalar);
 }
 
 interface FieldProps {

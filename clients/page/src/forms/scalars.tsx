@@ -3,9 +3,10 @@
 import type { DescField } from "@bufbuild/protobuf";
 import { useState } from "preact/hooks";
 
-import { commentOfValue, countOf, firstSentence, namesFor, type Range, type Surroundings, words, writtenRange } from "./hints";
-import { isLong } from "./message";
+import { commentOfValue, countOf, firstSentence, namesFor, type Range, type Surroundings, writtenRange } from "./hints";
+import { words } from "./names";
 import { parseNumbers, writeNumbers } from "./numbers";
+import { isLong } from "./start";
 
 interface Shared {
   id: string;

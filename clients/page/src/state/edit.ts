@@ -3,7 +3,7 @@
 import { create, fromJson, type JsonObject, toJson } from "@bufbuild/protobuf";
 import { type Intervention, InterventionSchema } from "scotoma/v1";
 
-import { started } from "../forms/message";
+import { started } from "../forms/start";
 import { starts } from "./starts";
 import { type Change, changed, changes } from "./question";
 

@@ -6,11 +6,14 @@ import { AnswersCard } from "../ask/answers";
 import { ChangesCard } from "../ask/changes";
 import { PictureCard } from "../ask/picture";
 import { QuestionCard } from "../ask/question";
-import { CarryCard } from "../carry/card";
 import { open } from "../carry/reopen";
 import { askAsThingsChange } from "../state/answers";
 import { previewAsThingsChange } from "../state/preview";
 import { standing } from "../state/server";
+import { lazy } from "../ui/lazy";
+
+/** Below the answers, so that they wait for it no longer than the reader does. */
+const CarryCard = lazy(async () => (await import("../carry/card")).CarryCard);
 
 export function AskView() {
   useEffect(() => {

@@ -4,8 +4,6 @@ import type { ComponentType } from "preact";
 
 import { lazy } from "../ui/lazy";
 import { AskView } from "./ask";
-import { LookView } from "./look";
-import { ServerView } from "./server";
 
 /** A view with its name in the address and on its tab. */
 export interface View {
@@ -15,7 +13,10 @@ export interface View {
   view: ComponentType;
 }
 
-/** By themselves, since they read files of tables, among them Parquet with all its compressions. */
+/** All but the first are files of their own, so that the first answer waits for none of them. */
+const LookView = lazy(async () => (await import("./look")).LookView);
+const ServerView = lazy(async () => (await import("./server")).ServerView);
+/** Together, since they read files of tables, among them Parquet with all its compressions. */
 const BenchmarkView = lazy(async () => (await import("./benchmark")).BenchmarkView);
 const ReportView = lazy(async () => (await import("./benchmark")).ReportView);
 
