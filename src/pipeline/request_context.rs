@@ -19,8 +19,8 @@ const MAX_STAGES: usize = 256;
 
 /// Accompanies a request from the server's first layer to its last event.
 ///
-/// Each layer fills in the field that it is named after; services find the whole in the request's
-/// extensions. A clone is the same request.
+/// The layers fill in its fields; services find the whole in the request's extensions. A clone is
+/// the same request.
 #[derive(Debug, Clone)]
 pub struct RequestContext {
     /// Names the request in errors, logs and the first message of a stream.

@@ -14,7 +14,6 @@ mod reload;
 mod tls;
 mod transport;
 mod unknown_path;
-mod workers;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -56,11 +55,10 @@ use crate::pipeline::{
 };
 use crate::telemetry::names;
 use connections::Connections;
-use layers::{ByKey, Replays};
+use layers::{ByKey, Replays, Workers};
 use metrics_page::MetricsPage;
 use transport::Transports;
 use unknown_path::Served;
-use workers::Workers;
 
 /// Names what the health service knows beside the models.
 const SERVICES: [&str; 4] = [

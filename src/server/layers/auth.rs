@@ -12,12 +12,11 @@ use axum::response::Response;
 use jiff::Timestamp;
 use metrics::counter;
 
-use super::context;
+use super::arrival;
 use crate::api::Error;
 use crate::engine::ClientId;
 use crate::pipeline::Account;
 use crate::server::ApiKeys;
-use crate::server::connections::Peer;
 use crate::telemetry::names;
 
 /// Names the tenant of a request that comes without a key.
@@ -38,13 +37,13 @@ pub(super) async fn authenticate(
                 _ => "unauthenticated",
             };
             counter!(names::REQUESTS_REJECTED, "reason" => reason).increment(1);
-            let id = &context::of(&mut request).id;
+            let id = &arrival::context(&mut request).id;
             return error.status(id, Duration::ZERO).into_http();
         }
     };
     let name = account.as_ref().map(|account| account.name.clone());
     let client = client(name, request.headers(), request.extensions());
-    let context = context::of(&mut request);
+    let context = arrival::context(&mut request);
     context.metrics.set_caller(client.tenant.clone());
     context.client = client;
     context.account = account;
@@ -96,7 +95,7 @@ pub(super) fn client(
             connection: hasher.finish(),
         };
     }
-    let address = peer(extensions).and_then(|peer| peer.address);
+    let address = arrival::peer(extensions).and_then(|peer| peer.address);
     address.hash(&mut hasher);
     let tenant = headers
         .get(TENANT)
@@ -109,14 +108,10 @@ pub(super) fn client(
     }
 }
 
-/// Returns the other end of the connection that a request came by.
-pub(super) fn peer(extensions: &Extensions) -> Option<&Peer> {
-    extensions.get::<Peer>()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::connections::Peer;
 
     #[test]
     fn the_scheme_of_a_key_is_written_in_any_case() {

@@ -16,8 +16,8 @@ use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
 use tonic::Status;
 
+use super::arrival;
 use super::body::{Observer, watch};
-use super::context;
 use super::weight::{Contract, Scale};
 use crate::api::{self, Error};
 use crate::openai;
@@ -95,7 +95,7 @@ pub(super) async fn admit(
 ) -> Response {
     let method = Method::at(request.uri().path());
     let runtime = &intake.state.runtime;
-    let context = context::of(&mut request);
+    let context = arrival::context(&mut request);
     let (stream, held) = match places(runtime, method.queues, context) {
         Ok((stream, held)) => (stream, Arc::new(Mutex::new(held))),
         Err(error) => {

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use axum::BoxError;
 use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::middleware::Next;
 use axum::response::Response;
@@ -18,9 +18,8 @@ use metrics::SharedString;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
+use super::arrival::{self, Method};
 use super::body::{Observer, watch};
-use super::context;
-use super::metrics::Methods;
 use crate::pipeline::RequestContext;
 use crate::telemetry::{AUDIT, RequestSpan, export_request, traces_are_exported};
 
@@ -28,16 +27,11 @@ use crate::telemetry::{AUDIT, RequestSpan, export_request, traces_are_exported};
 const ADMIN: [&str; 4] = ["LoadModel", "UnloadModel", "LoadProjector", "CheckParity"];
 
 /// Logs a request once its stream has ended.
-pub(super) async fn record(
-    State(methods): State<Methods>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn record(mut request: Request, next: Next) -> Response {
     let bytes_in = Arc::new(AtomicU64::new(0));
     let mut line = Line {
-        // A path is the client's to choose.
-        method: methods.of(&request).unwrap_or_else(|| "unknown".into()),
-        context: context::of(&mut request).clone(),
+        method: Method::of(&request).or_unknown(),
+        context: arrival::context(&mut request).clone(),
         start: Instant::now(),
         code: Code::Cancelled,
         reason: None,

@@ -1,6 +1,6 @@
 //! Counts a request once its stream has ended: a stream that fails late has failed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -9,62 +9,28 @@ use axum::http::HeaderMap;
 use axum::middleware::Next;
 use axum::response::Response;
 use metrics::{SharedString, counter, histogram};
-use prost::Message as _;
-use prost_types::FileDescriptorSet;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
+use super::arrival::{self, Method};
 use super::body::{Observer, watch};
-use super::context;
-use crate::api::v1;
-use crate::openai;
 use crate::pipeline::RequestContext;
 use crate::telemetry::{model_label, names};
 
-/// Maps the path of each rpc to its label, so that no client can invent one.
-#[derive(Debug, Clone)]
-pub(super) struct Methods(Arc<HashMap<String, SharedString>>);
-
-impl Methods {
-    /// Reads the rpcs from the contract's own descriptor, and adds what OpenAI's API has.
-    pub(super) fn all() -> Self {
-        let mut paths = HashMap::new();
-        // It is compiled in, so it decodes.
-        let descriptors = FileDescriptorSet::decode(v1::DESCRIPTOR).unwrap_or_default();
-        for file in &descriptors.file {
-            for service in &file.service {
-                for method in &service.method {
-                    let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
-                    paths.insert(path, method.name().to_owned().into());
-                }
-            }
-        }
-        for (path, label) in openai::METHODS {
-            paths.insert(path.to_owned(), label.into());
-        }
-        Self(Arc::new(paths))
-    }
-
-    /// Returns the label of a request; `None` where it is no rpc.
-    pub(super) fn of(&self, request: &Request) -> Option<SharedString> {
-        self.0.get(request.uri().path()).cloned()
-    }
-}
-
 /// Records the code and duration of a request.
 pub(super) async fn record(
-    State((methods, by_key)): State<(Methods, ByKey)>,
+    State(by_key): State<ByKey>,
     mut request: Request,
     next: Next,
 ) -> Response {
     // What is no rpc is answered with UNIMPLEMENTED, and not counted.
-    let Some(method) = methods.of(&request) else {
+    let Some(method) = Method::of(&request).rpc() else {
         return next.run(request).await;
     };
     let mut recorder = Recorder {
         method,
         by_key,
-        context: context::of(&mut request).clone(),
+        context: arrival::context(&mut request).clone(),
         start: Instant::now(),
         code: Code::Cancelled,
     };

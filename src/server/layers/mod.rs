@@ -1,37 +1,33 @@
-//! Wraps every service that needs a key in the same layers, one a file.
+//! Wraps every service that needs a key in the same layers, a file for each concern.
 //!
 //! They stand in [`stack`] in the order in which a request meets them. Each fills in its part of the
 //! [`RequestContext`], and those that watch a stream wrap the body, since a stream outlives its
 //! response's head.
 
-mod activity;
+mod arrival;
 mod auth;
 mod body;
-mod context;
-mod deadline;
-mod draining;
-mod in_flight;
+mod cutoff;
 mod intake;
 mod log;
 mod metrics;
-mod offload;
 mod replay;
-mod request_id;
 mod watchers;
 mod weight;
+mod workers;
 
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::Router;
 use tokio::runtime::Handle;
 
+pub(super) use arrival::count_requests;
+pub(super) use intake::Intake;
 pub(super) use metrics::ByKey;
 pub(super) use replay::Replays;
+pub(super) use workers::Workers;
 
 use super::ApiKeys;
 use crate::pipeline::InFlight;
-
-pub(super) use activity::count_requests;
-pub(super) use intake::Intake;
 
 /// Says what the layers share with the server.
 #[derive(Debug)]
@@ -52,28 +48,24 @@ pub(super) struct Shared {
 
 /// Puts `services` behind the layers.
 pub(super) fn stack(services: Router, shared: Shared) -> Router {
-    let methods = metrics::Methods::all();
+    let in_flight = shared.in_flight;
     services.route_layer((
         // First, since whatever fails names the request.
-        from_fn(request_id::assign),
-        from_fn_with_state(
-            (shared.in_flight.clone(), methods.clone()),
-            in_flight::count,
-        ),
+        from_fn_with_state((in_flight.clone(), arrival::Methods::all()), arrival::begin),
         // Before the keys: who is refused is logged, too.
-        from_fn_with_state(methods.clone(), log::record),
+        from_fn(log::record),
         // Before the metrics: their labels are for those who may ask.
         from_fn_with_state(shared.keys, auth::authenticate),
-        from_fn_with_state((methods, shared.by_key), metrics::record),
+        from_fn_with_state(shared.by_key, metrics::record),
         // Behind the metrics, which see what these two decide.
-        from_fn_with_state(shared.in_flight, draining::refuse),
-        from_fn(deadline::enforce),
+        from_fn_with_state(in_flight, cutoff::refuse_late),
+        from_fn(cutoff::at_the_deadline),
         // Before anything is read, and after all that says whose request it is.
         from_fn_with_state(shared.intake, intake::admit),
         // After the deadline, which a call that is tried again has for itself; the run that it joins
         // is one.
         from_fn_with_state(shared.replays, replay::join),
-        from_fn_with_state(shared.workers, offload::dispatch),
+        from_fn_with_state(shared.workers, workers::dispatch),
     ))
 }
 
@@ -82,6 +74,6 @@ pub(super) fn stack(services: Router, shared: Shared) -> Router {
 pub(super) fn end_with_server(services: Router, in_flight: InFlight) -> Router {
     services.layer((
         from_fn_with_state(watchers::budget(), watchers::count),
-        from_fn_with_state(in_flight, draining::cut),
+        from_fn_with_state(in_flight, cutoff::at_the_end),
     ))
 }

@@ -21,7 +21,7 @@ use http_body_util::BodyExt as _;
 use tokio::task::JoinError;
 use tonic::Status;
 
-use super::context;
+use super::arrival;
 use crate::api::Error;
 use run::{Reader, Run};
 pub(in crate::server) use table::Replays;
@@ -69,7 +69,7 @@ async fn begin(
     mut request: Request,
     next: Next,
 ) -> Result<Reader, Status> {
-    let context = context::of(&mut request).clone();
+    let context = arrival::context(&mut request).clone();
     let failed = |error: Error| error.status(&context.id, Duration::ZERO);
     let key = key_of(key).ok_or_else(|| failed(Error::IdempotencyKey))?;
     let path = request.uri().path().to_owned();
