@@ -69,6 +69,7 @@ pub enum Error {
 impl Error {
     /// Returns the error of a body that did not come, or was too large.
     pub fn from_body(error: &(dyn std::error::Error + 'static)) -> Self {
+        // Libraries wrap it, some of them more than once.
         let mut cause = Some(error);
         while let Some(error) = cause {
             if error.is::<http_body_util::LengthLimitError>() {

@@ -25,6 +25,7 @@ impl model_service_server::ModelService for Models {
     ) -> Result<Response<Self::LoadModelStream>, Status> {
         let (state, context) = (&self.0, rpc::context(&request));
         let message = request.into_inner();
+        // Before any check: the audit log has a refused call as it was asked.
         asks(
             &context,
             &[
@@ -154,6 +155,7 @@ fn asks(context: &RequestContext, fields: &[(&str, &str)]) {
 
 /// Returns the beginning of a text that a client made up.
 fn clipped(text: &str) -> String {
+    // A line of the log has an end, whatever a client sends.
     text.chars().take(200).collect()
 }
 
@@ -164,6 +166,7 @@ fn load_request(
     context: &RequestContext,
     mut message: v1::LoadModelRequest,
 ) -> Result<LoadRequest, Error> {
+    // First, since a key may be for some names alone.
     if message.name.is_empty() {
         message.name = Origin::default_name(&message.place);
     }
@@ -197,6 +200,7 @@ async fn load_model(
         let model = tokio::task::spawn_blocking(load)
             .await
             .map_err(Error::fault)??;
+        // Before it is told, so that what was answered is there after a restart.
         worker.remember_model(message, &model).await;
         worker.announce(&model.name, ServingStatus::Serving).await;
         context.metrics.set_model(&model.name);

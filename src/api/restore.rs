@@ -57,6 +57,7 @@ impl State {
         }
         let resident = self.models.all();
         let mut reports = entries::<v1::ParityReport>(folder.document(PARITY));
+        // A report on other weights says nothing of these.
         reports.retain(|report| resident.iter().any(|model| is_of(report, model)));
         for report in &reports {
             gauge!(names::PARITY_MAX_RELATIVE_ERROR, "model" => model_label(&report.model))
@@ -79,6 +80,7 @@ impl State {
     }
 
     fn try_restore(&self, loaded: &LoadedModel) -> Result<(), Error> {
+        // Without --allow-load nobody wants the models of clients, those of an earlier run neither.
         if !self.models.placement().open {
             return Err(Error::Closed);
         }
@@ -133,6 +135,7 @@ impl State {
     /// Forgets a model that was unloaded. One of the command line is remembered as such: it would
     /// take the room of what was loaded in its place.
     pub(super) async fn forget_model(&self, name: &str) {
+        // Unlocked before the wait for the disk.
         let unloaded = {
             let mut unloaded = lock(&self.loaded.unloaded);
             let own = self.loaded.command_line.iter().find(|own| own.name == name);

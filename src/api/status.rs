@@ -93,6 +93,7 @@ impl Error {
     /// Returns the status of a request that failed so; `retry_after` goes with those worth trying
     /// again.
     pub fn status(&self, request_id: &str, retry_after: Duration) -> Status {
+        // Without a wildcard: an error that is new does not build until it has its code.
         let kind = match self {
             Self::Pipeline(error) => return error.status(request_id, retry_after),
             Self::NoKey | Self::UnknownKey => of(Code::Unauthenticated, "UNAUTHENTICATED"),

@@ -27,13 +27,23 @@ struct Ask {
     layers: Layers,
 }
 
-/// Layers of a model that run.
+/// Counts the layers of a model that run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layers {
     /// Counts those of the language model.
     pub language_model: usize,
     /// Counts those of the vision tower.
     pub vision_tower: usize,
+}
+
+impl Layers {
+    /// Counts so many.
+    pub const fn of(language_model: usize, vision_tower: usize) -> Self {
+        Self {
+            language_model,
+            vision_tower,
+        }
+    }
 }
 
 /// Every policy.
@@ -67,7 +77,8 @@ pub const POLICIES: &[Policy] = &[
     },
     Policy {
         name: "cls-attention",
-        about: "those that the tower's class token attends to most, in the layer that is read (FasterVLM)",
+        about: "those that the tower's class token attends to most, in the layer that is read \
+                (FasterVLM)",
         kept: 0.25,
         draws: false,
         make: |ask| vec![select(&class_attention(ask.kept, ask.layers))],

@@ -25,7 +25,7 @@ use super::replay::write_record;
 /// The columns of a table of scores.
 const COLUMNS: [&str; 6] = ["point", "image", "view", "token", "place", "score"];
 
-/// What is made of gradients.
+/// Names the ways to make scores of gradients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum MethodArg {
     /// The norm of the gradient of each row
@@ -36,7 +36,7 @@ enum MethodArg {
     GradientTimesInput,
     /// Gradient times the difference to a baseline, averaged over the way from it
     IntegratedGradients,
-    /// What another input's value in its place would change, to first order
+    /// Change that another input's value in its place makes, to first order
     Patching,
     /// A map over the patches of a layer of the tower
     GradCam,
@@ -63,7 +63,7 @@ pub(super) struct Attribute {
     /// Take the answer's probability, not its logarithm
     #[arg(long, conflicts_with = "other")]
     probability: bool,
-    /// What is made of gradients
+    /// Way to make scores of gradients
     #[arg(long, value_enum, default_value = "gradient-times-input")]
     method: MethodArg,
     /// Hook point, with {l} for all layers, or pixels. Repeat for several. Default: what the method
@@ -154,8 +154,8 @@ impl Attribute {
         }
         let prompt = match &self.source_image {
             Some(_) if !prompt.messages.is_empty() => {
-                let message = "--source-image replaces the picture of a question; a conversation is \
-                               changed by --source-intervene";
+                let message = "--source-image replaces the picture of a question; a conversation \
+                               is changed by --source-intervene";
                 return Err(Usage(message.into()).into());
             }
             Some(path) => Some(Prompt {
@@ -350,18 +350,17 @@ fn rows(Scores { about, values }: &Scores) -> Vec<Vec<String>> {
         0 => values.len().max(1),
         tokens => (values.len() / tokens).max(1),
     };
-    let line = |(at, value): (usize, &f32)| {
-        vec![
+    let mut lines = Vec::with_capacity(values.len());
+    for (at, value) in values.iter().enumerate() {
+        let token = about.tokens.get(at / each);
+        lines.push(vec![
             about.point.clone(),
             about.image.to_string(),
             about.view.to_string(),
-            about
-                .tokens
-                .get(at / each)
-                .map_or(String::new(), u32::to_string),
+            token.map_or(String::new(), u32::to_string),
             (at % each).to_string(),
             value.to_string(),
-        ]
-    };
-    values.iter().enumerate().map(line).collect()
+        ]);
+    }
+    lines
 }

@@ -16,6 +16,7 @@ use super::files;
 use super::forecast::Forecast;
 use crate::api::verdict_of;
 use crate::benchmark::experiments::{Experiment, experiment};
+use crate::benchmark::pruning::Layers;
 use crate::benchmark::report::AnswerCost;
 use crate::benchmark::{ItemLabel, Outcome, compare};
 
@@ -249,7 +250,7 @@ impl ClassifyRun<'_> {
         let stem = self.benchmark.data.as_deref().and_then(Path::file_stem);
         let findings = Findings {
             // Its variants are ways to ask, none of which counts layers.
-            planned: experiment.plan((0, 0), false)?,
+            planned: experiment.plan(Layers::of(0, 0), false)?,
             metrics,
             comparisons,
             answers: self.answers,

@@ -17,7 +17,7 @@ use super::intervention_args::{self, InterventionArgs};
 use super::json_output::print_line;
 use super::shard_file::ShardArgs;
 use crate::benchmark;
-use crate::benchmark::pruning::{Layers, POLICIES, pruning};
+use crate::benchmark::pruning::{POLICIES, pruning};
 
 /// Flags of `eval`.
 #[derive(Debug, Args)]
@@ -122,11 +122,7 @@ impl Eval {
         if self.pruning.is_empty() {
             return Ok(Vec::new());
         }
-        let (language_model, vision_tower) = layers(&client.get_model(model).await?);
-        let layers = Layers {
-            language_model,
-            vision_tower,
-        };
+        let layers = layers(&client.get_model(model).await?);
         let mut variants = Vec::with_capacity(self.pruning.len());
         for policy in &self.pruning {
             let list = pruning(policy, layers).map_err(|e| Usage(format!("--pruning {e}")))?;

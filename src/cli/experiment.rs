@@ -25,6 +25,7 @@ use super::shard_file::ShardArgs;
 use crate::benchmark::experiments::{
     Experiment, PlannedVariant, PlotKind, experiment, experiments,
 };
+use crate::benchmark::pruning::Layers;
 use crate::benchmark::report::{AnswerCost, Part};
 use crate::benchmark::substitute::FOLDER;
 use crate::benchmark::{Comparison, Metric};
@@ -337,11 +338,11 @@ fn facts(finished: &EvaluateFinished, skipped: usize, left_out: String) -> Vec<(
     facts
 }
 
-/// Plans an experiment for a model with these layers in (language model, vision tower).
+/// Plans an experiment for a model with these layers.
 pub(super) fn plan(
     benchmark: &BenchmarkRun,
     experiment: &Experiment,
-    layers: (usize, usize),
+    layers: Layers,
 ) -> Result<(EvaluateHeader, Vec<PlannedVariant>), Failure> {
     let planned = experiment.plan(layers, benchmark.substitutes.is_some())?;
     let mut header = benchmark.header();
@@ -349,14 +350,14 @@ pub(super) fn plan(
     Ok((header, planned))
 }
 
-/// Returns the layers that run of (language model, vision tower).
-pub(super) fn layers(model: &ModelInfo) -> (usize, usize) {
+/// Returns the layers of a model that run.
+pub(super) fn layers(model: &ModelInfo) -> Layers {
     let decoder = model.language_model.as_ref();
     let tower = model.vision_tower.as_ref();
-    (
-        decoder.map_or(0, |l| l.layers as usize),
-        tower.map_or(0, |t| t.layers_run as usize),
-    )
+    Layers {
+        language_model: decoder.map_or(0, |l| l.layers as usize),
+        vision_tower: tower.map_or(0, |t| t.layers_run as usize),
+    }
 }
 
 fn variants(planned: &[PlannedVariant]) -> Result<Vec<EvaluateVariant>, String> {

@@ -66,6 +66,8 @@ impl Merge {
     fn run_folders(&self) -> Result<(), Failure> {
         let mut names = BTreeSet::new();
         for folder in &self.shards {
+            // Of any of them: a shard that lacks a file is told as the file's shard that is
+            // missing.
             find(folder, Path::new(""), &mut names)?;
             if names.is_empty() {
                 let message = format!("{}: no results of a shard in it", folder.display());
@@ -129,6 +131,7 @@ impl Part {
     fn read(path: &Path) -> Result<Self, Failure> {
         let named = |e: &dyn std::fmt::Display| files::named(path, e);
         let file = File::open(path).map_err(|e| named(&e))?;
+        // Shared, so that several may merge, while a run that writes holds it alone.
         match file.try_lock_shared() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

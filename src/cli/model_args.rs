@@ -144,7 +144,7 @@ pub(super) struct LocalModel<'a> {
     pub(super) place: Option<&'a str>,
     /// The adapter to merge into its weights.
     pub(super) adapter: &'a AdapterArgs,
-    /// Its sparse autoencoders.
+    /// The sparse autoencoders that it is loaded with.
     pub(super) sae: &'a SaeArgs,
     /// A chat template in place of its own.
     pub(super) template: Option<&'a str>,

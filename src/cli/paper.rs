@@ -18,6 +18,7 @@ use super::overview::Overview;
 use super::shard_file::ShardArgs;
 use super::table_one::write_table_one;
 use crate::benchmark::experiments::{Experiment, experiments};
+use crate::benchmark::pruning::Layers;
 use crate::benchmark::rule;
 use crate::benchmark::substitute::FOLDER;
 use crate::model::SHAPES;
@@ -89,13 +90,13 @@ pub(super) struct Paper {
     /// model and vision tower, a JSON object a line; for programs that ask it themselves. With
     /// their results in the --report folder this command only writes the reports
     #[arg(long, value_name = "LAYERS,LAYERS", value_parser = layers, conflicts_with = "shard")]
-    plan: Option<(usize, usize)>,
+    plan: Option<Layers>,
 }
 
-fn layers(text: &str) -> Result<(usize, usize), String> {
+fn layers(text: &str) -> Result<Layers, String> {
     let parts = text.split_once(',').map(|(a, b)| (a.parse(), b.parse()));
     match parts {
-        Some((Ok(decoder), Ok(tower))) => Ok((decoder, tower)),
+        Some((Ok(decoder), Ok(tower))) => Ok(Layers::of(decoder, tower)),
         _ => Err("two numbers are needed, such as 32,24".into()),
     }
 }
@@ -274,7 +275,7 @@ impl Paper {
     }
 
     /// Prints what a step asks, a line for each file of results.
-    fn print_plan(&self, step: &Step, layers: (usize, usize)) -> Result<(), Failure> {
+    fn print_plan(&self, step: &Step, layers: Layers) -> Result<(), Failure> {
         let (data, runs) = match step {
             Step::Experiment {
                 experiment,

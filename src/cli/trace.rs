@@ -87,8 +87,8 @@ pub(super) struct Trace {
         conflicts_with = "metric"
     )]
     other: Option<String>,
-    /// What is measured: of the answer its log-probability or probability, or the divergence from
-    /// the clean run
+    /// Measure: of the answer its log-probability or probability, or the divergence from the clean
+    /// run
     #[arg(long, value_enum, default_value = "logprob")]
     metric: MetricArg,
     /// Point: resid_pre, resid_mid, resid_post, attn_out, mlp_out, z, v, or the name of a hook point

@@ -44,14 +44,15 @@ impl<M: Deref<Target = Model>> MeasureRows<M> {
         let device = self.model.on_device()?;
         let pixels = self.pixels.iter().map(|pixels| pixels.upload(&device));
         let pixels = pixels.collect::<candle_core::Result<Vec<Tensor>>>()?;
-        let image = |(image, (pixels, tokens))| ImageInput {
-            sequence: 0,
-            image,
-            pixels,
-            tokens,
-        };
-        let images = pixels.iter().zip(&self.images).enumerate().map(image);
-        let images: Vec<ImageInput<'_>> = images.collect();
+        let mut images = Vec::with_capacity(pixels.len());
+        for (image, (pixels, tokens)) in pixels.iter().zip(&self.images).enumerate() {
+            images.push(ImageInput {
+                sequence: 0,
+                image,
+                pixels,
+                tokens,
+            });
+        }
         self.model
             .measure_rows(&images, self.prompt.as_ref(), &self.queries)
     }

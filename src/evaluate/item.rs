@@ -112,6 +112,7 @@ impl ItemRequest {
             .map(|(variant, answer)| (variant, Ok(answer)))
             .collect();
         let mut cut_short_by = None;
+        // One after the other: what variants share, they share within a sweep.
         for sweep in std::mem::take(&mut self.sweeps) {
             match self.sweep(runtime, context, sweep).await {
                 Ok(answers) => found.extend(answers),
@@ -318,11 +319,13 @@ impl ItemRequest {
         {
             return answer;
         }
+        // The item has what the prompt needs, or it had been refused.
         let Some(question) = task.ask(judge.template(task), &self.item, &answer.text) else {
             return answer;
         };
         match judge.ask(question).await {
             Ok(reply) => {
+                // A reply that cannot be read leaves the verdict of the rule.
                 if let Some((read, verdict)) = self.spec.rule.read_reply(task, &self.item, &reply) {
                     answer.answer = read.unwrap_or(answer.answer);
                     answer.verdict = verdict;
@@ -410,6 +413,7 @@ fn options(spec: &EvaluationSpec, item: &Item) -> Result<Vec<String>, Error> {
 fn yes_or_no(answer: &str) -> Vec<String> {
     match answer {
         "yes" | "no" => vec!["yes".into(), "no".into()],
+        // Spelled as the answer is: other letters are other tokens.
         other if ["yes", "no"].contains(&&*other.to_lowercase()) => {
             vec!["Yes".into(), "No".into()]
         }

@@ -87,12 +87,14 @@ impl JudgeClient {
                 Err(Refusal {
                     after: Some(after), ..
                 }) if tried < TRIES => {
+                    // A service that names no time is asked again ever later.
                     tokio::time::sleep(after.max(wait)).await;
                     wait *= 2;
                 }
                 Err(Refusal { why, .. }) => return Err(why),
             }
         }
+        // The last try has returned.
         Err("not asked".into())
     }
 

@@ -176,6 +176,7 @@ impl Evaluation {
                 }
             }
         }
+        // What was computed before it has been sent.
         if let Some(error) = cut_short_by {
             return Err(Error::from(error).into());
         }
@@ -249,6 +250,7 @@ impl Evaluation {
         }
         known.variants.push(variant);
         let is_scored = !answer.options.is_empty();
+        // With its text, which a judge is to mark now.
         if answer.verdict == Verdict::Unjudged && self.spec.wants_judge(&answer.text, is_scored) {
             let bytes = answer.bytes();
             known.unjudged.push((variant, answer));
@@ -340,6 +342,7 @@ impl Evaluation {
             return Ok(());
         }
         let every = u64::from(self.spec.progress_every);
+        // Ever more rarely, or a long run would spend its time on summaries.
         self.next_progress = self.results + every.max(self.results / PROGRESS_SHARE);
         let metrics = self.summarise(|spec, outcomes| metrics(spec, outcomes));
         let metrics = metrics.await?;
@@ -355,6 +358,7 @@ impl Evaluation {
         &mut self,
         work: impl FnOnce(&EvaluationSpec, &mut Vec<Vec<Outcome>>) -> T + Send + 'static,
     ) -> Result<T, Error> {
+        // Moved, since there may be millions.
         let (spec, mut outcomes) = (self.spec.clone(), std::mem::take(&mut self.outcomes));
         let work = move || (work(&spec, &mut outcomes), outcomes);
         let (found, outcomes) = tokio::task::spawn_blocking(work)
@@ -417,6 +421,7 @@ fn metrics(spec: &EvaluationSpec, outcomes: &[Vec<Outcome>]) -> Vec<VariantMetri
 
 /// Compares every variant with the first; the outcomes are in the order of ids.
 fn comparisons(outcomes: &[Vec<Outcome>]) -> Vec<VariantComparison> {
+    // The first one is what the others are compared with.
     let others = outcomes.iter().enumerate().skip(1);
     others
         .map(|(variant, own)| VariantComparison {

@@ -76,7 +76,8 @@ impl Error {
             }
             Self::UnknownSae { name, resident, .. } if resident.is_empty() => {
                 format!(
-                    "no sparse autoencoder {}; the model has none, `serve --sae NAME=FOLDER` adds one",
+                    "no sparse autoencoder {}; the model has none, `serve --sae NAME=FOLDER` adds \
+                     one",
                     shown(name)
                 )
             }

@@ -46,6 +46,7 @@ impl Answer {
         record: &str,
         include_usage: bool,
     ) -> Vec<Value> {
+        // Counts come in a chunk of their own, which has no choices.
         let mut counts = last.clone();
         counts["choices"] = json!([]);
         let taken = &finished.usage;

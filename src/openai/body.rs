@@ -80,10 +80,12 @@ impl Fields {
 
     /// Fails where a field is left that has been taken by nobody.
     pub(super) fn finish(mut self) -> Result<(), Error> {
+        // At the top alone; in a message they are as unknown as any other name.
         if self.at.is_empty() {
             self.left
                 .retain(|name, _| !WITHOUT_EFFECT.contains(&name.as_str()));
         }
+        // Null is a field that was not sent.
         self.left.retain(|_, value| !value.is_null());
         match self.left.keys().next() {
             None => Ok(()),

@@ -170,6 +170,7 @@ fn conversation(
         let role = self::role(&at, &role)?;
         let content: Value = fields.require("content")?;
         fields.allow("name", &[])?;
+        // An answer of this API that is sent back has these two, empty.
         fields.allow("refusal", &[])?;
         fields.allow("tool_calls", &[json!([])])?;
         fields.finish()?;

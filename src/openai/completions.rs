@@ -210,6 +210,7 @@ impl Completion<'_> {
             for event in generation.next().await? {
                 match event {
                     GenerateEvent::Token(token) => {
+                        // The token's own text, which offsets count.
                         let text = self.model.text.decode(&[token.id])?;
                         let top = &token.top[..];
                         choice.logprobs.push(&text, Some(token.logprob), Some(top));
@@ -232,6 +233,7 @@ impl Completion<'_> {
     async fn echo(&self, door: &Door, prompt: &str, choice: &mut Choice) -> Result<(), Error> {
         let places = door.state.places(self.context, &self.model, prompt);
         let places = places.await?;
+        // What the tokenizer adds stands for no bytes of the prompt.
         let special = places.iter().take_while(|(_, at)| at.is_empty()).count();
         let words = &places[special..];
         // Nothing stands before the first token of a model that begins with none of its own.
@@ -293,6 +295,7 @@ impl Completion<'_> {
             .config()
             .num_hidden_layers
             .saturating_sub(1);
+        // Behind the last layer the lens is the model's own head.
         let target = json!([{
             "target": {"point": "language_model.blocks.{l}.hook_resid_post", "layers": [last]},
             "reduction": "REDUCTION_TOP_TOKENS",
@@ -377,6 +380,7 @@ impl Writer {
 
 impl Chunks for Writer {
     fn first(&self) -> Option<Value> {
+        // A chat begins with a role, a completion with its first token.
         None
     }
 

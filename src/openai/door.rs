@@ -74,7 +74,7 @@ impl Door {
     ) -> Result<A, Error> {
         let price = Price::of_json(body.len());
         let read = move || Ok(parse(&body));
-        self.state.blocking(&context.client, price, read).await?
+        self.state.turns.run(&context.client, price, read).await?
     }
 
     /// Finds a model by name, or by its name and that of a preset.

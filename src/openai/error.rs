@@ -28,6 +28,7 @@ pub async fn in_openai_form(mut response: Response) -> Response {
                 code => code,
             };
             let mut answer = (code, Json(body(&status))).into_response();
+            // The layers have put headers there, such as the id of the request.
             let kept = response.headers().clone();
             answer.headers_mut().extend(kept);
             remove_status(answer.headers_mut());
@@ -80,6 +81,7 @@ fn remove_status(headers: &mut HeaderMap) {
 /// Returns the whole seconds after which another try helps.
 fn retry_delay(status: &Status) -> Option<u64> {
     let delay = status.get_details_retry_info()?.retry_delay?;
+    // Whole seconds, and never too early.
     Some(delay.as_secs_f64().ceil() as u64)
 }
 

@@ -279,6 +279,7 @@ fn is_public(address: IpAddr) -> bool {
                 || (a == 192 && b == 0))
         }
         IpAddr::V6(v6) => {
+            // ::ffff:a.b.c.d leads to an IPv4 address, and is judged as that.
             let embedded = v6.to_ipv4_mapped().map(IpAddr::V4);
             let [a, b, ..] = v6.segments();
             // Global unicast is 2000::/3; NAT64, 6to4 and Teredo (2001::/32) lead to IPv4 addresses

@@ -22,6 +22,8 @@ struct Entry {
 
 impl Entry {
     fn new(text: &str, logprob: f64) -> Self {
+        // A part of a character decodes to the replacement character, whose bytes are not the
+        // token's.
         let whole = !text.contains(char::REPLACEMENT_CHARACTER);
         Self {
             token: text.to_owned(),
@@ -69,6 +71,7 @@ impl CompletionLogprobs {
 /// Returns tokens as an object by text; of those that read alike the likeliest stays.
 fn by_text(tokens: &[TokenLogprob]) -> serde_json::Map<String, serde_json::Value> {
     let mut found = serde_json::Map::new();
+    // The likeliest of those that read alike.
     for token in tokens {
         found
             .entry(token.text.clone())

@@ -51,6 +51,8 @@ pub(super) fn respond(
             Ok(frame) => vec![Ok::<_, Infallible>(frame)],
             Err(status) => {
                 let told = event(&error::body(&status).to_string());
+                // The event is for the client, the trailers are for the layers, which record how it
+                // ended.
                 vec![Ok(told), Ok(trailers(&status))]
             }
         })

@@ -158,6 +158,7 @@ impl Bucket {
 
     fn settle(&mut self, amount: i64, limit: u64, now: Instant) {
         self.refill(limit, now);
+        // Time may have given back already what was charged too much.
         self.used = (self.used + amount as f64).max(0.0);
     }
 

@@ -3,13 +3,14 @@
 use candle_core::DType;
 
 use super::budget::Reservation;
-use super::compile::{CompiledRequest, RequestHandle};
+use super::compile::CompiledRequest;
 use super::error::Error;
 use super::generate::with_text;
 use super::output::{CaptureEvent, CaptureFinished, CapturedActivation, KeptActivation, Started};
 use super::provenance::RecordedRequest;
 use super::request::CaptureRequest;
 use super::runtime::Runtime;
+use super::submit::RequestHandle;
 use super::tensor_bytes::tensor_bytes;
 use crate::engine::{self, Event, Prefilled, Sampling, Task, Timing};
 use crate::intervention::{Captured, Effect};
@@ -39,6 +40,7 @@ impl Runtime {
         let captures = targets.map(|t| t.capture.clone()).collect();
         let compile = self.compile(&input, request.interventions.clone(), captures, key);
         let compiled = compile.await?;
+        // The prompt's own step makes a token, wanted or not, and compiling has found room for one.
         let max_tokens = (request.max_tokens as usize).clamp(1, compiled.room);
         let dtype = request.dtype.unwrap_or(DType::F32);
         let limit = self.capture_limit(request.max_bytes);
@@ -119,6 +121,7 @@ impl CaptureRun {
 
     /// Waits for what happens next.
     pub async fn next(&mut self, runtime: &Runtime) -> Result<CaptureEvent, Error> {
+        // Whoever asks for the next one has read the last.
         self.unread.shrink(std::mem::take(&mut self.handed_out));
         loop {
             let event = self.handle.next().await?;
@@ -128,6 +131,7 @@ impl CaptureRun {
                     let numbers: u64 = activation.shape.iter().map(|&n| u64::from(n)).product();
                     self.handed_out = numbers * HELD_BYTES as u64;
                 }
+                // A handle is told once what it names outlives the process.
                 if matches!(&event, CaptureEvent::Finished(finished) if !finished.kept.is_empty()) {
                     runtime.settle().await;
                 }

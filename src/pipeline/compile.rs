@@ -1,19 +1,17 @@
-//! A request on its prepared input: interventions compiled, pictures altered, handed to the engine.
+//! A request on its prepared input: interventions compiled, pictures altered.
 
 use std::sync::Arc;
 
 use metrics::counter;
 
-use super::charge::{self, Charge};
 use super::error::Error;
 use super::input::PreparedInput;
 use super::interventions::Interventions;
 use super::measure::Measurements;
 use super::output::{Started, Usage};
-use super::request_context::RequestContext;
 use super::runtime::Runtime;
 use super::turns::Price;
-use crate::engine::{self, Cost, Event, Events, Task, Timing, Variant};
+use crate::engine::{Cost, Task, Timing, Variant};
 use crate::intervention::{
     self, CaptureTarget, Context, EditKeys, Effect, EffectLog, Plan, Volume,
 };
@@ -79,33 +77,7 @@ impl Runtime {
         let (own, sample_key) = (input.clone(), sample_key.to_owned());
         let work = move || compile(own, interventions, &captures, &measured, &sample_key);
         let client = &input.context.client;
-        self.blocking(client, Price::BASE, work).await
-    }
-
-    /// Hands a request to the engine.
-    pub(super) fn submit(
-        &self,
-        context: &RequestContext,
-        (compiled, variant): (CompiledRequest, Variant),
-    ) -> Result<RequestHandle, Error> {
-        let model = compiled.input.model.clone();
-        let engine = self.engine(&model).clone();
-        let request = engine::Request {
-            model,
-            client: context.client.clone(),
-            variants: vec![variant],
-            deadline: context.deadline.clone(),
-        };
-        let (events, charge) = charge::submit(&engine, context, request)?;
-        // From here on the engine counts it.
-        context.leave_queue();
-        // Behind admission: what is refused was not applied.
-        compiled.count();
-        Ok(RequestHandle {
-            compiled,
-            events,
-            charge,
-        })
+        self.turns.run(client, Price::BASE, work).await
     }
 }
 
@@ -132,6 +104,8 @@ fn compile(
     let (plan, volumes) = intervention::compile_with(interventions.list(), captures, &context)?;
     let mut pictures = input.pictures.clone();
     let observed = plan.edit_images(&mut pictures, &model.processor);
+    // Hashed here, on the pool: operations may hold tensors.
+    let edit_keys = plan.edit_keys().map_err(model::Error::from)?;
     // Most plans leave the pictures alone, and a tensor is shared, not copied.
     let pixels = if plan.image_edits.is_empty() {
         input.pixels.clone()
@@ -146,8 +120,7 @@ fn compile(
     };
     Ok(CompiledRequest {
         pixels_digests: pixels.iter().map(|p| p.digest).collect(),
-        // Hashed here, on the pool: operations may hold tensors.
-        edit_keys: plan.edit_keys().map_err(model::Error::from)?,
+        edit_keys,
         prompt,
         room,
         plan: Arc::new(plan),
@@ -314,22 +287,5 @@ impl CompiledRequest {
 fn add_steps(cost: &mut Cost, model: &Model, plan: &Plan, prompt: usize, generated: usize) {
     for step in 1..generated {
         *cost += Cost::of_step(model, plan, prompt, step);
-    }
-}
-
-/// A request that the engine has admitted. Dropping it cancels the request.
-#[derive(Debug)]
-pub struct RequestHandle {
-    pub(super) compiled: CompiledRequest,
-    events: Events,
-    charge: Charge,
-}
-
-impl RequestHandle {
-    /// Waits for the next event.
-    pub(super) async fn next(&mut self) -> Result<Event, Error> {
-        let told = self.events.recv().await.ok_or(Error::EngineStopped)?;
-        self.charge.observe(told.variant, &told.event);
-        Ok(told.event?)
     }
 }

@@ -156,6 +156,7 @@ impl Error {
     /// that it names for it.
     pub fn load(field: &'static str) -> impl FnOnce(model::Error) -> Self {
         move |source| {
+            // A device that cannot hold a model says nothing against where the model comes from.
             let of_device = matches!(
                 source,
                 model::Error::Devices { .. } | model::Error::DeviceMemory { .. }

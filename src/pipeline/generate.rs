@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use metrics::histogram;
 
-use super::compile::{CompiledRequest, RequestHandle};
+use super::compile::CompiledRequest;
 use super::error::Error;
 use super::input::PreparedInput;
 use super::interventions::Interventions;
@@ -13,6 +13,7 @@ use super::provenance::RecordedRequest;
 use super::request::GenerateRequest;
 use super::request_context::RequestMetrics;
 use super::runtime::Runtime;
+use super::submit::RequestHandle;
 use crate::engine::{self, Event, Finish, Prefilled, Task, Timing, Variant};
 use crate::intervention;
 use crate::model::{Detokenizer, Text};
@@ -59,6 +60,7 @@ impl Runtime {
         let compiled = self.compile(input, interventions, Vec::new(), key).await?;
         let (asked, model) = (&request.sampling, &input.model);
         let prompt = compiled.prompt.ids.len();
+        // Here and not with the checks: `max_length` of a model counts the prompt.
         let chosen = asked.resolve(request.max_tokens, model, prompt, key)?;
         let recorded = RecordedRequest {
             canonical: request.canonical(&compiled.interventions, &input.image_digests),
@@ -217,11 +219,13 @@ impl OutputProcessor {
             (None, Some(Finish::Length)) => Some(FinishReason::Length),
             (None, None) => None,
         };
+        // What may be the beginning of a stop string waits, so that none of it is ever sent.
         let until = if reason.is_some() {
             self.text.len()
         } else {
             self.text.len() - self.held_back()
         };
+        // What was sent cannot be taken back, where a stop string begins in it.
         let until = until.max(self.sent);
         let message = GeneratedToken {
             id: token.id,
@@ -233,6 +237,7 @@ impl OutputProcessor {
         let mut events = vec![GenerateEvent::Token(message)];
         if let Some(reason) = reason {
             let finished = self.finished(compiled, &token.effects, reason)?;
+            // The last token comes first, and then the end.
             events.push(GenerateEvent::Finished(finished));
         }
         Ok(events)

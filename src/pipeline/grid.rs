@@ -87,6 +87,7 @@ impl SweepGrid {
     /// Returns the number of the value of variant `i` along each axis; the last one varies fastest.
     pub fn places(&self, mut i: usize) -> Vec<u32> {
         let mut places = vec![0; self.axes.len()];
+        // The last axis varies fastest.
         for (place, axis) in places.iter_mut().zip(&self.axes).rev() {
             *place = (i % axis.values.len()) as u32;
             i /= axis.values.len();
@@ -182,6 +183,8 @@ fn field_mut<'a>(json: &'a mut Value, path: &[Segment]) -> Option<&'a mut Value>
     for segment in path {
         node = match segment {
             Segment::Name(name) => {
+                // A field that the template leaves out stands at its default, and can be varied as
+                // well.
                 if node.is_null() {
                     *node = Value::Object(serde_json::Map::new());
                 }
@@ -194,6 +197,7 @@ fn field_mut<'a>(json: &'a mut Value, path: &[Segment]) -> Option<&'a mut Value>
                     *node = Value::Array(Vec::new());
                 }
                 let list = node.as_array_mut()?;
+                // One place past its end a list grows, so that an axis can fill one that is empty.
                 if *index == list.len() {
                     list.push(Value::Null);
                 }

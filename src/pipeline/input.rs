@@ -73,7 +73,7 @@ impl Runtime {
             input.words = Some((read.ids, read.tokens));
             Ok(Arc::new(input))
         };
-        self.blocking(&context.client, price, work).await
+        self.turns.run(&context.client, price, work).await
     }
 
     /// Returns the tokens of a text, which stands raw, each with the bytes of it that it stands for.
@@ -86,7 +86,7 @@ impl Runtime {
         prompt::check_length(model, "prompt", text.len())?;
         let (price, model, text) = (Price::of_text(text.len()), model.clone(), text.to_owned());
         let work = move || Ok(model.text.encode_with_places(&text, true)?);
-        self.blocking(&context.client, price, work).await
+        self.turns.run(&context.client, price, work).await
     }
 
     /// Decodes a picture that has no prompt.
@@ -105,7 +105,7 @@ impl Runtime {
             let input = PreparedInput::new(own, model.clone(), files, 1, read);
             Ok(Arc::new(input))
         };
-        self.blocking(&context.client, price, work).await
+        self.turns.run(&context.client, price, work).await
     }
 
     /// Returns the bytes of pictures, those of uploaded ones out of the store.

@@ -88,6 +88,7 @@ impl Runtime {
             return Err(Error::invalid("file", message));
         }
         let model = model.clone();
+        // On a thread of its own: it reads a file and digests it.
         let load = move || model.add_projector(&name, Path::new(&file));
         tokio::task::spawn_blocking(load)
             .await

@@ -107,7 +107,7 @@ impl Runtime {
             .collect();
         let own = saliency.clone();
         let client = &input.context.client;
-        let prepared = self.blocking(client, Price::BASE, move || {
+        let prepared = self.turns.run(client, Price::BASE, move || {
             let pixels = bases.iter().map(|base| own.pixels(base));
             Ok(pixels.collect::<Result<Vec<HostTensor>, model::Error>>()?)
         });
@@ -178,6 +178,7 @@ impl Runtime {
         input: &PreparedInput,
         files: &[(usize, &[u8])],
     ) -> Result<BTreeMap<usize, HostTensor>, Error> {
+        // A prompt without pictures has none that a donor would stand beside.
         let (model, together) = (&input.model, input.together.max(1));
         let mut found = BTreeMap::new();
         for &(place, bytes) in files {
@@ -186,7 +187,7 @@ impl Runtime {
             // As many pictures as the input has: one that came alone might be cut into tiles, and have
             // other visual tokens than the ones that it replaces.
             let client = &input.context.client;
-            let read = self.blocking(client, price, move || {
+            let read = self.turns.run(client, price, move || {
                 let read = own.read_image(&bytes, together, limit);
                 read.map_err(|error| donor_error(place, error))
             });

@@ -94,6 +94,7 @@ impl Runtime {
         }
         let texts: Vec<String> = answers.iter().map(|(_, text)| (*text).to_owned()).collect();
         let tokenized = self.tokenize(compiled, &texts).await;
+        // Tokenized as continuations are; errors name the fields that the client has sent.
         tokenized.map_err(|mut error| {
             if let Some(field) = error.field_mut() {
                 for (i, (own, _)) in answers.iter().enumerate() {

@@ -10,7 +10,6 @@ mod attribute;
 mod budget;
 mod canonical;
 mod capture;
-mod charge;
 mod compile;
 mod error;
 mod generate;
@@ -40,6 +39,7 @@ mod score;
 mod state_folder;
 mod state_index;
 mod stores;
+mod submit;
 mod sweep;
 mod tensor_bytes;
 mod trace;
@@ -54,7 +54,7 @@ pub use attribute::{
 };
 pub use budget::{Arrived, Budget, Flags, OverBudget, Reservation, Share};
 pub use capture::CaptureRun;
-pub use compile::{CompiledRequest, MAX_INTERVENTIONS, RequestHandle};
+pub use compile::{CompiledRequest, MAX_INTERVENTIONS};
 pub use error::Error;
 pub use generate::Generation;
 pub use grid::{AxisValues, ParseInterventions, SweepGrid};
@@ -89,10 +89,11 @@ pub use state_folder::{
     StateEntry, StateFolder, StateFolderError, StateKind, StateLimits, StateValue,
 };
 pub use stores::{Activations, Bytes, Uploads, digest};
+pub use submit::RequestHandle;
 pub use sweep::{Sweep, sweep_all};
 pub use trace::{
     Axes, Direction, Trace, TraceCell, TraceEvent, TraceFinished, TraceInput, TracePath,
     TracePosition, TraceRequest, TraceStarted, Via,
 };
-pub use turns::{Price, QueuePlace};
+pub use turns::{Price, QueuePlace, Turns};
 pub use upload::Uploaded;

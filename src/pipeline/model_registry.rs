@@ -194,6 +194,7 @@ impl ModelRegistry {
             // Whoever names a type gets it; else files are kept as they are.
             keeps_blocks: options.dtype.or(self.placement.dtype).is_none()
                 && device.first().is_cpu(),
+            // What is resident already holds its part.
             device: device.clone(),
             budget: self.placement.budget.saturating_sub(held),
             keys_and_values: engine.limits().kv_bytes as u64,
@@ -241,6 +242,7 @@ impl ModelRegistry {
                         let model = &old.name;
                         tracing::warn!(model, "its files have changed since it was loaded");
                     }
+                    // Clients have loaded these by name; nobody would load them again.
                     model.adopt_projectors(old);
                     model.adopt_saes(old);
                     entries[at].model = model;

@@ -120,6 +120,7 @@ impl<V: Clone> OwnedStore<V> {
         let (owner, digest) = (Arc::<str>::from(owner), digest.to_owned());
         let group = inner.group_of(&owner);
         let key = (owner, digest);
+        // The look marks it as used.
         inner.groups.get_mut(&group)?.entries.get(&key)?;
         inner.values.get(&key.1).map(|(value, _)| value.clone())
     }
@@ -135,10 +136,13 @@ impl<V: Clone> OwnedStore<V> {
         }
         let (group, key) = (inner.group_of(&owner), (owner, digest.to_owned()));
         let entries = &mut inner.groups.entry(group.clone()).or_default().entries;
+        // Kept already, and marked as used by the look.
         if entries.get(&key).is_some() {
             return Ok(());
         }
+        // First, so that the sum is never above the share.
         inner.trim(&group, share - weight);
+        // One value for all who keep it, and each pays for the whole.
         let shared = inner.values.entry(digest.to_owned());
         shared.or_insert((value, 0)).1 += 1;
         let group = inner.groups.entry(group).or_default();

@@ -44,6 +44,7 @@ impl Places {
         }
         if let Some(files) = place.strip_prefix(model::RANDOM) {
             return match self.below_roots(files) {
+                // A size by name comes from the program, and is nobody's file.
                 _ if model::sizes().any(|size| size == files) => Ok(place.to_owned()),
                 Some(path) => Ok(format!("{}{path}", model::RANDOM)),
                 None => Err(self.refusal(field)),
@@ -71,6 +72,8 @@ impl Places {
 
     /// Returns the true path of what is below a root.
     fn below_roots(&self, path: &str) -> Option<String> {
+        // What is not there and what is elsewhere look alike, so that nobody learns what the server
+        // has.
         let path = Path::new(path).canonicalize().ok()?;
         let is_below = self.roots.iter().any(|root| path.starts_with(root));
         is_below.then(|| path.to_str().map(str::to_owned)).flatten()

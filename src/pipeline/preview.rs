@@ -25,7 +25,7 @@ impl Runtime {
         let compiled = compile.await?;
         let client = context.client;
         let draw = move || draw(&compiled);
-        self.blocking(&client, Price::BASE, draw).await
+        self.turns.run(&client, Price::BASE, draw).await
     }
 }
 

@@ -11,7 +11,7 @@ use super::model_registry::ModelRegistry;
 use super::owned_store::{OwnedStore, Shares};
 use super::state_folder::StateFolder;
 use super::stores::{Activations, Uploads};
-use super::turns::{Price, QueuePlace, TurnLimits, Turns};
+use super::turns::{QueuePlace, TurnLimits, Turns};
 use crate::engine::{ClientId, Engine, QueueLength};
 use crate::model::{LoadTo, Model, SaliencyModel, Source};
 use crate::nn::DeviceGroup;
@@ -87,7 +87,7 @@ pub struct Runtime {
     /// Cores of this machine.
     pub(super) cores: usize,
     /// Lets clients take turns at the work beside the engine.
-    turns: Turns,
+    pub turns: Turns,
     /// Counts the bytes of messages until they are decoded and prepared.
     pub messages: Budget,
     /// Counts the bytes of activations that clients have not read.
@@ -239,22 +239,5 @@ impl Runtime {
             waiting.clients = waiting.clients.max(queue.clients);
         }
         Ok(self.turns.enter(client, waiting)?)
-    }
-
-    /// Runs `work` on a thread of its own when it is the client's turn.
-    pub async fn blocking<T: Send + 'static>(
-        &self,
-        client: &ClientId,
-        price: Price,
-        work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-    ) -> Result<T, Error> {
-        let turn = self.turns.turn(client, price).await?;
-        let done = tokio::task::spawn_blocking(move || {
-            // Held by the work, which goes on where nobody waits for it any more.
-            let _turn = turn;
-            work()
-        });
-        // A panic, of a library most likely.
-        done.await.map_err(|e| Error::Fault(e.to_string()))?
     }
 }

@@ -93,6 +93,7 @@ impl SamplingParams {
         check_numbers(self, |name, message| {
             Error::invalid(format!("sampling.{name}"), message)
         })?;
+        // Each is applied at every token.
         for (name, count) in [
             ("suppress_tokens", self.suppress_tokens.len()),
             ("logit_bias", self.logit_bias.len()),
@@ -111,6 +112,7 @@ impl SamplingParams {
                 return Err(Error::invalid(format!("sampling.{name}"), message));
             }
         }
+        // Infinity would make every probability NaN.
         let mut biases = self.logit_bias.iter();
         if let Some((id, bias)) = biases.find(|(_, bias)| !bias.is_finite()) {
             let message = format!("{bias} of token {id} is not a number");
@@ -147,6 +149,7 @@ fn check_numbers(
         ),
     ];
     for (name, value, most) in above {
+        // Written so that NaN fails: it is in no range.
         if let Some(value) = value.filter(|v| !(*v > 0.0 && *v <= most)) {
             return Err(error(
                 name,
@@ -171,6 +174,7 @@ fn check_numbers(
 /// for it.
 fn effective(asked: &SamplingParams, model: &GenerationConfig) -> SamplingParams {
     let mut all = asked.clone();
+    // For whoever asks for it: a request that says nothing is greedy, whatever the file says.
     if asked.do_sample {
         if asked.temperature == 0.0 {
             all.temperature = model.temperature.unwrap_or(1.0);
@@ -201,6 +205,7 @@ fn effective(asked: &SamplingParams, model: &GenerationConfig) -> SamplingParams
 }
 
 fn saturated(count: usize) -> u32 {
+    // A file may hold more than a message can; no vocabulary and no context is as large.
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
@@ -302,6 +307,7 @@ fn processors(
         found.min_new_tokens = Some(least as usize).filter(|&least| least > 0);
     }
     found.suppress_tokens.clone_from(&all.suppress_tokens);
+    // transformers has no bias of a token: it is a sequence of one.
     let biases = asked.logit_bias.iter();
     found
         .sequence_bias
@@ -323,6 +329,7 @@ fn room(
     if asked.ignore_generation_config {
         return Ok(DEFAULT_MAX_TOKENS);
     }
+    // In the order of transformers, where new tokens go before a length.
     match (model.max_new_tokens, model.max_length) {
         (Some(most), _) => Ok(most),
         (None, Some(length)) if length <= prompt => {

@@ -76,11 +76,12 @@ impl Runtime {
             compiled.input.context.client.clone(),
             continuations.to_vec(),
         );
-        self.blocking(&client, Price::of_text(bytes), move || {
-            let tokens = tokenize(&compiled, &all)?;
-            Ok((compiled, tokens))
-        })
-        .await
+        self.turns
+            .run(&client, Price::of_text(bytes), move || {
+                let tokens = tokenize(&compiled, &all)?;
+                Ok((compiled, tokens))
+            })
+            .await
     }
 }
 
@@ -105,6 +106,7 @@ impl ScoreRequest {
 fn tokenize(compiled: &CompiledRequest, all: &[String]) -> Result<Vec<Vec<u32>>, Error> {
     let (room, prompt) = (compiled.room, compiled.prompt.next as usize);
     let (context, input) = (room + prompt, &compiled.input);
+    // Once, since it is the same before each.
     let before = input.model.text.encode_prompt(&input.text)?;
     let mut tokens = Vec::with_capacity(all.len());
     for (i, continuation) in all.iter().enumerate() {
@@ -190,6 +192,7 @@ impl Scorer {
         let highest = means().fold(f64::NEG_INFINITY, f64::max);
         // A NaN is never the best, since `max` passes over it; where all are, it is the first.
         let best = means().position(|m| m >= highest).unwrap_or(0);
+        // With all their bits: a record agrees with these numbers alone.
         let bits = logprobs.iter().flatten().flat_map(|s| s.to_le_bytes());
         let output = blake3::hash(&bits.collect::<Vec<u8>>());
         let recorded = std::mem::take(&mut self.recorded);

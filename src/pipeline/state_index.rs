@@ -75,6 +75,7 @@ impl StateIndex {
         if self.bytes.saturating_add(more) <= self.max_bytes {
             return None;
         }
+        // Of whoever holds most: nobody can push out what others keep.
         let (owner, _) = self.by_owner.iter().max_by_key(|(_, bytes)| **bytes)?;
         let own = self.files.iter().filter(|(_, kept)| kept.owner == *owner);
         let oldest = own.min_by_key(|(_, kept)| kept.used)?;

@@ -34,6 +34,8 @@ impl Uploads {
     /// Takes back the pictures of `folder`, and keeps there what comes.
     pub(super) fn keep_in(&mut self, folder: &Arc<StateFolder>) {
         for entry in folder.entries(StateKind::Uploads, self.store.max_bytes()) {
+            // Under the digest of what was read: an entry whose bytes are others comes to another
+            // handle.
             let (owner, handle) = (entry.owner, entry.handle);
             let restored = self.put(&owner, entry.bytes.into());
             // Its owner has no key any more, or less room.
@@ -43,6 +45,7 @@ impl Uploads {
             tracing::warn!(owner, handle, "a picture of --state is dropped");
             folder.remove(StateKind::Uploads, &owner, &handle);
         }
+        // Only now: what came from the folder need not be written there again.
         self.folder = Some(folder.clone());
     }
 
@@ -50,6 +53,7 @@ impl Uploads {
     pub fn get(&self, owner: &str, handle: &str) -> Option<Bytes> {
         let found = self.store.get(owner, handle)?;
         if let Some(folder) = &self.folder {
+            // The order of use outlives the process, too.
             folder.touch(StateKind::Uploads, owner, handle);
         }
         Some(found)

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt, stream};
 use tokio::sync::mpsc;
 
-use super::charge::{self, Charge};
 use super::compile::CompiledRequest;
 use super::error::Error;
 use super::generate::OutputProcessor;
@@ -19,6 +18,7 @@ use super::output::{GenerateEvent, SweepResult, SweepTotals, VariantOutcome};
 use super::request::{SweepInput, SweepRequest, Variants};
 use super::runtime::Runtime;
 use super::score::Scorer;
+use super::submit::Charge;
 use crate::engine::{self, Event, Events, Variant};
 use crate::field_path::FieldPath;
 
@@ -104,6 +104,7 @@ impl Sweep {
             results,
             totals: SweepTotals::default(),
         };
+        // Boxed: it holds the futures of two windows.
         Box::pin(run.run()).await?;
         Ok(run.totals)
     }
@@ -182,6 +183,7 @@ impl SweepRun<'_> {
         for first in (0..count).step_by(WINDOW) {
             let prepared = std::mem::take(&mut next);
             let running = Box::pin(self.window(first, prepared));
+            // Behind the last window the range is empty.
             let preparing = Box::pin(sweep.prepare(runtime, window(first + WINDOW)));
             let both = async { tokio::join!(running, preparing) };
             let (done, following) = both.await;
@@ -200,6 +202,7 @@ impl SweepRun<'_> {
                     running.push((first + i, Some(own)));
                     variants.push(variant);
                 }
+                // A server that goes down fails all variants alike: that is no result.
                 Err(error) if error.is_unavailable() => return Err(error),
                 // A variant that cannot be compiled is a result among others.
                 Err(error) => self.send(first + i, Err(error)).await?,
@@ -243,20 +246,13 @@ impl SweepRun<'_> {
     /// minute of its caller's key is used up.
     async fn submit(&self, variants: Vec<Variant>, begun: bool) -> Result<(Events, Charge), Error> {
         let (request, model) = (&self.sweep.request, &self.sweep.input.model);
-        let engine = self.runtime.engine(model);
         let context = request.input.context();
-        let window = engine::Request {
-            model: model.clone(),
-            client: context.client.clone(),
-            variants,
-            deadline: context.deadline.clone(),
-        };
         // The first window is refused where the queue is full, as any request is.
         if begun || request.patient {
-            engine.room(&context.client).await;
-            return charge::submit_patiently(engine, context, window).await;
+            let submitting = self.runtime.submit_patiently(context, model, variants);
+            return submitting.await;
         }
-        charge::submit(engine, context, window)
+        self.runtime.submit_all(context, model, variants)
     }
 
     async fn send(

@@ -11,6 +11,7 @@ pub(super) fn tensor_bytes(values: &HostTensor, dtype: DType) -> Result<Vec<u8>,
         .to_dtype(dtype)
         .and_then(|v| v.flatten_all())
         .map_err(crate::model::Error::from)?;
+    // Little-endian on every machine, as the contract says.
     let bytes = match dtype {
         DType::BF16 => flat
             .to_vec1::<half::bf16>()

@@ -90,7 +90,7 @@ pub(super) struct TurnLimits {
 
 /// Lets clients take turns. Clones share it.
 #[derive(Debug, Clone)]
-pub(super) struct Turns(Arc<Shared>);
+pub struct Turns(Arc<Shared>);
 
 struct Shared {
     limits: TurnLimits,
@@ -188,8 +188,25 @@ impl Turns {
         }))
     }
 
+    /// Runs `work` on a thread of its own when it is the client's turn.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        client: &ClientId,
+        price: Price,
+        work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let turn = self.turn(client, price).await?;
+        let done = tokio::task::spawn_blocking(move || {
+            // Held by the work, which goes on where nobody waits for it any more.
+            let _turn = turn;
+            work()
+        });
+        // A panic, of a library most likely.
+        done.await.map_err(|e| Error::Fault(e.to_string()))?
+    }
+
     /// Waits for the client's turn. Whoever stops waiting loses its place.
-    pub(super) async fn turn(&self, client: &ClientId, price: Price) -> Result<Turn, Error> {
+    async fn turn(&self, client: &ClientId, price: Price) -> Result<Turn, Error> {
         let (start, started) = oneshot::channel();
         {
             let mut state = self.lock();

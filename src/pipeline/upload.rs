@@ -25,7 +25,7 @@ impl Runtime {
         // can use.
         let (bytes, limit) = (data.clone(), self.limits.image_pixels);
         let price = price_of_picture(&data, limit);
-        let decoded = self.blocking(&context.client, price, move || {
+        let decoded = self.turns.run(&context.client, price, move || {
             let picture = vision::decode(&bytes, limit).map_err(|source| Error::Image {
                 field: "data".into(),
                 source,
@@ -34,6 +34,7 @@ impl Runtime {
         });
         let (width, height) = decoded.await?;
         let handle = self.uploads.put(&context.client.tenant, data)?;
+        // The handle is told once it outlives the process.
         self.settle().await;
         Ok(Uploaded {
             handle,

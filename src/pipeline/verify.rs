@@ -55,6 +55,7 @@ impl Runtime {
 fn compare_setting(verified: &mut Verified, record: &Recorded, model: &Model) {
     let device = model.device.to_string();
     for (stage, recorded, found) in [
+        // A record that somebody has edited names another digest than it has.
         ("record", &record.digest, &*record.own_digest),
         (SERVER_VERSION, &record.server_version, telemetry::VERSION),
         ("model_digest", &record.model_digest, &model.digest),

@@ -43,6 +43,7 @@ impl ApiKeys {
                 .all()
                 .iter()
                 .find(|k| k.account.name == key.account.name)
+            // Under one name it is one caller, and what it has used still counts.
             {
                 let mut account = Account::clone(&key.account);
                 account.continue_from(&earlier.account);

@@ -147,6 +147,7 @@ impl Acceptor {
     /// Waits after an error, unless it is one of the connection alone: a process that is out of
     /// descriptors would spin until another one closes.
     async fn back_off(&mut self, error: &io::Error) {
+        // The client's doing: the next one can be accepted at once.
         if matches!(
             error.kind(),
             io::ErrorKind::ConnectionAborted
@@ -172,14 +173,17 @@ impl Acceptor {
 /// Tells a peer why there is no room: gRPC clients report what a GOAWAY frame says. Over TLS it
 /// would not be understood.
 fn turn_away(stream: &TcpStream, reason: &str, encrypted: bool) {
+    // HTTP/2 begins with settings; these name none.
     const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
     const ENHANCE_YOUR_CALM: u32 = 0xb;
+    // Who waits for a handshake would take these bytes for a broken one.
     if encrypted {
         return;
     }
     let length = (8 + reason.len()) as u32;
     let mut bytes = SETTINGS.to_vec();
     bytes.extend(&length.to_be_bytes()[1..]);
+    // The head of a GOAWAY frame, and the last stream that was taken: none.
     bytes.extend([7, 0, 0, 0, 0, 0]);
     bytes.extend(0_u32.to_be_bytes());
     bytes.extend(ENHANCE_YOUR_CALM.to_be_bytes());
@@ -308,6 +312,7 @@ impl Connection {
         let count = PREFACE.len().min(self.head.len());
         if self.head[..count] != PREFACE[..count] {
             self.stage = Stage::Http1;
+        // Open once its first frame is whole, the client's settings.
         } else if let Some(&[a, b, c, ..]) = self.head.get(PREFACE.len()..)
             && self.head.len() == PREFACE.len() + FRAME_HEAD
             && self.behind >= u32::from_be_bytes([0, a, b, c]) as usize

@@ -43,6 +43,7 @@ impl Reload {
         if self.keys.is_empty() != config.keys.is_empty() {
             return Err("whether keys are needed is changed by a restart alone".into());
         }
+        // First, since it can fail: nothing is changed by halves.
         if !self.keys.is_empty() {
             self.keys.replace(&config.keys, &self.runtime)?;
         }

@@ -49,6 +49,7 @@ impl Tls {
         let key = PrivateKeyDer::from_pem_slice(key);
         let key = key.map_err(|e| TlsError::Pem("private key", e.to_string()))?;
         let expires = expiry(&chain[0])?;
+        // Here and once, where else every client would refuse it.
         if expires <= Timestamp::now() {
             return Err(TlsError::Expired(expires));
         }

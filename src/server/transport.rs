@@ -66,6 +66,7 @@ impl Transports {
     /// Waits until all connections are closed by those that serve them; closes them itself where
     /// they stand still, and at `deadline`.
     pub(super) async fn close(&self, deadline: Instant) {
+        // However late it is: answers of the last moment are written to their end.
         let deadline = deadline.max(Instant::now() + LAST_WORDS);
         let mut open = self.0.open.subscribe();
         let closed = async {

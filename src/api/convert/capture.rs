@@ -76,9 +76,7 @@ fn reduce(path: &str, message: &v1::CaptureTarget) -> Result<Reduce, Error> {
             prefix: message.prefix as usize,
         },
         Err(_) => {
-            let valid = [
-                "REDUCTION_NONE, _MEAN, _NORM, _LAST, _TOP_TOKENS, _RECEIVED, _TOP_FEATURES, 1 to 7",
-            ];
+            let valid = ["REDUCTION_NONE to REDUCTION_TOP_FEATURES, 1 to 7"];
             let field = format!("{path}.reduction");
             return Err(unknown(field, message.reduction, &valid));
         }

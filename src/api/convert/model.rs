@@ -14,6 +14,7 @@ use candle_core::DType;
 pub(in crate::api) fn load_request(message: v1::LoadModelRequest) -> Result<LoadRequest, Error> {
     let invalid = |field: &'static str| move |e: String| Error::invalid(field, e);
     let origin = message.place.parse().map_err(invalid("place"))?;
+    // A text that was not sent is empty.
     let adapter = Some(message.adapter.as_str()).filter(|place| !place.is_empty());
     let adapter = adapter.map(|place| place.parse().map_err(invalid("adapter")));
     let template = Some(message.chat_template.as_str()).filter(|name| !name.is_empty());

@@ -130,6 +130,7 @@ fn measured(path: &str, message: &v1::MeasuredTokens) -> Result<MeasuredTokens, 
 
 fn token_measure(path: &str, message: &v1::MeasuredTokens) -> Result<TokenMeasure, Error> {
     use v1::measured_tokens::Measure;
+    // Unset is told from NAMED_ALL here.
     let looking = match message.looking {
         0 => None,
         number => Some(named(&format!("{path}.looking"), number)?),
@@ -145,17 +146,19 @@ fn token_measure(path: &str, message: &v1::MeasuredTokens) -> Result<TokenMeasur
         }
     };
     // What nobody reads is a mistake of whoever wrote it.
-    let unused = |name: &str, why: &str| {
-        let message = format!("{why} alone takes it; leave it unset");
-        Err(Error::invalid(format!("{path}.{name}"), message))
-    };
     if !message.vector.is_empty() && !matches!(measure, TokenMeasure::Similarity(_)) {
-        return unused("vector", "MEASURE_SIMILARITY");
+        return Err(unused(path, "vector", "MEASURE_SIMILARITY"));
     }
     if message.looking != 0 && !matches!(measure, TokenMeasure::Received(_)) {
-        return unused("looking", "MEASURE_ATTENTION_RECEIVED");
+        return Err(unused(path, "looking", "MEASURE_ATTENTION_RECEIVED"));
     }
     Ok(measure)
+}
+
+/// Returns the error of a field that only another measure, `by`, takes.
+fn unused(path: &str, name: &str, by: &str) -> Error {
+    let message = format!("{by} alone takes it; leave it unset");
+    Error::invalid(format!("{path}.{name}"), message)
 }
 
 /// Returns the most attended patches.

@@ -56,6 +56,7 @@ fn input(name: &str, message: Option<&mut v1::TraceInput>) -> Result<TraceInput,
             interventions: crate::pipeline::Interventions::default(),
         });
     };
+    // Taken out: the record spells it anew, with pictures by their handles.
     let sent = message.prompt.take();
     let sent = sent.map(|sent| prompt(Some(sent))).transpose();
     let interventions = request_interventions(&mut message.interventions);

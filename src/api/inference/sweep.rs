@@ -85,6 +85,7 @@ fn grid_of(message: v1::SweepGrid) -> Result<SweepGrid, Error> {
                 step: range.step,
             },
             Some(sweep_axis::Values::Numbers(numbers)) => AxisValues::Numbers(numbers.values),
+            // Refused with its axis, as an empty list is.
             None => AxisValues::Numbers(Vec::new()),
         };
         (axis.field, values)

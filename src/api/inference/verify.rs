@@ -46,6 +46,7 @@ fn replay(
     let (method, request) = method_of(recorded)?;
     let pictures = by_handle(images);
     let bad = |e: serde_json::Error| pipeline::Error::Record(format!("request: {e}"));
+    // As messages, so that a record of an older server reads as its client does.
     let replay = match method.as_str() {
         "Generate" => {
             let mut message: v1::GenerateRequest = serde_json::from_value(request).map_err(bad)?;

@@ -4,7 +4,7 @@
 use base64::Engine as _;
 use base64::alphabet::STANDARD as ALPHABET;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::literal;
 
@@ -64,28 +64,12 @@ fn collect(
             None => of_text(text, source)?,
         },
         Value::Array(all) if outer && all.len() <= MAX_PICTURES => {
-            for (i, value) in all.iter().enumerate() {
-                let before = found.len();
-                collect(value, source, false, found)
-                    .map_err(|e| format!("picture {}: {e}", i + 1))?;
-                if found.len() == before {
-                    return Err(format!("picture {} of the list is empty", i + 1));
-                }
-            }
-            return Ok(());
+            return collect_list(all, source, found);
         }
-        Value::Object(object) => {
-            let part = |name: &str| object.get(name).filter(|v| !v.is_null());
-            match (part("bytes"), part("path")) {
-                // Bytes before the path: datasets keep the path of the machine that made them.
-                (Some(Value::String(bytes)), _) => of_text(bytes, source)?,
-                (None, Some(Value::String(path))) => of_text(path, source)?,
-                (None, None) if object.contains_key("bytes") || object.contains_key("path") => {
-                    return Ok(());
-                }
-                _ => return Err("an object of no \"bytes\" and \"path\"".into()),
-            }
-        }
+        Value::Object(object) => match of_object(object, source)? {
+            Some(picture) => picture,
+            None => return Ok(()),
+        },
         Value::Array(all) if all.len() > MAX_PICTURES => {
             return Err(format!("{} pictures, at most {MAX_PICTURES}", all.len()));
         }
@@ -96,6 +80,38 @@ fn collect(
     };
     found.push(picture);
     Ok(())
+}
+
+/// Adds the pictures of a list, none of which may be missing.
+fn collect_list(
+    all: &[Value],
+    source: &mut dyn PictureSource,
+    found: &mut Vec<Vec<u8>>,
+) -> Result<(), String> {
+    for (i, value) in all.iter().enumerate() {
+        let before = found.len();
+        collect(value, source, false, found).map_err(|e| format!("picture {}: {e}", i + 1))?;
+        // A hole would move the pictures behind it to other places in the prompt.
+        if found.len() == before {
+            return Err(format!("picture {} of the list is empty", i + 1));
+        }
+    }
+    Ok(())
+}
+
+/// Reads the picture of a cell of Hugging Face's datasets; `None` where both of its parts are null.
+fn of_object(
+    object: &Map<String, Value>,
+    source: &mut dyn PictureSource,
+) -> Result<Option<Vec<u8>>, String> {
+    let part = |name: &str| object.get(name).filter(|v| !v.is_null());
+    match (part("bytes"), part("path")) {
+        // Bytes before the path: datasets keep the path of the machine that made them.
+        (Some(Value::String(bytes)), _) => of_text(bytes, source).map(Some),
+        (None, Some(Value::String(path))) => of_text(path, source).map(Some),
+        (None, None) if object.contains_key("bytes") || object.contains_key("path") => Ok(None),
+        _ => Err("an object of no \"bytes\" and \"path\"".into()),
+    }
 }
 
 fn of_text(text: &str, source: &mut dyn PictureSource) -> Result<Vec<u8>, String> {

@@ -40,13 +40,9 @@ impl Experiment {
         check::experiment(self)
     }
 
-    /// Makes all variants for a model with this many layers in (language model, vision tower);
-    /// variants with pictures of a folder only `with_folder`.
-    pub fn plan(
-        &self,
-        layers: (usize, usize),
-        with_folder: bool,
-    ) -> Result<Vec<PlannedVariant>, String> {
+    /// Makes all variants for a model with this many layers; variants with pictures of a folder only
+    /// `with_folder`.
+    pub fn plan(&self, layers: Layers, with_folder: bool) -> Result<Vec<PlannedVariant>, String> {
         let mut planned: Vec<(PlannedVariant, AxisPoint<'_>)> = Vec::new();
         let mut names = HashSet::new();
         for template in self
@@ -90,14 +86,10 @@ impl Experiment {
         &self,
         template: &VariantTemplate,
         point: &AxisPoint<'_>,
-        (language_model, vision_tower): (usize, usize),
+        layers: Layers,
     ) -> Result<Vec<Value>, String> {
         let mut list = Vec::new();
         if !template.pruning.is_empty() {
-            let layers = Layers {
-                language_model,
-                vision_tower,
-            };
             let made = pruning(&named(&template.pruning, point), layers);
             list = made.map_err(|e| format!("{}: pruning: {e}", self.name))?;
         }
@@ -109,7 +101,7 @@ impl Experiment {
     fn points<'a>(
         &self,
         template: &'a VariantTemplate,
-        layers: (usize, usize),
+        layers: Layers,
     ) -> Result<Vec<AxisPoint<'a>>, String> {
         let mut points: Vec<AxisPoint<'a>> = vec![AxisPoint::new()];
         for (axis, values) in &template.each {
@@ -119,8 +111,8 @@ impl Experiment {
                 TemplateValues::Listed(values) => values.clone(),
                 TemplateValues::Counted { count } => counted(*count),
                 TemplateValues::Layers { layers: part } => match part.as_str() {
-                    "language_model" => counted(layers.0),
-                    "vision_tower" => counted(layers.1),
+                    "language_model" => counted(layers.language_model),
+                    "vision_tower" => counted(layers.vision_tower),
                     other => {
                         return Err(format!(
                             "{}: layers: {other:?}; language_model or vision_tower",
@@ -207,7 +199,7 @@ mod tests {
     fn every_experiment_can_be_planned() {
         let all = experiments().unwrap();
         for experiment in &all {
-            let planned = experiment.plan((8, 4), true).unwrap();
+            let planned = experiment.plan(Layers::of(8, 4), true).unwrap();
             assert!(
                 planned.len() > 1 && planned[0].interventions.is_empty(),
                 "{}",
@@ -223,7 +215,7 @@ mod tests {
             .iter()
             .find(|e| e.name == "layers")
             .unwrap()
-            .plan((8, 4), true)
+            .plan(Layers::of(8, 4), true)
             .unwrap();
         assert_eq!(
             (layers.len(), layers[8].name.as_str(), layers[8].at),
@@ -235,8 +227,8 @@ mod tests {
         );
         let mut blind = all.iter().find(|e| e.name == "blind").unwrap().clone();
         assert_eq!(
-            blind.plan((8, 4), true).unwrap().len(),
-            blind.plan((8, 4), false).unwrap().len() + 1
+            blind.plan(Layers::of(8, 4), true).unwrap().len(),
+            blind.plan(Layers::of(8, 4), false).unwrap().len() + 1
         );
         assert!(
             blind
@@ -253,7 +245,7 @@ mod tests {
             .set("geometry", &[Value::from("GEOMETRY_LITERAL")])
             .unwrap();
         noise.set("draw", &[Value::from(1)]).unwrap();
-        let planned = noise.plan((2, 1), false).unwrap();
+        let planned = noise.plan(Layers::of(2, 1), false).unwrap();
         assert_eq!(planned.len(), 1 + 2 * 2);
         assert_eq!(
             planned[1].interventions[0]["addNoise"]["geometry"],
@@ -305,7 +297,7 @@ mod tests {
                 .extend(more.as_object().unwrap().clone());
             all.to_string()
         };
-        let planned = |text: &str| experiment(text).and_then(|e| e.plan((8, 4), true));
+        let planned = |text: &str| experiment(text).and_then(|e| e.plan(Layers::of(8, 4), true));
         assert_eq!(planned(&whole(json!({}), json!({}))).unwrap().len(), 5);
         let named = json!([{"blankImage": {}}, {"dropLayers": {"layers": ["{layer}"]}}]);
         for (more, own, says) in [
@@ -462,7 +454,7 @@ mod tests {
                 &["literal", "abs-scaled", "GEOMETRY_GAUSSIAN"].map(Value::from),
             )
             .unwrap();
-        let planned = noise.plan((1, 1), false).unwrap();
+        let planned = noise.plan(Layers::of(1, 1), false).unwrap();
         let used: BTreeSet<&str> = planned
             .iter()
             .filter_map(|p| p.interventions.first()?["addNoise"]["geometry"].as_str())

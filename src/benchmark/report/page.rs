@@ -378,6 +378,7 @@ fn comparison_row((variant, c): &(String, Comparison)) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::benchmark::experiments::experiment;
+    use crate::benchmark::pruning::Layers;
 
     fn metric(variant: &str, value: f64) -> (String, Metric) {
         let interval = (value - 0.1, value + 0.1);
@@ -410,7 +411,7 @@ mod tests {
             ],
         });
         let experiment = experiment(&json.to_string()).unwrap();
-        let planned = experiment.plan((1, 1), false).unwrap();
+        let planned = experiment.plan(Layers::of(1, 1), false).unwrap();
         let metrics = [
             ("original", 0.8),
             ("a 1", 0.4),

@@ -195,20 +195,9 @@ impl GoldenSet {
                 looks.insert(look, maps.collect::<Result<_, _>>()?);
             }
         }
-        let mut donors = BTreeMap::new();
-        for (place, bytes) in needs.donors {
-            let read = model.read_image(bytes, case.images.len(), MAX_PICTURE_PIXELS)?;
-            let pixels = read.pixels.views.upload(&*model.on_device()?)?;
-            let donor = ImageInput {
-                sequence: 0,
-                image: 0,
-                pixels: &pixels,
-                tokens: &read.tokens,
-            };
-            let own = model.own_projector();
-            let tokens = model.encode_images(&[donor], own, &mut NoHooks)?;
-            donors.insert(place, HostTensor::download(&tokens)?);
-        }
+        let donors = needs.donors.into_iter();
+        let donors = donors.map(|(place, bytes)| Ok((place, encode_donor(model, case, bytes)?)));
+        let donors = donors.collect::<Result<BTreeMap<_, _>, Error>>()?;
         let (ids, words) = model.tokenize(&Rendered::asking(&case.text, &case.question))?;
         let mut rows = MeasuredRows::new();
         // On any thread where nothing is measured: then the model is not run.
@@ -259,6 +248,21 @@ impl GoldenSet {
             .map(|(name, value)| Ok((name, HostTensor::download(&value)?)))
             .collect::<TensorResult<_>>()?)
     }
+}
+
+/// Returns the visual tokens of a donor picture, by the unchanged model.
+fn encode_donor(model: &Model, case: &Case, bytes: &[u8]) -> Result<HostTensor, Error> {
+    let read = model.read_image(bytes, case.images.len(), MAX_PICTURE_PIXELS)?;
+    let pixels = read.pixels.views.upload(&*model.on_device()?)?;
+    let donor = ImageInput {
+        sequence: 0,
+        image: 0,
+        pixels: &pixels,
+        tokens: &read.tokens,
+    };
+    let own = model.own_projector();
+    let tokens = model.encode_images(&[donor], own, &mut NoHooks)?;
+    Ok(HostTensor::download(&tokens)?)
 }
 
 /// Returns where the tower looks in each view of a picture.

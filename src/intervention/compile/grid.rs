@@ -255,6 +255,7 @@ fn layers(
         return Err(invalid("grid.layers", message));
     }
     if spec.layers.is_empty() {
+        // A layer that is repeated is one point all the same.
         let mut path = compiler.path(stack);
         path.sort_unstable();
         path.dedup();
@@ -288,6 +289,7 @@ fn heads(spec: &GridSpec, points: &[GridPoint]) -> Result<Heads, Error> {
     if !spec.each_head && spec.heads.is_empty() {
         return Ok((Vec::new(), None));
     }
+    // A head has to be there at every point.
     let mut fewest = usize::MAX;
     for (i, point) in points.iter().enumerate() {
         let Some(heads) = point.shape.heads else {

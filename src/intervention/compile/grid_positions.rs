@@ -300,6 +300,7 @@ impl Patches {
                 });
             }
         }
+        // One picture needs no number.
         let several = groups.keys().any(|key| key.0 > 0);
         let named = |(key, tokens)| (self.label(key, several), tokens);
         groups.into_iter().map(named).collect()

@@ -52,9 +52,9 @@ pub enum MeasuredAmount {
     Share(f64),
     /// So many, or all.
     Count(u32),
-    /// Those of at least this value.
+    /// Every token of at least this value.
     AtLeast(f64),
-    /// Those of at least so many times the median.
+    /// Every token of at least so many times the median.
     TimesMedian(f64),
 }
 
@@ -104,6 +104,7 @@ impl MeasuredTokens {
                 TokenInfo::Visual { .. } => None,
             };
             let value = values.of(entry, field, token, (i, word), map)?;
+            // NaN is neither high nor low.
             let value = value.filter(|v| !v.is_nan() && self.among.holds(token, Some(i) == last));
             candidates.extend(value.map(|value| (i, value)));
         }
@@ -115,8 +116,7 @@ impl MeasuredTokens {
 
     /// Checks its fields, and returns the hook point.
     fn check(&self, entry: Entry, field: &str, context: &Context<'_>) -> Result<Point, Error> {
-        let at = |name: &str| format!("{field}.measured.{name}");
-        let invalid = |name: &str, message: String| Err(entry.invalid(&at(name), message));
+        let invalid = |name: &str, message: String| Err(invalid(entry, field, name, message));
         let point: Point = match self.point.parse() {
             Ok(point) => point,
             Err(()) => return invalid("point", unknown_point(&self.point)),
@@ -145,7 +145,21 @@ impl MeasuredTokens {
         if point.stack != Stack::LanguageModel {
             entry.needs_image(context)?;
         }
-        let shape = shape_of(model, point, 0);
+        self.check_measure(entry, field, point, context)?;
+        self.check_amount(entry, field)?;
+        Ok(point)
+    }
+
+    /// Fails where the point cannot be measured so.
+    fn check_measure(
+        &self,
+        entry: Entry,
+        field: &str,
+        point: Point,
+        context: &Context<'_>,
+    ) -> Result<(), Error> {
+        let invalid = |name: &str, message: String| Err(invalid(entry, field, name, message));
+        let shape = shape_of(context.model, point, 0);
         match (self.head, shape.heads) {
             (Some(_), None) => {
                 return invalid("head", format!("{point} has no heads; leave it unset"));
@@ -181,8 +195,16 @@ impl MeasuredTokens {
                 return invalid("vector", "its length is not above 0 and finite".into());
             }
         }
+        Ok(())
+    }
+
+    /// Fails where the amount chooses nothing that is well defined.
+    fn check_amount(&self, entry: Entry, field: &str) -> Result<(), Error> {
+        let invalid = |name: &str, message: String| Err(invalid(entry, field, name, message));
         match self.amount {
-            MeasuredAmount::Share(share) => entry.check_share(&at("share"), share)?,
+            MeasuredAmount::Share(share) => {
+                entry.check_share(&format!("{field}.measured.share"), share)?;
+            }
             MeasuredAmount::Count(_) => {}
             MeasuredAmount::AtLeast(bound) if bound.is_finite() => {}
             MeasuredAmount::TimesMedian(times) if times.is_finite() && times >= 0.0 => {}
@@ -194,7 +216,7 @@ impl MeasuredTokens {
                 return invalid("times_median", message);
             }
         }
-        Ok(point)
+        Ok(())
     }
 
     /// Returns the value of every row that was measured.
@@ -221,6 +243,7 @@ impl MeasuredTokens {
             words: Vec::new(),
             class: usize::from(context.model.tower.info().has_class),
         };
+        // Rows were measured without interventions: pictures are whole there.
         let (mut position, mut images) = (0, context.images.iter());
         for token in context.prompt.into_iter().flatten() {
             match token {
@@ -247,15 +270,15 @@ impl MeasuredTokens {
         context: &Context<'_>,
     ) -> Result<Vec<f64>, Error> {
         let rows: Vec<Vec<f32>> = rows.to_vec2().map_err(crate::model::Error::from)?;
-        let number = |row: &Vec<f32>| match &self.measure {
-            TokenMeasure::Norm => norm(row),
-            TokenMeasure::LargestValue => row.iter().fold(0.0, |m, v| f64::from(v.abs()).max(m)),
-            TokenMeasure::Similarity(vector) => cosine(row, vector),
+        let rows = rows.iter();
+        let looking = match &self.measure {
+            TokenMeasure::Norm => return Ok(rows.map(|row| norm(row)).collect()),
+            TokenMeasure::LargestValue => return Ok(rows.map(|row| largest(row)).collect()),
+            TokenMeasure::Similarity(vector) => {
+                return Ok(rows.map(|row| cosine(row, vector)).collect());
+            }
             // Read column by column below.
-            TokenMeasure::Received(_) => 0.0,
-        };
-        let TokenMeasure::Received(looking) = &self.measure else {
-            return Ok(rows.iter().map(number).collect());
+            TokenMeasure::Received(looking) => looking,
         };
         let in_prompt = context
             .prompt
@@ -270,9 +293,9 @@ impl MeasuredTokens {
         let default = if has_class { Named::Class } else { Named::All };
         let looking = looking.unwrap_or(default);
         let last = map.last();
-        let mut received = vec![0.0; rows.first().map_or(0, Vec::len)];
+        let mut received = vec![0.0; rows.as_slice().first().map_or(0, Vec::len)];
         let mut count = 0;
-        for (i, (token, row)) in map.tokens.iter().zip(&rows).enumerate() {
+        for (i, (token, row)) in map.tokens.iter().zip(rows).enumerate() {
             if looking.holds(token, Some(i) == last) {
                 count += 1;
                 let sums = received.iter_mut().zip(row);
@@ -308,6 +331,11 @@ impl MeasuredTokens {
         let chosen = candidates.into_iter().filter(|(_, value)| within(*value));
         chosen.map(|(i, _)| i).collect()
     }
+}
+
+/// Returns an error about field `name` of a measured set.
+fn invalid(entry: Entry, field: &str, name: &str, message: String) -> Error {
+    entry.invalid(&format!("{field}.measured.{name}"), message)
 }
 
 impl Values {
@@ -398,6 +426,10 @@ fn unknown_point(name: &str) -> String {
     format!("no hook point {}; did you mean {nearest:?}?", shown(name))
 }
 
+fn largest(row: &[f32]) -> f64 {
+    row.iter().fold(0.0, |most, v| f64::from(v.abs()).max(most))
+}
+
 fn norm(row: &[f32]) -> f64 {
     let squares = row.iter().map(|v| f64::from(*v).powi(2));
     squares.sum::<f64>().sqrt()
@@ -413,6 +445,7 @@ pub(crate) fn cosine(a: &[f32], b: &[f32]) -> f64 {
 
 /// Returns the median of sorted values; the mean of the two in the middle of an even number.
 fn median(sorted: &[(usize, f64)]) -> f64 {
+    // Whichever way they are sorted, the middle is the same.
     let middle = sorted.len() / 2;
     match (sorted.get(middle), sorted.len() % 2) {
         (None, _) => 0.0,

@@ -16,6 +16,7 @@ impl Entry {
         model: &Model,
     ) -> Result<Arc<SparseAutoencoder>, Error> {
         let all = model.sparse_autoencoders();
+        // Without a name it is the only one.
         if let ("", [(_, sae)]) = (name, all.as_slice()) {
             return Ok(sae.clone());
         }

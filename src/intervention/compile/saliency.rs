@@ -125,6 +125,7 @@ impl Salient {
         grid: CellGrid,
     ) -> Result<Vec<f64>, Error> {
         let views = self.views(entry, field, context, image)?;
+        // The base view shows the whole picture.
         let base = views.first().map_or(&[][..], Vec::as_slice);
         let patches = self.patches(context, image, base);
         let extent = (grid.rows, grid.columns);
@@ -201,7 +202,6 @@ impl Amount {
                 let wanted = wanted * mass.iter().sum::<f64>();
                 let mut held = 0.0;
                 let fewer = order.iter().take_while(|cell| {
-                    // The cell that reaches the share is one of them.
                     let before = held;
                     held += mass[**cell as usize];
                     // The cell that reaches the share belongs to it.

@@ -17,7 +17,7 @@ pub(crate) enum TokenInfo {
         extent: Size,
         /// The patches that it is made of: view, number, weight.
         patches: Vec<(usize, usize, f32)>,
-        /// Its number among the visual tokens of the picture before any selection; `None` in the
+        /// The number among the visual tokens of the picture before any selection; `None` in the
         /// tower and the projector.
         origin: Option<u32>,
     },

@@ -75,6 +75,7 @@ impl Effect {
     /// Returns `|after - before| / |before|`; 0 or infinity where all was zero before.
     pub fn relative_change(self) -> Option<f64> {
         self.sums.map(|(changed, was)| {
+            // Where nothing was there to change it would be 0 / 0.
             if changed == 0.0 {
                 0.0
             } else {

@@ -187,6 +187,7 @@ impl Operation {
 
     /// Returns the rows beside its own that it reads.
     pub(super) fn reads(&self) -> Option<&Arc<Rows>> {
+        // Without a wildcard: an operation that is new has to say.
         match self {
             Self::Like { over: rows, .. } | Self::Hide(rows) => Some(rows),
             Self::Gather(_)

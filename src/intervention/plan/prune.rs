@@ -78,6 +78,7 @@ impl Prune {
         span: &Span,
         received: Option<BTreeMap<u32, f32>>,
     ) -> Option<Vec<u32>> {
+        // The tokens of a span ascend.
         let here = |token: &u32| span.tokens.binary_search(token).is_ok();
         let mut ranked: Vec<u32> = self.visual().iter().copied().filter(here).collect();
         if self.ranking.needs_pattern() {

@@ -102,6 +102,7 @@ impl Plan {
             }
         }
         for (&layer, prune) in &self.prunes {
+            // Tokens leave behind what the layer has written.
             let point = Point::at(Stack::LanguageModel, layer, Site::ResidPost);
             keys.entry(point).or_default().push(prune.key(layer));
         }

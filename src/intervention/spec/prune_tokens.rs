@@ -148,6 +148,7 @@ impl PruneTokens {
                 })
             }
             PruneRanking::Random(seed) => {
+                // In one ranking, whatever picture they are of.
                 let order = entry.draws(*seed, context, 0).permutation(visual.len());
                 let ranked = order.into_iter().map(|i| visual[i as usize]);
                 Ok(Ranking::Fixed(ranked.collect()))

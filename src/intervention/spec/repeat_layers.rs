@@ -47,6 +47,7 @@ impl Spec for RepeatLayers {
         };
         let run = &path[start..=end];
         let most = compiler.max_layers(self.stack);
+        // Before the list is written out.
         if path.len() + run.len() * self.times as usize > most {
             let message = format!(
                 "{} layers would run in all; at most {most} may",

@@ -8,12 +8,14 @@
 //! Laws: keeping all changes nothing; what KEEP leaves of a selector and what REMOVE leaves of it
 //! partition the picture; merging into as many tokens as are left changes nothing.
 
+use std::collections::BTreeMap;
+
 use crate::intervention::compile::{
     Compiler, Entry, Spec, TokenInfo, TokenMap, TokenSelector, cosine, rounded,
 };
 use crate::intervention::error::Error;
 use crate::intervention::plan::{Operation, PoolValue, Resolution, Resolved};
-use crate::model::RowsQuery;
+use crate::model::{RowsQuery, TowerInfo};
 use crate::nn::{Point, Site, Stack};
 
 /// Keeps, removes or pools visual tokens of every picture.
@@ -232,36 +234,45 @@ impl Merge {
         let measured = compiler.context.rows.get(&self.similarity.query());
         let measured = measured.ok_or_else(|| entry.invalid("merge", "no rows were measured"))?;
         let tower = compiler.context.model.tower.info();
-        let mut views = std::collections::BTreeMap::new();
+        let mut views = BTreeMap::new();
         for (view, rows) in measured {
             let rows: Vec<Vec<f32>> = rows.to_vec2().map_err(crate::model::Error::from)?;
             views.insert(*view, rows);
         }
-        let row_of = |token: &TokenInfo| {
-            let TokenInfo::Visual {
-                image,
-                patches,
-                origin,
-                ..
-            } = token
-            else {
-                return None;
-            };
-            if self.similarity == MergeSimilarity::Tokens {
-                return views.get(&(*image, 0))?.get((*origin)? as usize).cloned();
-            }
-            let mut sum = vec![0.0; tower.head_width()];
-            for &(view, patch, weight) in patches {
-                let row = views.get(&(*image, view))?;
-                let row = row.get(usize::from(tower.has_class) + patch)?;
-                for head in row.chunks(sum.len()) {
-                    let sums = sum.iter_mut().zip(head);
-                    sums.for_each(|(sum, key)| *sum += weight * key / tower.heads as f32);
-                }
-            }
-            (!patches.is_empty()).then_some(sum)
+        let tokens = map.tokens.iter();
+        let rows = tokens.map(|token| self.row_of(token, &views, tower));
+        Ok(rows.collect())
+    }
+
+    /// Returns the row of one token: its own, or the mean over heads of its patches' keys.
+    fn row_of(
+        &self,
+        token: &TokenInfo,
+        views: &BTreeMap<(usize, usize), Vec<Vec<f32>>>,
+        tower: &TowerInfo,
+    ) -> Option<Vec<f32>> {
+        let TokenInfo::Visual {
+            image,
+            patches,
+            origin,
+            ..
+        } = token
+        else {
+            return None;
         };
-        Ok(map.tokens.iter().map(row_of).collect())
+        if self.similarity == MergeSimilarity::Tokens {
+            return views.get(&(*image, 0))?.get((*origin)? as usize).cloned();
+        }
+        let mut sum = vec![0.0; tower.head_width()];
+        for &(view, patch, weight) in patches {
+            let row = views.get(&(*image, view))?;
+            let row = row.get(usize::from(tower.has_class) + patch)?;
+            for head in row.chunks(sum.len()) {
+                let sums = sum.iter_mut().zip(head);
+                sums.for_each(|(sum, key)| *sum += weight * key / tower.heads as f32);
+            }
+        }
+        (!patches.is_empty()).then_some(sum)
     }
 }
 

@@ -27,28 +27,7 @@ impl Gathered {
         let config = unsupported::config(source)?;
         let (mut text, mut checkpoint) = (Text::load(source)?, source.checkpoint()?);
         if !is_original(&config) {
-            if matches!(source, Source::Gguf(_)) {
-                // Vocabularies of the original LLaVA have no such token.
-                let rows = config["text_config"]["vocab_size"].as_u64();
-                text.image_token(rows.unwrap_or_default() as u32);
-            }
-            let processor = chat_files::image_processor(source)?;
-            // transformers cuts by the processor's and packs by config.json's.
-            let (cut, packed) = (
-                &processor["image_grid_pinpoints"],
-                &config["image_grid_pinpoints"],
-            );
-            if cut.is_array() && packed.is_array() && cut != packed {
-                let message = "image_grid_pinpoints differ from those of \
-                               preprocessor_config.json; they must be the same";
-                return Err(Error::Config(message.into()));
-            }
-            return Ok(Self {
-                config,
-                processor,
-                text,
-                checkpoint,
-            });
+            return Self::of_transformers(source, config, text, checkpoint);
         }
         let within = checkpoint.has_any("vision_tower.") || checkpoint.is_random();
         let tower = original_tower(&config, source, !within)?;
@@ -79,6 +58,37 @@ impl Gathered {
             chat_files::image_processor(&tower)?,
             side,
         )?;
+        Ok(Self {
+            config,
+            processor,
+            text,
+            checkpoint,
+        })
+    }
+
+    /// Gathers a model in the form that transformers writes.
+    fn of_transformers(
+        source: &Source,
+        config: Value,
+        mut text: Text,
+        checkpoint: Checkpoint,
+    ) -> Result<Self, Error> {
+        if matches!(source, Source::Gguf(_)) {
+            // Vocabularies of the original LLaVA have no such token.
+            let rows = config["text_config"]["vocab_size"].as_u64();
+            text.image_token(rows.unwrap_or_default() as u32);
+        }
+        let processor = chat_files::image_processor(source)?;
+        // transformers cuts by the processor's and packs by config.json's.
+        let (cut, packed) = (
+            &processor["image_grid_pinpoints"],
+            &config["image_grid_pinpoints"],
+        );
+        if cut.is_array() && packed.is_array() && cut != packed {
+            let message = "image_grid_pinpoints differ from those of \
+                           preprocessor_config.json; they must be the same";
+            return Err(Error::Config(message.into()));
+        }
         Ok(Self {
             config,
             processor,

@@ -545,12 +545,9 @@ impl Shared {
     /// device of `options`.
     fn of(options: &Load<'_>, keeps_blocks: bool, digests: PartDigests) -> Self {
         // A part is on one device in one dtype, and gone with that device.
-        let alike = |m: &&Arc<Model>| {
-            (m.dtype, m.keeps_blocks) == (options.dtype, keeps_blocks)
-                && m.device == options.device
-                && m.is_live()
-        };
-        let alike: Vec<&Arc<Model>> = options.resident.iter().filter(alike).collect();
+        let mut alike: Vec<&Arc<Model>> = options.resident.iter().collect();
+        alike.retain(|m| (m.dtype, m.keeps_blocks) == (options.dtype, keeps_blocks));
+        alike.retain(|m| m.device == options.device && m.is_live());
         let tower = alike.iter().find(|m| m.parts.tower == digests.tower);
         let decoder = alike.iter().find(|m| m.parts.decoder == digests.decoder);
         Self {

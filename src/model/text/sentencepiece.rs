@@ -95,18 +95,18 @@ pub(super) struct Beside {
 pub(in crate::model) fn bpe_model<'a>(
     pieces: impl Iterator<Item = (&'a str, f32, i32)>,
 ) -> Vec<u8> {
-    let piece = |(text, score, kind): (&str, f32, i32)| Piece {
+    let pieces = pieces.map(|(text, score, kind)| Piece {
         text: Some(text.to_owned()),
         score: Some(score),
         kind: Some(kind),
-    };
+    });
     let trainer = TrainerSpec {
         model_type: Some(BPE),
         byte_fallback: Some(true),
         ..TrainerSpec::default()
     };
     let model = ModelProto {
-        pieces: pieces.map(piece).collect(),
+        pieces: pieces.collect(),
         trainer: Some(trainer),
         normalizer: None,
     };

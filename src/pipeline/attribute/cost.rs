@@ -12,6 +12,7 @@ pub(super) fn price_of(compiled: &CompiledRequest, answer: &[u32]) -> u64 {
         .iter()
         .map(|i| i.views * i.view.rows)
         .sum();
+    // The answer's last token is not read back.
     let rows = compiled.prompt.ids.len() + answer.len() - 1;
     let cells = tower * compiled.tower_path().len() + rows * compiled.decoder_path().len();
     4 * cells as u64

@@ -38,6 +38,7 @@ pub(super) fn relevance(
     let mut relevance = Tensor::from_vec(unit, (1, count), first.gradient.device())?;
     for layer in layers {
         let through = relevance.matmul(&layer.gradient)?;
+        // The residual stream carries a row past the attention as well.
         relevance = ((relevance + through)? * share)?;
     }
     HostTensor::download(&relevance.squeeze(0)?).map(Some)

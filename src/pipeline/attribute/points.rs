@@ -77,6 +77,7 @@ impl AttributeRequest {
         } else {
             decoder
         };
+        // Of the last layer, by its definition.
         let mut layers = if self.method == AttributionMethod::GradCam {
             path.last().copied().into_iter().collect()
         } else {

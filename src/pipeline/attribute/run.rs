@@ -99,6 +99,7 @@ impl Runtime {
                 limit,
             });
         }
+        // Before anything runs, as for captures.
         let unread = self.unread.reserve(&context.client, needed)?;
         let price = passes(&request, &places) * price_of(&compiled, &answer.0);
         if let Some(account) = &context.account {
@@ -179,6 +180,8 @@ fn answer_of(
     mut answers: Vec<Vec<u32>>,
 ) -> Result<(Vec<u32>, Option<u32>), Error> {
     let other = match metric {
+        // Both are scored in one run, which can stand for two answers where only the last token
+        // differs.
         AnswerMetric::LogprobDifference { .. } => answers.pop(),
         _ => None,
     };
@@ -226,6 +229,7 @@ impl Attribution {
     }
 
     async fn run(&mut self, runtime: &Runtime) -> Result<AttributionFinished, Error> {
+        // The other input's values first: what follows multiplies gradients by differences to them.
         let others = self.source_values(runtime).await?;
         let (found, baseline) = if self.request.steps() > 1
             || self.request.method == AttributionMethod::IntegratedGradients
@@ -310,6 +314,7 @@ impl Attribution {
     ) -> Result<(Gradients, Option<f64>), Error> {
         let steps = self.request.steps();
         let share = 1.0 / f64::from(steps);
+        // At the answer's own values, whose log-probabilities are reported.
         let mut own = self.at_share(runtime, others, 1.0, false).await?;
         let baseline = match self.request.method {
             AttributionMethod::IntegratedGradients => {
@@ -325,6 +330,7 @@ impl Attribution {
         };
         let (mut taps, mut pixels): (Vec<TapGradient>, Vec<HostTensor>) = (Vec::new(), Vec::new());
         for step in 0..steps {
+            // The midpoint rule, whose error falls with the square of the steps.
             let middle = (f64::from(step) + 0.5) * share;
             let found = self.at_share(runtime, others, middle, true).await?;
             accumulate(&mut taps, found.taps, sign)?;

@@ -21,6 +21,7 @@ impl Attribution {
         };
         if let Some((name, share)) = through {
             let taps: Vec<&TapGradient> = found.taps.iter().collect();
+            // The row that the answer's first token is read from.
             let row = self.compiled.prompt.ids.len() - 1;
             let reached = maps::relevance(&taps, row, share).map_err(model::Error::from)?;
             if let (Some(reached), Some(tap)) = (reached, taps.first()) {

@@ -109,6 +109,7 @@ pub(super) fn files_of(folder: &Path) -> Vec<(SystemTime, PathBuf)> {
 /// Returns the name of an entry's file, of which owner and handle are no part that could be a path.
 pub(super) fn file_name(owner: &str, handle: &str) -> String {
     let mut hasher = blake3::Hasher::new();
+    // The length, too, so that no owner and handle read as another pair.
     hasher.update(&(owner.len() as u64).to_le_bytes());
     hasher.update(owner.as_bytes());
     hasher.update(handle.as_bytes());
@@ -126,6 +127,7 @@ pub(super) fn read_owner(path: &Path) -> Option<String> {
 
 pub(super) fn read_entry(path: &Path, max_bytes: u64) -> Result<StateEntry, String> {
     let mut bytes = read_checked(path, max_bytes.saturating_add(MAX_HEADER_BYTES as u64))?;
+    // A file without a line's end is not searched through.
     let searched = &bytes[..bytes.len().min(MAX_HEADER_BYTES)];
     let end = searched.iter().position(|&byte| byte == b'\n');
     let end = end.ok_or("it has no header")?;
@@ -149,6 +151,7 @@ pub(super) fn read_entry(path: &Path, max_bytes: u64) -> Result<StateEntry, Stri
 
 /// Reads a file whose last bytes are the digest of the others, which are returned.
 pub(super) fn read_checked(path: &Path, max_bytes: u64) -> Result<Vec<u8>, String> {
+    // Of the name itself: a link may lead anywhere.
     let metadata = fs::symlink_metadata(path).map_err(|e| e.to_string())?;
     if !metadata.is_file() {
         return Err("it is no regular file".into());
@@ -160,6 +163,7 @@ pub(super) fn read_checked(path: &Path, max_bytes: u64) -> Result<Vec<u8>, Strin
             metadata.len()
         ));
     }
+    // The limit holds before the allocation.
     let mut bytes = Vec::with_capacity(metadata.len() as usize);
     let file = File::open(path).map_err(|e| e.to_string())?;
     let read = file.take(limit).read_to_end(&mut bytes);

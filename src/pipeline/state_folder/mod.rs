@@ -50,6 +50,7 @@ impl StateFolder {
         // What is in it belongs to clients, and is nobody else's.
         builder.recursive(true).mode(0o700);
         builder.create(path).map_err(failed)?;
+        // Before anything is read or removed.
         let lock = lock(path)?;
         check_format(path)?;
         // What a crash left half written.
@@ -78,6 +79,7 @@ impl StateFolder {
         max_bytes: u64,
     ) -> impl Iterator<Item = StateEntry> + '_ {
         let mut files = files_of(&self.path.join(kind.folder()));
+        // What was used last is read last, and stays where not all have room.
         files.sort();
         files
             .into_iter()
@@ -87,6 +89,7 @@ impl StateFolder {
                     let shown = path.display();
                     tracing::warn!(path = %shown, reason, "an entry of --state is dropped");
                     let name = path.file_name().unwrap_or_default();
+                    // Removed by the thread that writes, which counts what is there.
                     self.send(Job::Remove(kind, name.to_string_lossy().into_owned()));
                     None
                 }
@@ -176,6 +179,7 @@ impl Drop for StateFolder {
 fn lock(path: &Path) -> Result<File, StateFolderError> {
     let path = path.join(LOCK_FILE);
     let failed = |e: io::Error| StateFolderError::new(&path, e);
+    // Not truncated: the file is another server's until it is locked.
     let file = File::options().create(true).append(true).open(&path);
     let file = file.map_err(failed)?;
     match file.try_lock() {

@@ -83,6 +83,7 @@ impl Writer {
     /// Counts the files that are there.
     fn count(&mut self, kind: StateKind) {
         let mut files = files_of(&self.path.join(kind.folder()));
+        // In the order of their use.
         files.sort();
         for (_, path) in files {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -95,6 +96,7 @@ impl Writer {
 
     fn put(&mut self, kind: StateKind, header: &Header, value: &StateValue) -> io::Result<()> {
         let name = file_name(&header.owner, &header.handle);
+        // The name is a digest of what it is: the same again is used again.
         if self.index(kind).touch(&name) {
             return self.touch(kind, &name);
         }
@@ -119,6 +121,7 @@ impl Writer {
     ) -> io::Result<()> {
         let bytes = parts.iter().map(|part| part.len()).sum::<usize>() + DIGEST_BYTES;
         let bytes = bytes as u64;
+        // It would push out everything else and have no room all the same.
         if !self.index(kind).fits(bytes) {
             return Ok(());
         }
@@ -142,6 +145,7 @@ impl Writer {
     /// Writes a file and its digest, as a whole or not at all.
     fn write(&mut self, place: &Path, parts: &[&[u8]]) -> io::Result<()> {
         self.written += 1;
+        // Beside its place and not in it: half a file is never found under a name.
         let temporary = self.path.join(TEMPORARY).join(self.written.to_string());
         let mut file = File::create(&temporary)?;
         let mut hasher = blake3::Hasher::new();

@@ -197,6 +197,7 @@ impl Cells {
         Variant {
             plan,
             edit_keys,
+            // The first runs have counted the edits of pictures, once for all cells.
             observed: EffectLog::default(),
             pixels: self.base.pixels.clone(),
             images: self.base.images.clone(),

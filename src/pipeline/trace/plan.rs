@@ -127,7 +127,7 @@ impl Runtime {
         };
         let client = &request.context.client;
         let work = move || planner.plan(base, source);
-        let planned = self.blocking(client, Price::BASE, work).await?;
+        let planned = self.turns.run(client, Price::BASE, work).await?;
         let held = self.unread.reserve(client, planned.held)?;
         Ok(Trace {
             base: planned.base,
@@ -222,21 +222,22 @@ impl Runtime {
         };
         let (own, list, spec) = (input.clone(), interventions.clone(), spec.clone());
         let sample_key = sample_key.to_owned();
-        self.blocking(&input.context.client, Price::BASE, move || {
-            let context = Context {
-                model: &own.model,
-                images: &own.images,
-                prompt: own.words.as_ref().map(|(_, words)| words.as_slice()),
-                sample_key: &sample_key,
-                saliency: &measured.saliency,
-                rows: &measured.rows,
-                saliency_digests: &measured.saliency_digests,
-                donors: &measured.donors,
-                activations: &measured.activations,
-            };
-            Ok(compile_grid(list.list(), &spec, &context)?)
-        })
-        .await
+        self.turns
+            .run(&input.context.client, Price::BASE, move || {
+                let context = Context {
+                    model: &own.model,
+                    images: &own.images,
+                    prompt: own.words.as_ref().map(|(_, words)| words.as_slice()),
+                    sample_key: &sample_key,
+                    saliency: &measured.saliency,
+                    rows: &measured.rows,
+                    saliency_digests: &measured.saliency_digests,
+                    donors: &measured.donors,
+                    activations: &measured.activations,
+                };
+                Ok(compile_grid(list.list(), &spec, &context)?)
+            })
+            .await
     }
 }
 
@@ -278,6 +279,7 @@ impl Planner {
             stack,
             layers,
             dirty,
+            // Tells this trace from all others: its cells share rows with each other alone.
             fresh_seed(),
         );
         if path.is_some() && !cells.is_plain() {
@@ -314,6 +316,7 @@ impl Planner {
         base: &Variant,
         source: &Variant,
     ) -> Result<Option<engine::reuse::program::Rectangle>, Error> {
+        // Nothing is measured: the question is where the inputs differ.
         let bare = |run: &Variant| like(run, run.plan.clone(), Measure::default());
         let request = self.request(vec![bare(base), bare(source)]);
         Ok(self.engine.plan(request)?.dirty(1))

@@ -16,10 +16,10 @@ use crate::engine::{
 use crate::intervention::{Captured, Plan};
 use crate::model;
 use crate::nn::HostTensor;
-use crate::pipeline::charge::{self, Charge};
 use crate::pipeline::error::Error;
 use crate::pipeline::provenance::RecordedRequest;
 use crate::pipeline::runtime::Runtime;
+use crate::pipeline::submit::Charge;
 use crate::telemetry::names;
 
 impl Trace {
@@ -174,21 +174,12 @@ impl TraceRun<'_> {
     /// Hands runs to the engine. The first ones are refused where the queue is full, as any request
     /// is; those that follow wait.
     async fn submit(&mut self, variants: Vec<Variant>) -> Result<(Events, Charge), Error> {
-        let trace = self.trace;
-        let engine = self.runtime.engine(&trace.model);
-        let request = engine::Request {
-            model: trace.model.clone(),
-            client: trace.context.client.clone(),
-            variants,
-            deadline: trace.context.deadline.clone(),
-        };
+        let (context, model) = (&self.trace.context, &self.trace.model);
         if std::mem::replace(&mut self.has_begun, true) {
-            engine.room(&trace.context.client).await;
-            return charge::submit_patiently(engine, &trace.context, request).await;
+            let submitting = self.runtime.submit_patiently(context, model, variants);
+            return submitting.await;
         }
-        let submitted = charge::submit(engine, &trace.context, request)?;
-        trace.context.leave_queue();
-        Ok(submitted)
+        self.runtime.submit_all(context, model, variants)
     }
 
     /// Runs a window of cells behind the unpatched run.
@@ -385,6 +376,7 @@ impl TraceRun<'_> {
         let effect = self.values[i]
             .zip(self.baseline)
             .and_then(|(value, (clean, corrupted))| {
+                // Inputs that answer alike leave nothing to restore, and 0 / 0 is no effect.
                 let effect = (value - corrupted) / (clean - corrupted);
                 effect.is_finite().then_some(effect)
             });

@@ -152,6 +152,7 @@ fn places(
     if queues {
         context.place = Some(runtime.enter(&context.client)?);
     }
+    // It grows as messages come, whose sizes nobody knows yet.
     let messages = runtime.messages.reserve(&context.client, 0)?;
     Ok((stream, messages))
 }

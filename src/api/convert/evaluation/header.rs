@@ -92,6 +92,7 @@ pub fn open_seed(header: &v1::EvaluateHeader) -> Result<Option<String>, Error> {
     for variant in &header.variants {
         let mut drawn = variant.interventions.clone();
         convert::request_interventions(&mut drawn)?;
+        // Drawing fills in what was open.
         if drawn != variant.interventions {
             return Ok(Some(variant.name.clone()));
         }

@@ -78,6 +78,7 @@ fn of_item(mut item: Item, beside: Vec<v1::Image>) -> Result<Question, Error> {
     let own = sent(std::mem::take(&mut item.images));
     let substitutes = std::mem::take(&mut item.substitutes).into_iter();
     Ok(Question {
+        // Pictures that came beside a row go before those that its cells name.
         images: if beside.is_empty() {
             own
         } else {

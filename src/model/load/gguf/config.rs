@@ -50,6 +50,18 @@ impl<'a> Keys<'a> {
     fn text(&self, key: &str) -> Result<Option<&'a str>, Error> {
         Ok(self.file.text(&self.name(key))?)
     }
+
+    fn triple(&self, key: &str) -> Result<Value, Error> {
+        match self.file.floats(&self.name(key))? {
+            Some(values) if values.len() == 3 => Ok(json!(values)),
+            _ => Err(self.wrong(key, "is not three numbers")),
+        }
+    }
+
+    /// Returns the error of a key whose value is not read.
+    fn wrong(&self, key: &str, reason: &str) -> Error {
+        self.file.wrong(&self.name(key), reason).into()
+    }
 }
 
 /// Returns the architecture with its `model_type`.
@@ -184,30 +196,20 @@ fn text_config(language: &Gguf) -> Result<Value, Error> {
 /// Fails on keys that would change the numbers and are not read: `context` is the longest prompt,
 /// `width` that of a head.
 fn check_rest(keys: &Keys<'_>, context: u64, width: u64) -> Result<(), Error> {
-    let refuse = |key: &str, reason: &str| {
-        let wrong = keys.file.wrong(&keys.name(key), reason);
-        Err(Error::from(wrong))
-    };
     let window = keys.number("attention.sliding_window")?;
     if let Some(window) = window.filter(|window| (1..context).contains(window)) {
-        return refuse(
-            "attention.sliding_window",
-            &format!("{window}; attention to all of the context is supported"),
-        );
+        let reason = format!("{window}; attention to all of the context is supported");
+        return Err(keys.wrong("attention.sliding_window", &reason));
     }
     let turned = keys.number("rope.dimension_count")?;
     if let Some(turned) = turned.filter(|turned| *turned != width) {
-        return refuse(
-            "rope.dimension_count",
-            &format!("{turned}; all {width} numbers of a head are turned"),
-        );
+        let reason = format!("{turned}; all {width} numbers of a head are turned");
+        return Err(keys.wrong("rope.dimension_count", &reason));
     }
     let factor = keys.float("rope.scaling.attn_factor")?;
     if let Some(factor) = factor.filter(|factor| *factor != 1.0) {
-        return refuse(
-            "rope.scaling.attn_factor",
-            &format!("{factor}; 1 is supported"),
-        );
+        let reason = format!("{factor}; 1 is supported");
+        return Err(keys.wrong("rope.scaling.attn_factor", &reason));
     }
     Ok(())
 }
@@ -230,7 +232,10 @@ fn vision_config(keys: &Keys<'_>) -> Result<Value, Error> {
         "image_size": keys.size("image_size")?,
         "patch_size": keys.size("patch_size")?,
         // llama.cpp has one function for both kinds of GELU, the tanh that SigLIP was trained with.
-        "hidden_act": if is_siglip && activation == "gelu" { "gelu_pytorch_tanh" } else { activation },
+        "hidden_act": match activation {
+            "gelu" if is_siglip => "gelu_pytorch_tanh",
+            other => other,
+        },
         "layer_norm_eps": keys.float("attention.layer_norm_epsilon")?.unwrap_or(1e-5),
     }))
 }
@@ -252,14 +257,7 @@ pub(super) fn processor(tower: &Gguf) -> Result<Value, Error> {
             "clip.vision.image_size {side}; 1 to {MAX_PIXELS} is valid"
         ));
     }
-    let triple = |key: &str| -> Result<Value, Error> {
-        let values = tower.floats(&keys.name(key))?;
-        match values {
-            Some(values) if values.len() == 3 => Ok(json!(values)),
-            _ => Err(tower.wrong(&keys.name(key), "is not three numbers").into()),
-        }
-    };
-    let (mean, deviation) = (triple("image_mean")?, triple("image_std")?);
+    let (mean, deviation) = (keys.triple("image_mean")?, keys.triple("image_std")?);
     let ratio = keys.text("image_aspect_ratio")?;
     let mut processor = json!({
         "image_processor_type": "CLIPImageProcessor",

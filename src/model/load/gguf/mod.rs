@@ -133,17 +133,14 @@ fn is_gguf(name: &str) -> bool {
 
 /// Returns the GGUF files of a folder.
 fn within(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    let fail = |e: std::io::Error| Error::File {
+    let entries = std::fs::read_dir(folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
+    let entries = entries.map_err(|e| Error::File {
         path: folder.to_owned(),
         reason: e.to_string(),
-    };
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(fail)? {
-        let path = entry.map_err(fail)?.path();
-        if path.to_str().is_some_and(is_gguf) {
-            files.push(path);
-        }
-    }
+    })?;
+    let paths = entries.into_iter().map(|entry| entry.path());
+    let is_named = |path: &PathBuf| path.to_str().is_some_and(is_gguf);
+    let mut files: Vec<PathBuf> = paths.filter(is_named).collect();
     // `read_dir` has no order, and an error must not depend on the file system.
     files.sort();
     Ok(files)
@@ -152,9 +149,6 @@ fn within(folder: &Path) -> Result<Vec<PathBuf>, Error> {
 /// Returns `path` and the files beside it that could complete the pair: towers for a language
 /// model, all others for a tower.
 fn beside(path: &Path) -> Result<Vec<PathBuf>, Error> {
-    let is_tower = |path: &Path| -> Result<bool, Error> {
-        Ok(Gguf::open(path)?.text("general.architecture")? == Some(TOWER))
-    };
     let own = is_tower(path)?;
     let mut files = vec![path.to_owned()];
     for other in within(
@@ -169,6 +163,10 @@ fn beside(path: &Path) -> Result<Vec<PathBuf>, Error> {
         }
     }
     Ok(files)
+}
+
+fn is_tower(path: &Path) -> Result<bool, Error> {
+    Ok(Gguf::open(path)?.text("general.architecture")? == Some(TOWER))
 }
 
 fn not_a_pair(paths: &[PathBuf], (models, towers): (usize, usize)) -> Error {

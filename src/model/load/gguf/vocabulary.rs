@@ -192,15 +192,6 @@ impl<'a> Vocabulary<'a> {
     /// Returns the normalizer and the pre-tokenizer.
     fn cut(&self) -> Result<(Value, Value), Error> {
         let pre = self.pre()?;
-        let split = |pattern: &str| {
-            let split = json!({
-                "type": "Split",
-                "pattern": { "Regex": pattern },
-                "behavior": "Isolated",
-                "invert": false,
-            });
-            sequence(&[split, byte_level(false)])
-        };
         let digits = json!({ "type": "Digits", "individual_digits": true });
         match pre {
             "llama-bpe" | "llama3" | "llama-v3" => Ok((Value::Null, split(LLAMA_3))),
@@ -261,6 +252,17 @@ impl<'a> Vocabulary<'a> {
             "special_tokens": special,
         }))
     }
+}
+
+/// Returns a pre-tokenizer that cuts by a regular expression.
+fn split(pattern: &str) -> Value {
+    let split = json!({
+        "type": "Split",
+        "pattern": { "Regex": pattern },
+        "behavior": "Isolated",
+        "invert": false,
+    });
+    sequence(&[split, byte_level(false)])
 }
 
 fn byte_level(cuts: bool) -> Value {

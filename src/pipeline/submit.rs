@@ -1,0 +1,217 @@
+//! Hands compiled requests to the engine, on the accounts of their callers: priced before they run,
+//! corrected when they have ended.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::account::Account;
+use super::compile::CompiledRequest;
+use super::error::Error;
+use super::request_context::{RequestContext, RequestMetrics};
+use super::runtime::Runtime;
+use crate::engine::{self, Event, Events, PlannedRequest, Timing, Variant};
+use crate::model::Model;
+
+/// A request that the engine has admitted. Dropping it cancels the request.
+#[derive(Debug)]
+pub struct RequestHandle {
+    pub(super) compiled: CompiledRequest,
+    events: Events,
+    charge: Charge,
+}
+
+impl Runtime {
+    /// Hands a request to the engine.
+    pub(super) fn submit(
+        &self,
+        context: &RequestContext,
+        (compiled, variant): (CompiledRequest, Variant),
+    ) -> Result<RequestHandle, Error> {
+        let model = &compiled.input.model;
+        let (events, charge) = self.submit_all(context, model, vec![variant])?;
+        // Behind admission: what is refused was not applied.
+        compiled.count();
+        Ok(RequestHandle {
+            compiled,
+            events,
+            charge,
+        })
+    }
+
+    /// Hands variants to the engine, which admits them or refuses them at once.
+    pub(super) fn submit_all(
+        &self,
+        context: &RequestContext,
+        model: &Arc<Model>,
+        variants: Vec<Variant>,
+    ) -> Result<(Events, Charge), Error> {
+        let count = variants.len();
+        let planned = self.plan_variants(context, model, variants)?;
+        let charge = Charge::new(context, planned.price(), count)?;
+        self.admit(context, model, planned, charge)
+    }
+
+    /// Does the same, and waits where the queue is full or the caller's minute is used up.
+    pub(super) async fn submit_patiently(
+        &self,
+        context: &RequestContext,
+        model: &Arc<Model>,
+        variants: Vec<Variant>,
+    ) -> Result<(Events, Charge), Error> {
+        self.engine(model).room(&context.client).await;
+        let count = variants.len();
+        let planned = self.plan_variants(context, model, variants)?;
+        let charge = loop {
+            match Charge::new(context, planned.price(), count) {
+                Ok(charge) => break charge,
+                Err(Error::Quota { retry_after, .. }) => wait(context, retry_after).await?,
+                Err(error) => return Err(error),
+            }
+        };
+        self.admit(context, model, planned, charge)
+    }
+
+    fn plan_variants(
+        &self,
+        context: &RequestContext,
+        model: &Arc<Model>,
+        variants: Vec<Variant>,
+    ) -> Result<PlannedRequest, Error> {
+        let request = engine::Request {
+            model: model.clone(),
+            client: context.client.clone(),
+            variants,
+            deadline: context.deadline.clone(),
+        };
+        Ok(self.engine(model).plan(request)?)
+    }
+
+    /// Hands over what is charged already.
+    fn admit(
+        &self,
+        context: &RequestContext,
+        model: &Model,
+        planned: PlannedRequest,
+        mut charge: Charge,
+    ) -> Result<(Events, Charge), Error> {
+        let admitted = self.engine(model).admit(planned);
+        if admitted.is_err() {
+            // Nothing runs, so dropping the charge takes all of it back.
+            charge.left = 0;
+        }
+        let events = admitted?;
+        // From here on the engine counts it.
+        context.leave_queue();
+        Ok((events, charge))
+    }
+}
+
+impl RequestHandle {
+    /// Waits for the next event.
+    pub(super) async fn next(&mut self) -> Result<Event, Error> {
+        let told = self.events.recv().await.ok_or(Error::EngineStopped)?;
+        self.charge.observe(told.variant, &told.event);
+        Ok(told.event?)
+    }
+}
+
+/// Waits for a quota, unless the caller stops waiting before.
+async fn wait(context: &RequestContext, duration: Duration) -> Result<(), Error> {
+    let until = tokio::time::Instant::now() + duration;
+    match context.deadline.get() {
+        Some(deadline) if deadline < until.into_std() => {
+            Err(engine::Error::Deadline { tokens: 0 }.into())
+        }
+        _ => {
+            tokio::time::sleep_until(until).await;
+            Ok(())
+        }
+    }
+}
+
+/// Remembers what a request was charged. Dropped, it corrects that by what the request took.
+#[derive(Debug)]
+pub(super) struct Charge {
+    account: Option<Arc<Account>>,
+    priced: u64,
+    /// (row, layer) pairs of each variant, as far as they are known.
+    taken: Vec<u64>,
+    /// Variants that have not ended.
+    left: usize,
+    metrics: RequestMetrics,
+    admitted: Instant,
+    /// Notes when each variant's first token came, or its likelihoods.
+    answered: Vec<Option<Instant>>,
+}
+
+impl Charge {
+    fn new(context: &RequestContext, price: u64, variants: usize) -> Result<Self, Error> {
+        if let Some(account) = &context.account {
+            account.charge_rows(price)?;
+        }
+        Ok(Self {
+            account: context.account.clone(),
+            priced: price,
+            taken: vec![0; variants],
+            left: variants,
+            metrics: context.metrics.clone(),
+            admitted: Instant::now(),
+            answered: vec![None; variants],
+        })
+    }
+
+    /// Learns from an event of `variant` what it has taken.
+    pub(super) fn observe(&mut self, variant: usize, event: &Result<Event, engine::Error>) {
+        let (rows, has_ended) = match event {
+            Ok(Event::Token(token)) => (Some(token.timing.cost.rows), token.finish.is_some()),
+            Ok(Event::Scored { timing, .. }) => (Some(timing.cost.rows), true),
+            Ok(Event::Measured(measured)) => (Some(measured.timing.cost.rows), true),
+            Ok(Event::Captured(_) | Event::Prefilled(_)) => (None, false),
+            Err(_) => (None, true),
+        };
+        if let (Some(rows), Some(taken)) = (rows, self.taken.get_mut(variant)) {
+            *taken = rows;
+        }
+        match event {
+            Ok(Event::Token(token)) => self.note(variant, token.timing, has_ended),
+            Ok(Event::Scored { timing, .. }) => self.note(variant, *timing, has_ended),
+            Ok(Event::Measured(measured)) => self.note(variant, measured.timing, has_ended),
+            _ => {}
+        }
+        self.left = self.left.saturating_sub(usize::from(has_ended));
+    }
+
+    /// Notes the stages of a variant, which are known once it answers and once it has ended.
+    fn note(&mut self, variant: usize, timing: Timing, has_ended: bool) {
+        let Some(answered) = self.answered.get_mut(variant) else {
+            return;
+        };
+        let now = self.admitted + timing.elapsed;
+        if let Some(first) = *answered {
+            if has_ended {
+                self.metrics.add_stage("decode", first, now);
+            }
+            return;
+        }
+        *answered = Some(now);
+        let waited = timing.queued.saturating_sub(timing.encoding);
+        let (encoding, started) = (self.admitted + waited, self.admitted + timing.queued);
+        self.metrics.add_stage("queue", self.admitted, encoding);
+        if !timing.encoding.is_zero() {
+            self.metrics.add_stage("encode", encoding, started);
+        }
+        self.metrics.add_stage("prefill", started, now);
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        let Some(account) = &self.account else { return };
+        let mut taken: u64 = self.taken.iter().sum();
+        // Or whoever leaves before the first token would pay for nothing.
+        if self.left > 0 {
+            taken = taken.max(self.priced);
+        }
+        account.settle_rows(taken as i64 - self.priced as i64);
+    }
+}
