@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
+use super::by_name::ByName;
 use super::error::Error;
 use super::families::Family;
 use super::generation::GenerationConfig;
@@ -26,9 +27,8 @@ use super::image_tokens::ImageTokens;
 use super::lifetime::Lifetime;
 use super::load::config::Merge;
 use super::load::source::Source;
-use super::projectors::Projectors;
-use super::resident::{ResidentDecoder, ResidentProjector, ResidentTower};
-use super::sae::Saes;
+use super::resident::{DEFAULT_PROJECTOR, ResidentDecoder, ResidentProjector, ResidentTower};
+use super::sae::SparseAutoencoder;
 use super::text::chat::Chat;
 use super::text::tokenizer::Text;
 use super::vision_tower::ViewBatch;
@@ -56,10 +56,12 @@ pub struct Model {
     pub processor: Processor,
     /// Pixels to features.
     pub tower: ResidentTower,
-    /// Features to the language model's width.
-    pub(super) projectors: Projectors,
+    /// Features to the language model's width, as the checkpoint has it.
+    pub(super) own_projector: Arc<ResidentProjector>,
+    /// That one, as [`DEFAULT_PROJECTOR`], and others.
+    pub(super) projectors: ByName<ResidentProjector>,
     /// Sparse autoencoders of its activations.
-    pub(super) saes: Saes,
+    pub(super) saes: ByName<SparseAutoencoder>,
     /// Projected views to visual tokens.
     pub(super) packing: Packing,
     /// Input embeddings to logits.
@@ -320,18 +322,21 @@ impl Model {
         let projector = self.own_projector().host().reload(&weights)?;
         weights.finish()?;
         let projector = ResidentProjector::new(projector);
-        self.projectors.insert(name, projector);
+        self.projectors.insert(name, Arc::new(projector));
         Ok(())
     }
 
     /// Takes over the named projectors of an earlier load of the same model.
     pub fn adopt_projectors(&self, earlier: &Self) {
         self.projectors.adopt(&earlier.projectors);
+        // What this load brought wins: it may have files that have changed, or another device.
+        self.projectors
+            .insert(DEFAULT_PROJECTOR, self.own_projector.clone());
     }
 
     /// Returns the projector that the checkpoint brings.
     pub fn own_projector(&self) -> &Arc<ResidentProjector> {
-        self.projectors.own()
+        &self.own_projector
     }
 
     /// Returns a resident projector.

@@ -23,6 +23,7 @@
 //! [`nn::Hooks`](crate::nn::Hooks) at every hook point and knows nothing of interventions, prompts
 //! or requests.
 
+mod by_name;
 mod clip;
 mod decoder;
 mod error;
@@ -37,7 +38,6 @@ mod llava;
 mod load;
 mod measured_rows;
 mod projector;
-mod projectors;
 mod read;
 mod resident;
 mod rotary;
@@ -72,8 +72,7 @@ pub use load::source::Source;
 pub use load::unsupported::Purpose;
 pub use measured_rows::{MeasuredRows, RowsQuery};
 pub use projector::Projector;
-pub use projectors::DEFAULT_PROJECTOR;
-pub use resident::{ResidentDecoder, ResidentProjector, ResidentTower};
+pub use resident::{DEFAULT_PROJECTOR, ResidentDecoder, ResidentProjector, ResidentTower};
 pub use sae::{Feature, SaeActivation, SaePlace, SparseAutoencoder};
 pub use saliency::SaliencyModel;
 pub use shape::{Shape, shape_of};

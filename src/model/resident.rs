@@ -14,6 +14,9 @@ use super::vision_tower::{Earlier, TowerInfo, ViewBatch, ViewInfo, VisionTower};
 use crate::nn::{Held, Home, Hooks, Layout, OnDevice, RopeRows, SequenceCache};
 use crate::vision::Size;
 
+/// Name of the projector that a checkpoint brings.
+pub const DEFAULT_PROJECTOR: &str = "default";
+
 /// The decoder of a model.
 #[derive(Debug, Clone)]
 pub struct ResidentDecoder {

@@ -11,6 +11,7 @@ use super::embedded::SHAPES;
 use super::gathered::{Gathered, around_images, check_image_token};
 use super::memory_plan::{MOST_LAYERS, MemoryPlan};
 use super::source::Source;
+use crate::model::by_name::ByName;
 use crate::model::decoder::Decoder;
 use crate::model::error::Error;
 use crate::model::families::Family;
@@ -19,9 +20,9 @@ use crate::model::generation::GenerationConfig;
 use crate::model::lifetime::Lifetime;
 use crate::model::llava::{Model, Packing, PartDigests};
 use crate::model::projector::Projector;
-use crate::model::projectors::Projectors;
-use crate::model::resident::{ResidentDecoder, ResidentProjector, ResidentTower};
-use crate::model::sae::Saes;
+use crate::model::resident::{
+    DEFAULT_PROJECTOR, ResidentDecoder, ResidentProjector, ResidentTower,
+};
 use crate::model::text::chat::{Chat, ChatTemplate};
 use crate::model::text::tokenizer::Text;
 use crate::model::vision_tower::{TowerConfig, TowerInfo, feature_entries};
@@ -230,6 +231,9 @@ impl PreparedModel {
             resident_bytes = self.bytes(parts.drawn) + self.copied_table();
             self.check_budget(resident_bytes)?;
         }
+        let own_projector = Arc::new(ResidentProjector::new(parts.projector));
+        let projectors = ByName::default();
+        projectors.insert(DEFAULT_PROJECTOR, own_projector.clone());
         let model = Model {
             digest: self.digest(),
             name: self.name,
@@ -240,8 +244,9 @@ impl PreparedModel {
             chat: self.chat,
             processor: self.processor,
             tower: parts.tower,
-            projectors: Projectors::new(Arc::new(ResidentProjector::new(parts.projector))),
-            saes: Saes::default(),
+            own_projector,
+            projectors,
+            saes: ByName::default(),
             packing: Packing {
                 row_ends: parts.row_ends,
                 most_tiles: self.config.most_tiles()?,

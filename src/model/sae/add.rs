@@ -143,9 +143,7 @@ impl Model {
 
     /// Takes over those of an earlier load of the same model.
     pub fn adopt_saes(&self, earlier: &Self) {
-        for (name, sae) in earlier.saes.all() {
-            self.saes.insert(&name, sae);
-        }
+        self.saes.adopt(&earlier.saes);
     }
 }
 

@@ -13,9 +13,7 @@ mod add;
 mod autoencoder;
 mod config;
 mod load;
-mod registry;
 
 pub use add::SaePlace;
 pub use autoencoder::{Feature, SparseAutoencoder};
 pub use config::SaeActivation;
-pub(super) use registry::Saes;
