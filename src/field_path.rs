@@ -15,6 +15,7 @@ struct Shown<'a>(&'a str);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // By characters: a cut may not fall into the middle of one.
         match self.0.char_indices().nth(MOST_SHOWN) {
             None => write!(f, "{:?}", self.0),
             Some((end, _)) => {
@@ -129,6 +130,7 @@ impl From<&str> for FieldPath {
         if text.is_empty() {
             return Self::default();
         }
+        // A text that is no path is shown as it is.
         Self::parse(text).unwrap_or_else(|| Self(vec![Segment::Name(text.to_owned().into())]))
     }
 }

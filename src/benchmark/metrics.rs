@@ -115,6 +115,7 @@ pub(super) fn accuracy(outcomes: &[Outcome]) -> Vec<Metric> {
 pub(super) fn pairs(outcomes: &[Outcome]) -> Vec<Metric> {
     let all: Vec<&Outcome> = outcomes.iter().collect();
     let groups = by_group(&all);
+    // Half a pair is in no count.
     let whole: Vec<&Vec<&Outcome>> = groups.values().filter(|g| g.len() == 2).collect();
     let right = whole
         .iter()

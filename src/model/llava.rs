@@ -3,7 +3,16 @@
 //!
 //! [`Model::encode_images`], [`Model::embed`] and [`Model::forward`] are the whole model; the
 //! engine takes the same steps with its caches in between. What they read is made in
-//! [`input.rs`](Model::read). Shapes, with the numbers of LLaVA-1.5-7B:
+//! [`input.rs`](Model::read).
+//!
+//! | step | in | tensors, by the names that weights/names.rs gives them |
+//! |---|---|---|
+//! | pixels to features | vision_tower.rs and the towers: clip.rs, vit.rs, families/ | `vision_tower.*` |
+//! | to the language model's width | projector.rs | `multi_modal_projector.*` |
+//! | packed as visual tokens | image_tokens.rs | `image_newline` |
+//! | words, layers, logits | decoder.rs | `language_model.*`, `lm_head.*` |
+//!
+//! Shapes, with the numbers of LLaVA-1.5-7B:
 //!
 //! | letter | counts | in LLaVA-1.5-7B |
 //! |---|---|---|

@@ -31,7 +31,7 @@ pub struct Generation {
 }
 
 impl Runtime {
-    /// Admits a request.
+    /// Admits a request: prepares its input, compiles its plan, hands both to the engine.
     pub async fn generate(&self, mut request: GenerateRequest) -> Result<Generation, Error> {
         request.check()?;
         let context = &request.context;

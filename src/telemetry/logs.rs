@@ -37,6 +37,7 @@ pub fn init_logs(filter: &str, format: LogFormat, audit: Option<File>) -> Result
     let filter = parse(filter)?;
     let audit = audit.map(|file| {
         let lines = fmt::layer().json().with_writer(Mutex::new(file));
+        // Whatever the filter of the log says.
         lines.with_filter(filter_fn(|line| line.target() == AUDIT))
     });
     // Standard output belongs to what commands print.

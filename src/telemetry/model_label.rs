@@ -19,6 +19,8 @@ pub fn model_label(name: &str) -> SharedString {
 
 fn label(known: &mut HashSet<String>, name: &str) -> SharedString {
     if !known.contains(name) {
+        // Labels do not go away again: with more of them the page of metrics would grow without
+        // end.
         if known.len() >= MAX_MODELS {
             return "other".into();
         }
