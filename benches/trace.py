@@ -1,18 +1,22 @@
 """A grid of activation patching: one Trace beside a Score request for each cell, and beside the sweep by hand.
 
-    python benches/trace.py --server 127.0.0.1:7878 [--cells N] [--rounds N]
+    python benches/trace.py --server 127.0.0.1:7878 [--cells N] [--rounds N] [--pid PID]
 
 Needs a server (`scotoma serve`) and the Python client's packages. All of the cells of every layer at every token; of the single requests
 `--cells` are run, spread over the grid, and the time of all is told from theirs. Every round runs all three, so that the noise of the
-machine is the same for each; medians, with the least and the most.
+machine is the same for each; medians, with the least and the most. With `--pid` also the processor time of server and client together, which
+other programs change less.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import grpc
 from scotoma.v1 import inference_service_pb2 as pb
@@ -22,6 +26,7 @@ from scotoma.v1 import intervention_pb2 as iv
 ROOT = Path(__file__).parent.parent
 POINT = "language_model.blocks.{l}.hook_resid_pre"
 ANSWERS = (" red", " blue")
+T = TypeVar("T")
 
 
 def prompt(name: str) -> pb.Prompt:
@@ -29,17 +34,45 @@ def prompt(name: str) -> pb.Prompt:
     return pb.Prompt(text="What colour is the circle?", images=[pb.Image(data=picture)])
 
 
-def traced(stub) -> tuple[pb.TraceStarted, dict, float]:
+class Times:
+    """Seconds of the rounds: by the clock, and of processor time of the server and this client."""
+
+    def __init__(self, pid: int | None) -> None:
+        self.pid = pid
+        self.clock: list[float] = []
+        self.processor: list[float] = []
+
+    def spent(self) -> float:
+        mine = time.process_time()
+        if self.pid is None:
+            return mine
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return mine + (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def run(self, work: Callable[[], T], share: float = 1) -> T:
+        begun, spent = time.perf_counter(), self.spent()
+        found = work()
+        self.clock.append((time.perf_counter() - begun) * share)
+        self.processor.append((self.spent() - spent) * share)
+        return found
+
+    def shown(self, name: str, of: Times) -> None:
+        middle, spent = statistics.median(self.clock), statistics.mean(self.processor)
+        ratios = f"{middle / statistics.median(of.clock):6.1f} x Trace"
+        if self.pid is not None:
+            ratios += f"   processor {spent:.3f} s {spent / statistics.mean(of.processor):6.1f} x"
+        print(f"{name:<34} {middle:8.3f} s   {min(self.clock):.3f} to {max(self.clock):.3f}   {ratios}")
+
+
+def traced(stub) -> tuple[pb.TraceStarted, dict]:
     request = pb.TraceRequest(
         clean=pb.TraceInput(prompt=prompt("red")), corrupted=pb.TraceInput(prompt=prompt("blue")),
         metric=pb.Metric(logprob_difference=pb.Contrast(answer=ANSWERS[0], other=ANSWERS[1])),
         grid=pb.TraceGrid(points=[POINT]),
     )  # fmt: skip
-    begun = time.perf_counter()
     events = list(stub.Trace(request))
-    took = time.perf_counter() - begun
     cells = {(e.cell.layer, e.cell.position): e.cell.value for e in events if e.HasField("cell")}
-    return events[0].started, cells, took
+    return events[0].started, cells
 
 
 def patch(layer: int, token: int, handle: str) -> iv.Intervention:
@@ -65,34 +98,27 @@ def difference(scores: pb.ScoreResponse) -> float:
     return scores.scores[0].logprob - scores.scores[1].logprob
 
 
-def singles(stub, handles: dict, places: list) -> tuple[dict, float]:
-    begun = time.perf_counter()
+def singles(stub, handles: dict, places: list) -> dict:
     values = {}
     for place in places:
         request = pb.ScoreRequest(
             prompt=prompt("blue"), interventions=[patch(*place, handles[place])], continuations=ANSWERS
         )
         values[place] = difference(stub.Score(request))
-    return values, time.perf_counter() - begun
+    return values
 
 
-def swept(stub, handles: dict) -> tuple[dict, float]:
+def swept(stub, handles: dict) -> dict:
     places = list(handles)
     request = pb.SweepRequest(
         score=pb.ScoreRequest(prompt=prompt("blue"), continuations=ANSWERS),
         variants=[pb.SweepVariant(interventions=[patch(*place, handles[place])]) for place in places],
     )
-    begun = time.perf_counter()
     values = {}
     for event in stub.Sweep(request):
         if event.HasField("result"):
             values[places[event.result.variant]] = difference(event.result.scored)
-    return values, time.perf_counter() - begun
-
-
-def shown(name: str, times: list[float], of: float) -> None:
-    middle = statistics.median(times)
-    print(f"{name:<34} {middle:8.3f} s   {min(times):.3f} to {max(times):.3f}   {middle / of:6.1f} x Trace")
+    return values
 
 
 def main() -> None:
@@ -100,27 +126,24 @@ def main() -> None:
     parser.add_argument("--server", default="127.0.0.1:7878")
     parser.add_argument("--cells", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--pid", type=int, help="the server's process, to count its processor time")
     args = parser.parse_args()
     stub = rpc.InferenceServiceStub(grpc.insecure_channel(args.server, options=[("grpc.max_receive_message_length", -1)]))
-    started, cells, _ = traced(stub)
+    started, cells = traced(stub)
     layers, tokens = len(started.layers), len(started.positions)
     handles = kept(stub, layers, tokens)
     places = list(handles)[:: max(1, len(handles) // args.cells)]
     share = len(handles) / len(places)
-    trace, alone, sweep = [], [], []
+    trace, alone, sweep = Times(args.pid), Times(args.pid), Times(args.pid)
     for _ in range(args.rounds):
-        trace.append(traced(stub)[2])
-        values, took = singles(stub, handles, places)
+        trace.run(lambda: traced(stub))
+        values = alone.run(lambda: singles(stub, handles, places), share)
         assert all(values[place] == cells[place] for place in places), "the same bits"
-        alone.append(took * share)
-        values, took = swept(stub, handles)
-        assert values == cells, "the same bits"
-        sweep.append(took)
+        assert sweep.run(lambda: swept(stub, handles)) == cells, "the same bits"
     print(f"{layers} layers x {tokens} tokens: {started.rows} (row, layer) pairs of {started.rows_naive}")
-    of = statistics.median(trace)
-    shown("Trace", trace, of)
-    shown("Sweep of patches by hand", sweep, of)
-    shown(f"Score, {len(places)} cells, told for all", alone, of)
+    trace.shown("Trace", trace)
+    sweep.shown("Sweep of patches by hand", trace)
+    alone.shown(f"Score, {len(places)} cells, told for all", trace)
 
 
 if __name__ == "__main__":

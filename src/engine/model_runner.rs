@@ -142,7 +142,11 @@ fn inputs(model: &Model, batch: &[BatchEntry<'_>]) -> Result<(Tensor, Layout), m
             State::Prefill(prefill) => {
                 let (tokens, positions): (Vec<u32>, Vec<u32>) =
                     prefill.rows[entry.rows.clone()].iter().copied().unzip();
+                let read = sequence.tokens_read(&tokens);
                 layout.push_rows(i, sequence.own.depth, tokens.into(), positions.into());
+                if let Some(span) = layout.spans.last_mut() {
+                    span.read = read;
+                }
                 inputs.push(sequence.input(model, prefill, entry.rows.clone())?);
             }
             State::Decode(decode) => {

@@ -512,6 +512,16 @@ impl Sequence {
             .collect()
     }
 
+    /// Returns which of `tokens` have rows that are read after all layers; `None` where which ones
+    /// are left is known only then.
+    pub(super) fn tokens_read(&self, tokens: &[u32]) -> Option<Arc<[u32]>> {
+        if !self.plan.prunes.is_empty() {
+            return None;
+        }
+        let rows = self.rows_with_logits(tokens).into_iter();
+        Some(rows.map(|row| tokens[row]).collect())
+    }
+
     /// Returns the token number and position of the token that it generated last.
     pub(super) fn last_generated(&self, model: &Model) -> (u32, u32) {
         let read = self.answer().len() as u32 - 1;

@@ -16,7 +16,7 @@ use super::cuda;
 use super::hook::{Hooks, Point, Site, Stack, wanted};
 use super::kv_cache::sequence::{CachedKeys, SequenceCache};
 use super::kv_cache::slots::{DecodeSlots, SlotEntry};
-use super::layout::{Layout, Span, replace_rows};
+use super::layout::{Layout, Queries, Span, replace_rows};
 use super::linear::Linear;
 use super::norm::Norm;
 use super::rope::Rope;
@@ -62,6 +62,8 @@ pub struct PassState {
     /// The cosines and sines that rotate the query and the key of every row, `(R, Dh/2)` each; none
     /// in a tower.
     pub angles: Option<(Tensor, Tensor)>,
+    /// The rows that go on from the attention of the next layer; all of them where it is `None`.
+    pub(super) queries: Option<Queries>,
     masks: Masks,
     pub(super) plans: cuda::Plans,
 }
@@ -74,9 +76,23 @@ impl PassState {
             ..Self::default()
         }
     }
+
+    /// Returns the rows of `x (R, D)` that go on from the attention, `(R', D)`.
+    pub(super) fn going_on(&self, x: &Tensor) -> Result<Tensor> {
+        match &self.queries {
+            Some(queries) => queries.of(x),
+            None => Ok(x.clone()),
+        }
+    }
+
+    /// Returns the spans of these rows, of those of `layout`.
+    pub(super) fn spans<'a>(&'a self, layout: &'a Layout) -> &'a [Span] {
+        let queries = self.queries.as_ref();
+        &queries.map_or(layout, |queries| &queries.layout).spans
+    }
 }
 
-/// Queries `(R, H, Dh)`, keys and values `(R, K, Dh)` of the rows of a call.
+/// Queries `(R', H, Dh)`, keys and values `(R, K, Dh)` of the rows of a call.
 struct Projected {
     q: Tensor,
     k: Tensor,
@@ -98,8 +114,8 @@ struct Groups {
 type Part = (Vec<u32>, Tensor);
 
 impl Attention {
-    /// Maps `x (R, D)` to `(R, D)`. `caches[i]` belongs to `layout.spans[i]`; a sequence without
-    /// one attends to its own rows alone.
+    /// Maps `x (R, D)` to `(R', D)`, the rows that go on. `caches[i]` belongs to `layout.spans[i]`; a
+    /// sequence without one attends to its own rows alone.
     pub fn forward(
         &self,
         x: &Tensor,
@@ -110,8 +126,9 @@ impl Attention {
         hooks: &mut dyn Hooks,
     ) -> Result<Tensor> {
         let at = (stack, layer);
+        let asking = pass.spans(layout);
         let projected = self.project(x, &layout.spans, at, pass, hooks)?;
-        let groups = self.partition(&projected, &layout.spans, at, caches, hooks)?;
+        let groups = self.partition(&projected, (&layout.spans, asking), at, caches, hooks)?;
         if cuda::attends(&projected.q, self.head_dim) {
             let z = self.attend_on_gpu(&projected, &groups, &layout.spans, at, pass, hooks)?;
             let z = hooks.on(Point::at(stack, layer, Site::Z), &layout.spans, z)?;
@@ -130,13 +147,13 @@ impl Attention {
         }
         // One by one: a hook sees the scores of one sequence, `(H, T, S)`.
         for inputs in &groups.hooked {
-            let span = &layout.spans[inputs.span];
+            let span = &asking[inputs.span];
             let z = self.attend_hooked(&projected, inputs, span, at, pass, hooks)?;
             parts.push((inputs.row_numbers().collect(), z));
         }
         self.attend_plain(&projected, &groups.plain, pass, &mut parts)?;
         let z = candle::in_order(&parts)?;
-        let z = hooks.on(Point::at(stack, layer, Site::Z), &layout.spans, z)?;
+        let z = hooks.on(Point::at(stack, layer, Site::Z), asking, z)?;
         self.o.forward(&z.flatten_from(1)?)
     }
 
@@ -164,10 +181,15 @@ impl Attention {
             let (q, k, v) = cuda::rotate(&qkv.forward(x)?, sizes, pass.angles.as_ref())?;
             return Ok(Projected { q, k, v });
         }
-        let rows = |linear: &Linear, heads| self.heads_of(linear, x, heads);
-        let mut q = hooks.on(at(Site::Q), spans, rows(&self.q, self.heads)?)?;
-        let mut k = hooks.on(at(Site::K), spans, rows(&self.k, self.kv_heads)?)?;
-        let v = hooks.on(at(Site::V), spans, rows(&self.v, self.kv_heads)?)?;
+        let asking = match &pass.queries {
+            Some(queries) => queries.layout.spans.as_slice(),
+            None => spans,
+        };
+        let q = self.heads_of(&self.q, &pass.going_on(x)?, self.heads)?;
+        let mut q = hooks.on(at(Site::Q), asking, q)?;
+        let rows = |linear: &Linear| self.heads_of(linear, x, self.kv_heads);
+        let mut k = hooks.on(at(Site::K), spans, rows(&self.k)?)?;
+        let v = hooks.on(at(Site::V), spans, rows(&self.v)?)?;
         if let Some(norm) = &self.q_norm {
             q = norm_heads(norm, &q, self.backend())?;
         }
@@ -175,7 +197,8 @@ impl Attention {
             k = norm_heads(norm, &k, self.backend())?;
         }
         if let Some(angles) = &pass.angles {
-            q = hooks.on(at(Site::RotQ), spans, Rope::rotate(&q, angles)?)?;
+            let own = (pass.going_on(&angles.0)?, pass.going_on(&angles.1)?);
+            q = hooks.on(at(Site::RotQ), asking, Rope::rotate(&q, &own)?)?;
             k = hooks.on(at(Site::RotK), spans, Rope::rotate(&k, angles)?)?;
         }
         // Kernels and caches want them side by side.
@@ -191,7 +214,7 @@ impl Attention {
     fn partition(
         &self,
         projected: &Projected,
-        spans: &[Span],
+        (spans, asking): (&[Span], &[Span]),
         (stack, layer): (Stack, usize),
         caches: &mut [Option<&mut SequenceCache>],
         hooks: &dyn Hooks,
@@ -218,7 +241,11 @@ impl Attention {
                     tokens: span.tokens.to_vec(),
                 },
             };
-            let inputs = self.inputs(i, span, keys);
+            if asking[i].rows.is_empty() {
+                // Its keys are for steps that follow.
+                continue;
+            }
+            let inputs = self.inputs(i, &asking[i], keys);
             if wants(Site::Scores, span) || wants(Site::Pattern, span) {
                 groups.hooked.push(inputs);
             } else {

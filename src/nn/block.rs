@@ -89,7 +89,7 @@ impl Block {
         self.mlp.pre.device()
     }
 
-    /// Maps `x (R, D)` to `(R, D)`.
+    /// Maps `x (R, D)` to `(R', D)`: all rows, but where the pass says which ones go on.
     pub fn forward(
         &self,
         x: Tensor,
@@ -113,9 +113,10 @@ impl Block {
                 .forward(&normed, layout, (stack, layer), pass, caches, hooks)?;
         let attended = hooks.on(
             at(Site::AttnOut),
-            spans,
+            pass.spans(layout),
             normed_by(self.ln1_post.as_ref(), attended, backend)?,
         )?;
+        let (x, spans) = (pass.going_on(&x)?, pass.spans(layout));
         // The residual stream stays unnormed.
         let (middle, normed) = if wanted(hooks, at(Site::ResidMid), spans) {
             let middle = hooks.on(at(Site::ResidMid), spans, (x + attended)?)?;

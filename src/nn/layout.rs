@@ -25,6 +25,8 @@ pub struct Span {
     pub layers_done: usize,
     /// The token of each key, at `hook_attn_scores` and `hook_pattern`; empty elsewhere.
     pub keys: Arc<[u32]>,
+    /// The tokens whose rows are read after all layers, ascending; all of them where it is `None`.
+    pub read: Option<Arc<[u32]>>,
 }
 
 /// The spans of a packed tensor, end to end.
@@ -119,6 +121,43 @@ impl Layout {
             retained.push(span);
         }
         (retained, rows)
+    }
+}
+
+/// The rows of a layer's input that go on behind its keys and values: nobody reads what the others
+/// would become.
+#[derive(Debug)]
+pub(super) struct Queries {
+    /// These rows alone.
+    pub(super) layout: Layout,
+    index: Tensor,
+}
+
+impl Queries {
+    /// Takes the rows of each span in `kept`, or all where that is `None`; at least one row in all.
+    pub(super) fn new(
+        layout: &Layout,
+        mut kept: Vec<Option<Vec<u32>>>,
+        device: &Device,
+    ) -> Result<Self> {
+        if kept
+            .iter()
+            .all(|rows| rows.as_ref().is_some_and(Vec::is_empty))
+        {
+            // Kernels need not know of a tensor without rows.
+            let first = layout.spans.iter().position(|span| !span.rows.is_empty());
+            if let Some(kept) = first.and_then(|i| kept.get_mut(i)) {
+                *kept = Some(vec![0]);
+            }
+        }
+        let (layout, rows) = layout.retain_rows(&kept);
+        let index = Tensor::from_slice(&rows, rows.len(), device)?;
+        Ok(Self { layout, index })
+    }
+
+    /// Returns their rows of `x (R, ...)`.
+    pub(super) fn of(&self, x: &Tensor) -> Result<Tensor> {
+        x.index_select(&self.index, 0)
     }
 }
 

@@ -99,6 +99,12 @@ impl MicroBatch {
         }
     }
 
+    /// Reports whether the next layer of span `i` is its last one.
+    pub(super) fn is_last(&self, i: usize) -> bool {
+        let layers = self.paths[i].as_ref().map_or(self.layers, Vec::len);
+        self.layout.spans[i].layers_done + 1 == layers
+    }
+
     /// Returns the caches of its sequences, of those of the step; there may be none.
     pub(super) fn own<'a, 'c>(
         &self,

@@ -6,10 +6,11 @@ use std::ops::Range;
 use candle_core::{Device, Result, Tensor};
 
 use super::attention::PassState;
+use super::backend::Backend;
 use super::block::Block;
-use super::hook::{Hooks, Stack};
+use super::hook::{Hooks, Point, Site, Stack};
 use super::kv_cache::sequence::SequenceCache;
-use super::layout::{Layout, Span, scatter_rows};
+use super::layout::{Layout, Queries, Span, scatter_rows};
 use super::micro_batch::{MicroBatch, to_device};
 use super::rope::Rope;
 
@@ -76,6 +77,9 @@ impl Transformer {
     /// Sequences on different paths meet again: in every round the lowest layer that any sequence
     /// has next is run by all that have it next. Over several devices that holds for each
     /// micro-batch; a row's bits do not depend on it.
+    ///
+    /// On a CPU, rows that nobody [reads](Span::read) end in the last layer, with their keys and
+    /// values.
     pub fn forward(
         &self,
         x: Tensor,
@@ -166,8 +170,13 @@ impl Transformer {
         let runs: Vec<bool> = (0..count)
             .map(|i| part.next_layer_of(i) == Some(layer))
             .collect();
+        part.pass.queries = self.queries(layer, part, &runs, caches, hooks)?;
         let pass = (&part.layout, &part.pass);
         part.x = self.run_layer(layer, part.x.clone(), pass, &runs, caches, hooks)?;
+        if let Some(queries) = part.pass.queries.take() {
+            // No layer follows that would need angles of these rows.
+            part.layout = queries.layout;
+        }
         let mut kept = vec![None; count];
         for i in (0..count).filter(|&i| runs[i]) {
             kept[i] = hooks.survivors(self.stack, layer, &part.layout.spans[i])?;
@@ -182,6 +191,41 @@ impl Transformer {
             part.pass = self.begin_pass(&part.layout, &part.x)?;
         }
         record_checkpoints(&part.layout, |i| runs[i], &part.x, caches)
+    }
+
+    /// Returns which rows go on from the attention of `layer`, where it is the last one of all
+    /// sequences and not all of their rows are read.
+    fn queries(
+        &self,
+        layer: usize,
+        part: &MicroBatch,
+        runs: &[bool],
+        caches: &[Option<&mut SequenceCache>],
+        hooks: &dyn Hooks,
+    ) -> Result<Option<Queries>> {
+        let spans = &part.layout.spans;
+        let is_last = (0..spans.len()).all(|i| runs[i] && part.is_last(i));
+        // The kernel of a GPU reads keys where the queries' rows are.
+        let is_on_cpu = Backend::of(part.x.device()) == Backend::Cpu;
+        if !is_last || !is_on_cpu {
+            return Ok(None);
+        }
+        let mut kept = vec![None; spans.len()];
+        for (i, span) in spans.iter().enumerate() {
+            let Some(read) = &span.read else { continue };
+            let cache = caches.get(i).and_then(Option::as_deref);
+            let is_kept = cache.is_some_and(|c| c.wants_checkpoint(span.layers_done + 1));
+            if !is_kept && !acts_behind_keys(hooks, (self.stack, layer), span.sequence) {
+                let rows = (0..).zip(span.tokens.iter());
+                let rows = rows.filter(|(_, token)| read.binary_search(token).is_ok());
+                let rows: Vec<u32> = rows.map(|(row, _)| row).collect();
+                kept[i] = Some(rows).filter(|rows| rows.len() < span.tokens.len());
+            }
+        }
+        if kept.iter().all(Option::is_none) {
+            return Ok(None);
+        }
+        Queries::new(&part.layout, kept, part.x.device()).map(Some)
     }
 
     /// Runs one layer on the sequences that `runs` marks; the rows of the others stay as they are.
@@ -233,6 +277,29 @@ impl Transformer {
     }
 }
 
+/// Reports whether hooks of a sequence look at a row of its last layer behind the row's key and
+/// value.
+fn acts_behind_keys(hooks: &dyn Hooks, (stack, layer): (Stack, usize), sequence: usize) -> bool {
+    const BEHIND: [Site; 13] = [
+        Site::Q,
+        Site::RotQ,
+        Site::Scores,
+        Site::Pattern,
+        Site::Z,
+        Site::AttnOut,
+        Site::ResidMid,
+        Site::Ln2Normalized,
+        Site::MlpPre,
+        Site::MlpPreLinear,
+        Site::MlpPost,
+        Site::MlpOut,
+        Site::ResidPost,
+    ];
+    let mut points = BEHIND.into_iter().map(|site| Point::at(stack, layer, site));
+    hooks.wants(Point::of(stack, Site::LnFinalNormalized), sequence)
+        || points.any(|point| hooks.wants(point, sequence))
+}
+
 /// Lets the caches of the spans that have moved keep the rows that a checkpoint was requested for.
 fn record_checkpoints(
     layout: &Layout,
@@ -271,8 +338,8 @@ mod tests {
     use candle_core::DType;
 
     use super::*;
-    use crate::nn::hook::{Point, Site};
-    use crate::nn::{Activation, Attention, Linear, Mlp, Norm};
+    use crate::nn::hook::NoHooks;
+    use crate::nn::{Activation, Attention, Linear, MemoryTracker, Mlp, Norm};
 
     const WIDTH: usize = 8;
 
@@ -384,6 +451,67 @@ mod tests {
         let (recorder, two) = run(&stack(vec![0..2, 2..4]), None);
         assert_eq!(recorder.ran[..2], [(0, vec![0, 1]), (1, vec![0, 1])]);
         assert_eq!(two, alone);
+    }
+
+    /// Wants to see one point of sequence 1.
+    struct Looks(Site);
+
+    impl Hooks for Looks {
+        fn on(&mut self, _: Point, _: &[Span], value: Tensor) -> Result<Tensor> {
+            Ok(value)
+        }
+
+        fn wants(&self, point: Point, sequence: usize) -> bool {
+            point.site == self.0 && sequence == 1
+        }
+    }
+
+    #[test]
+    fn rows_that_nobody_reads_end_in_the_last_layer() {
+        let one: Vec<Range<usize>> = std::iter::once(0..4).collect();
+        let (_, all) = run(&stack(one.clone()), None);
+        let row = |row: usize| &all[row * WIDTH..][..WIDTH];
+        let none = MemoryTracker::default();
+        // Rows of sequences 0 to 2 and of the rest, by what is read of 0 to 2.
+        for stages in [one.clone(), vec![0..2, 2..4]] {
+            let cases: [(&mut dyn Hooks, bool, &[usize]); 4] = [
+                (&mut NoHooks, false, &[2, 3, 5, 9, 10, 11]),
+                (&mut Looks(Site::K), false, &[2, 3, 5, 9, 10, 11]),
+                (&mut Looks(Site::MlpPost), false, &[2, 3, 4, 5, 9, 10, 11]),
+                (&mut NoHooks, true, &[0, 1, 2, 3, 5, 9, 10, 11]),
+            ];
+            for (hooks, checkpoint, rows) in cases {
+                let mut layout = Layout::default();
+                (0..4).for_each(|sequence| layout.push_sequence(sequence, (0, 0), 3));
+                let read: [&[u32]; 3] = [&[2], &[0, 2], &[]];
+                for (span, read) in layout.spans.iter_mut().zip(read) {
+                    span.read = Some(read.into());
+                }
+                let mut caches: Vec<_> = (0..4)
+                    .map(|_| SequenceCache::new(3, 1, &none, &none))
+                    .collect();
+                if checkpoint {
+                    caches[0].request_checkpoint(4, 1);
+                }
+                let mut caches: Vec<_> = caches.iter_mut().map(Some).collect();
+                let x = random((12, WIDTH), &mut 0.5);
+                let stack = stack(stages.clone());
+                let (x, after) = stack.forward(x, 4, &layout, &mut caches, hooks).unwrap();
+                let found = x.to_vec2::<f32>().unwrap();
+                let expected: Vec<&[f32]> = rows.iter().map(|&i| row(i)).collect();
+                assert_eq!(found, expected, "{rows:?}");
+                assert_eq!((after.spans.len(), after.rows()), (4, rows.len()));
+            }
+        }
+        // Of a step in which nothing is read, one row is left.
+        let mut layout = Layout::default();
+        layout.push_sequence(0, (0, 0), 3);
+        layout.spans[0].read = Some([].into());
+        let x = random((3, WIDTH), &mut 0.5);
+        let (x, _) = stack(one)
+            .forward(x, 4, &layout, &mut [], &mut NoHooks)
+            .unwrap();
+        assert_eq!(x.to_vec2::<f32>().unwrap(), [row(0)]);
     }
 
     #[test]

@@ -127,12 +127,17 @@ impl Program {
             .any(|s| s.edits.iter().any(EditKey::is_non_causal))
             || plan.captures_rows();
         let causal = stack == Stack::LanguageModel;
+        let captures = match stack {
+            // Who takes the rows of another sequence takes its pictures, too.
+            Stack::LanguageModel => plan.captures_rows(),
+            Stack::VisionTower | Stack::Projector => plan.captures_pictures(),
+        };
         Self {
             rows,
             layers: entries,
             first_logit,
             // Rows that another sequence has computed pass no hook of this one.
-            no_reuse: plan.captures_rows(),
+            no_reuse: captures,
             unchunkable,
             causal,
         }
@@ -149,10 +154,13 @@ impl Program {
     /// Returns BLAKE3 of the input, then of that and the first layer, and so on.
     pub(super) fn depths(&self) -> Vec<blake3::Hash> {
         let mut hasher = blake3::Hasher::new();
+        let mut rows = Vec::with_capacity(self.rows.len() * size_of::<(u128, u32)>());
         for row in self.rows.iter() {
-            hasher.update(&row.content.to_le_bytes());
-            hasher.update(&row.position.to_le_bytes());
+            rows.extend_from_slice(&row.content.to_le_bytes());
+            rows.extend_from_slice(&row.position.to_le_bytes());
         }
+        // In one piece: a call for each number takes several times as long.
+        hasher.update(&rows);
         let mut depths = vec![hasher.finalize()];
         for entry in &self.layers {
             hasher.update(entry.digest.as_bytes());

@@ -113,6 +113,14 @@ impl Plan {
     pub fn captures_rows(&self) -> bool {
         !self.captures.is_empty()
     }
+
+    /// Reports whether rows of pictures are captured, in the tower or behind it; the pictures are
+    /// then encoded for this plan alone.
+    pub fn captures_pictures(&self) -> bool {
+        self.captures
+            .keys()
+            .any(|point| point.stack != Stack::LanguageModel)
+    }
 }
 
 impl Edit {

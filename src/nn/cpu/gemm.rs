@@ -17,7 +17,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::bf16;
-use super::pack::{Panels, blocks_of_floats, blocks_of_pairs};
+use super::pack::{Panels, with_blocks_of_floats, with_blocks_of_pairs};
 use super::simd::{MIN_PARALLEL, Numbers, run};
 use super::tiles::{BLOCK, PANEL, PLACES, Tiles};
 
@@ -121,7 +121,7 @@ struct Columns<'a> {
 }
 
 impl Columns<'_> {
-    /// Sets `y (R, width)` to the outputs of these panels for `rows` of `x`.
+    /// Sets `y (R, width)`, which is 0, to the outputs of these panels for `rows` of `x`.
     fn times(&self, x: Numbers<'_>, rows: Range<usize>, y: &mut [f32], width: usize) {
         let padded = self.count * PANEL;
         if width == padded {
@@ -136,7 +136,7 @@ impl Columns<'_> {
         }
     }
 
-    /// Computes the same with the outputs of the padding.
+    /// Computes the same with the outputs of the padding; `y` is 0.
     fn times_padded(&self, x: Numbers<'_>, rows: Range<usize>, y: &mut [f32]) {
         let stride = self.count * PANEL;
         let bias = self
@@ -144,9 +144,9 @@ impl Columns<'_> {
             .map(|b| &b[self.first * PANEL..])
             .unwrap_or_default();
         let bias = &bias[..bias.len().min(stride)];
-        for y in y.chunks_exact_mut(stride) {
-            y[..bias.len()].copy_from_slice(bias);
-            y[bias.len()..].fill(0.0);
+        if !bias.is_empty() {
+            y.chunks_exact_mut(stride)
+                .for_each(|y| y[..bias.len()].copy_from_slice(bias));
         }
         let (cached, blocks) = self.cached(x, rows.len());
         for (first, y) in rows
@@ -187,13 +187,12 @@ impl Columns<'_> {
         if let (Panels::Bf16(pairs), Numbers::Bf16(values)) = (self.panels, x)
             && bf16::is_served()
         {
-            let x = blocks_of_pairs(values, self.input, &rows, &inputs);
-            let panels = self.part(pairs.as_chunks().0, 2);
-            bf16::multiply(self.tiles(&x, panels, 2, &inputs, y));
-            return;
+            return with_blocks_of_pairs(values, self.input, &rows, &inputs, |x| {
+                let panels = self.part(pairs.as_chunks().0, 2);
+                bf16::multiply(self.tiles(x, panels, 2, &inputs, y));
+            });
         }
-        let x = &blocks_of_floats(x, self.input, &rows, &inputs);
-        match self.panels {
+        with_blocks_of_floats(x, self.input, &rows, &inputs, |x| match self.panels {
             Panels::F32(values) => {
                 let panels = self.part(values.as_chunks().0, 1);
                 run(self.tiles(x, panels, 1, &inputs, y));
@@ -203,7 +202,7 @@ impl Columns<'_> {
                 run(self.tiles(x, panels, 2, &inputs, y));
             }
             Panels::Read(values) => self.add_read(x, values, &inputs, y),
-        }
+        });
     }
 
     /// Adds products with a weight that is read block by block.

@@ -1,6 +1,8 @@
 //! Lays weights out in panels, and rows in blocks, as [`tiles`](super::tiles) reads them.
 
+use std::cell::Cell;
 use std::ops::Range;
+use std::thread::LocalKey;
 
 use half::bf16;
 use rayon::prelude::*;
@@ -85,51 +87,83 @@ fn joined(pair: &[bf16], missing: u32) -> u32 {
     u32::from(pair[0].to_bits()) << 16 | second
 }
 
-/// Reads `inputs` of `rows` of `x (R, width)` into blocks `(blocks, R)`.
-pub(super) fn blocks_of_floats(
+thread_local! {
+    static FLOATS: Cell<Vec<[f32; PLACES]>> = const { Cell::new(Vec::new()) };
+    static PAIRS: Cell<Vec<[u32; PLACES]>> = const { Cell::new(Vec::new()) };
+}
+
+/// Reads `inputs` of `rows` of `x (R, width)` into blocks `(blocks, R)`, and does `work` on them.
+pub(super) fn with_blocks_of_floats(
     x: Numbers<'_>,
     width: usize,
     rows: &Range<usize>,
     inputs: &Range<usize>,
-) -> Vec<[f32; PLACES]> {
-    blocks(0.0, rows, inputs, |row, inputs, places| {
-        x.read(row * width + inputs.start, &mut places[..inputs.len()]);
-    })
+    work: impl FnOnce(&[[f32; PLACES]]),
+) {
+    with_blocks(
+        &FLOATS,
+        [0.0; PLACES],
+        (rows, inputs),
+        work,
+        |row, inputs, places| {
+            x.read(row * width + inputs.start, &mut places[..inputs.len()]);
+            // Completes a pair with the weight's `NO_INPUT`.
+            if let Some(place) = places.get_mut(inputs.len()) {
+                *place = 0.0;
+            }
+        },
+    );
 }
 
 /// Reads the same in pairs.
-pub(super) fn blocks_of_pairs(
+pub(super) fn with_blocks_of_pairs(
     x: &[bf16],
     width: usize,
     rows: &Range<usize>,
     inputs: &Range<usize>,
-) -> Vec<[u32; PLACES]> {
-    blocks(0, rows, inputs, |row, inputs, places| {
-        let x = &x[row * width + inputs.start..][..inputs.len()];
-        let (whole, rest) = x.as_chunks::<2>();
-        for (place, pair) in places.iter_mut().zip(whole) {
-            *place = joined(pair, 0);
-        }
-        if !rest.is_empty() {
-            places[whole.len()] = joined(rest, 0);
-        }
-    })
+    work: impl FnOnce(&[[u32; PLACES]]),
+) {
+    with_blocks(
+        &PAIRS,
+        [0; PLACES],
+        (rows, inputs),
+        work,
+        |row, inputs, places| {
+            let x = &x[row * width + inputs.start..][..inputs.len()];
+            let (whole, rest) = x.as_chunks::<2>();
+            for (place, pair) in places.iter_mut().zip(whole) {
+                *place = joined(pair, 0);
+            }
+            if !rest.is_empty() {
+                places[whole.len()] = joined(rest, 0);
+            }
+        },
+    );
 }
 
-/// Calls `fill` with each row, the inputs of each block, and their places.
-fn blocks<T: Copy>(
-    zero: T,
-    rows: &Range<usize>,
-    inputs: &Range<usize>,
+/// Calls `fill` with each row, the inputs of each block, and their places; then `work` with all.
+/// Places behind a row's last pair hold numbers of earlier calls, which no sum reads.
+fn with_blocks<T: Copy>(
+    room: &'static LocalKey<Cell<Vec<[T; PLACES]>>>,
+    empty: [T; PLACES],
+    (rows, inputs): (&Range<usize>, &Range<usize>),
+    work: impl FnOnce(&[[T; PLACES]]),
     fill: impl Fn(usize, Range<usize>, &mut [T; PLACES]),
-) -> Vec<[T; PLACES]> {
-    let mut blocks = vec![[zero; PLACES]; inputs.len().div_ceil(BLOCK) * rows.len()];
+) {
+    // Kept by the thread: to clear the room of each call takes longer than to fill it, where the
+    // weight is small.
+    let mut blocks = room.take();
+    let count = inputs.len().div_ceil(BLOCK) * rows.len();
+    if blocks.len() < count {
+        blocks.resize(count, empty);
+    }
     let firsts = inputs.clone().step_by(BLOCK);
-    for (first, block) in firsts.zip(blocks.chunks_exact_mut(rows.len())) {
+    for (first, block) in firsts.zip(blocks[..count].chunks_exact_mut(rows.len().max(1))) {
         let within = first..inputs.end.min(first + BLOCK);
         for (row, places) in rows.clone().zip(block) {
             fill(row, within.clone(), places);
         }
     }
-    blocks
+    work(&blocks[..count]);
+    room.set(blocks);
 }

@@ -213,6 +213,11 @@ impl SequenceCache {
         *from = position.min(*from);
     }
 
+    /// Reports whether a checkpoint after `depth` layers was requested.
+    pub(in crate::nn) fn wants_checkpoint(&self, depth: usize) -> bool {
+        self.requested.contains_key(&depth)
+    }
+
     /// Returns the checkpoints after `depth` layers, in the order of their tokens.
     pub fn checkpoints(&self, depth: usize) -> &[Arc<ResidualCheckpoint>] {
         self.checkpoints.get(&depth).map_or(&[], Vec::as_slice)

@@ -410,9 +410,9 @@ impl Planner {
             add(variants)?;
         }
         if path.is_some() {
-            // The sender's run is not shared: its rows are kept on the way.
-            let (images, prompt) = (&base.input.images, base.prompt.ids.len());
-            let one = Cost::of_prompt(&self.model, cells.plan(), images, prompt, &[0]);
+            // The sender's run is not shared: its rows are kept on the way. Its pictures are those
+            // of the unpatched run.
+            let one = Cost::of_prompt(&self.model, cells.plan(), &[], base.prompt.ids.len(), &[0]);
             cost += one.times(live.len() as u64);
         }
         Ok(TraceStarted {

@@ -55,9 +55,9 @@ fn on<S: Simd, L: Line>(simd: S, columns: &Columns<'_>, lines: &[L], x: &[f32]) 
         let bias = columns.bias.unwrap_or_default();
         y[..bias.len()].copy_from_slice(bias);
     }
-    let x = blocks_of_floats(Numbers::F32(x), columns.input, &(0..rows), &inputs);
-    let tiles = columns.tiles(&x, lines, L::INPUTS, &inputs, &mut y);
-    simd.vectorize(tiles);
+    with_blocks_of_floats(Numbers::F32(x), columns.input, &(0..rows), &inputs, |x| {
+        simd.vectorize(columns.tiles(x, lines, L::INPUTS, &inputs, &mut y));
+    });
     y
 }
 
