@@ -277,6 +277,7 @@ impl Capturer<'_> {
 
 /// Tells whether an item has a picture; rows that cannot be read pass, and fail later.
 fn has_picture(item: &Result<Item, benchmark::Error>) -> bool {
+    // An error goes on, to whoever tells it.
     item.as_ref().map_or(true, |item| !item.images.is_empty())
 }
 

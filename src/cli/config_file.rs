@@ -59,6 +59,7 @@ pub(super) fn expand(program: &Command, arguments: Vec<OsString>) -> Result<Expa
     })?;
     let mut added = Vec::new();
     for (flag, words) in settings {
+        // The command line and the environment go before the file.
         if !is_set(flag, &expanded.arguments) {
             expanded.from_file.insert(name(flag).to_owned());
             added.extend(words.into_iter().map(OsString::from));

@@ -48,6 +48,7 @@ pub(super) async fn with_local_server<T>(
     let (server, client) = LocalServer::start(config).await?;
     let done = work(client).await;
     let stopped = server.stop().await;
+    // The error of the work comes first: the server's may follow from it.
     let result = done?;
     stopped?;
     Ok(result)

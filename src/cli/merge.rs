@@ -306,6 +306,7 @@ impl Merged {
             serde_json::to_writer(&mut lines, result)?;
             lines.push(b'\n');
         }
+        // The same results again are no mistake: a merge can be repeated.
         if self.out.exists() && !self.is_in_place && files::read(&self.out)? != lines {
             let out = self.out.display();
             return Err(Usage(format!(

@@ -29,6 +29,7 @@ pub(super) struct MetricsPage(PrometheusHandle);
 impl MetricsPage {
     /// Installs the recorder. A process has one, which all its servers share.
     pub(super) fn install() -> Result<Self, Error> {
+        // A process has one recorder, which all servers in it share.
         static HANDLE: OnceLock<Result<PrometheusHandle, String>> = OnceLock::new();
         HANDLE
             .get_or_init(|| install_recorder().map_err(|e| e.to_string()))
@@ -54,6 +55,7 @@ impl MetricsPage {
     pub(super) async fn upkeep(&self) {
         loop {
             tokio::time::sleep(UPKEEP).await;
+            // Without a reader of the page histograms would keep every value.
             self.0.run_upkeep();
         }
     }

@@ -171,6 +171,7 @@ pub(super) fn memory_of(engine: &Engine) -> Result<Option<u64>, Failure> {
 /// Returns the bytes in use on all devices; those of the process once.
 fn used_on(devices: &[Device]) -> Option<u64> {
     let (cpus, cards): (Vec<_>, Vec<_>) = devices.iter().partition(|d| d.is_cpu());
+    // All CPUs are one memory, that of the process.
     let counted = cards.into_iter().chain(cpus.into_iter().take(1));
     counted.map(memory_used).sum()
 }
