@@ -303,6 +303,7 @@ impl Messages {
         if self.owed == 0 && self.complete.is_empty() {
             return None;
         }
+        // In half of the budget: what can wait leaves room for what would be refused.
         if locked(&self.held).grow_in_half(self.owed).is_ok() {
             self.hand_on();
             return None;
@@ -353,6 +354,7 @@ async fn wait_for_room(
     owed: u64,
     patience: Duration,
 ) -> Result<(), OverBudget> {
+    // Whoever holds a part may keep others waiting for the rest, and gives up at last.
     let (budget, is_bounded) = {
         let held = locked(&held);
         (held.budget().clone(), held.amount() > 0)
