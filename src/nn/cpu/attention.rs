@@ -147,18 +147,28 @@ impl NullaryFnOnce for ScoreRows<'_> {
     #[inline(always)]
     fn call(self) {
         for (i, row) in self.scores.chunks_exact_mut(self.width).enumerate() {
+            let mut chunks = 0..self.width;
             if let Some(seen) = self.visible.get(i) {
+                // A row of a prompt sees about half of the keys.
+                chunks = seen.start / PANEL * PANEL
+                    ..seen.end.next_multiple_of(PANEL).min(self.width);
+                row[..chunks.start].fill(f32::NEG_INFINITY);
+                row[chunks.end..].fill(f32::NEG_INFINITY);
+                let (first, row) = (chunks.start, &mut row[chunks.clone()]);
                 let scale = self.scoring.scale as f32;
                 row.iter_mut().for_each(|x| *x *= scale);
                 if let Some(cap) = self.scoring.softcap {
                     let cap = cap as f32;
                     row.iter_mut().for_each(|x| *x = tanh(*x / cap) * cap);
                 }
-                row[..seen.start].fill(f32::NEG_INFINITY);
-                row[seen.end..].fill(f32::NEG_INFINITY);
+                row[..seen.start - first].fill(f32::NEG_INFINITY);
+                row[seen.end - first..].fill(f32::NEG_INFINITY);
             }
             if self.softmax {
-                softmax_row(row);
+                // What is not seen weighs exactly 0, and adds nothing to a chain.
+                row[..chunks.start].fill(0.0);
+                row[chunks.end..].fill(0.0);
+                softmax_row(&mut row[chunks]);
             }
         }
     }
@@ -176,11 +186,16 @@ fn softmax_row(row: &mut [f32]) {
             *chain = if x > *chain { x } else { *chain };
         }
     }
-    let most = chains
-        .iter()
-        .chain(rest)
-        .copied()
-        .fold(f32::NEG_INFINITY, f32::max);
+    let mut half = PANEL / 2;
+    // The largest number is the same in any order, and this one takes four steps for sixteen.
+    while half > 0 {
+        let (low, high) = chains.split_at_mut(half);
+        for (most, &x) in low.iter_mut().zip(&high[..half]) {
+            *most = if x > *most { x } else { *most };
+        }
+        half /= 2;
+    }
+    let most = rest.iter().copied().fold(chains[0], f32::max);
     // Masked scores are minus infinity, and become exactly 0.
     for x in row.iter_mut() {
         *x = exp(*x - most);
