@@ -25,7 +25,7 @@ DEVICE ?= cuda:0
 .DEFAULT_GOAL := help
 .PHONY: help demo wheel faults soak test-doors test-harnesses test-ray test test-rust test-python test-clients \
 	check-generated check-page check-cuda page test-page lint fmt gallery bench cuda gpu-check gpu-folder gpu-test \
-	dashboard deploy-check deploy-tools stack goldens proto tools test-tools
+	dashboard deploy-check deploy-tools stack goldens goldens-peers proto tools test-tools
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "%-12s %s\n", $$1, $$2 }'
@@ -183,7 +183,7 @@ fmt: $(VENV)/ready ## Format Rust, Python and Go
 	$(VENV)/bin/ruff format -q tests/faults && $(VENV)/bin/ruff check -q --fix tests/faults
 	gofmt -w $(GO_CLIENT)
 
-gallery: tools ## Draw the pictures of docs/gallery.md with the embedded model
+gallery: tools ## Draw the pictures of docs/gallery.md, reading.md, tracing.md and pruning.md with the embedded model
 	$(CARGO) build --profile $(PROFILE) --locked --package scotoma --bin scotoma
 	docs/gallery/draw.sh $(TESTED)
 
@@ -290,3 +290,8 @@ goldens: tools ## Capture the goldens anew from Hugging Face transformers, in a 
 	cd tests/goldens && for script in capture gguf_pairs gradients traces; do \
 		OMP_NUM_THREADS=1 $(CURDIR)/target/goldens-venv/bin/python $$script.py || exit 1; \
 	done
+
+goldens-peers: tools ## Capture anew what nnsight says of the embedded model: a patching grid and the logit lens
+	$(PYTHON) -m venv target/goldens-venv
+	target/goldens-venv/bin/pip install -q -r tests/goldens/requirements.txt -r tests/goldens/requirements-peers.txt
+	cd tests/goldens && OMP_NUM_THREADS=1 $(CURDIR)/target/goldens-venv/bin/python peers.py

@@ -1,8 +1,9 @@
 #!/bin/sh
-# Draws the pictures of docs/gallery.md with the embedded model: draw.sh SCOTOMA. Takes a minute.
+# Draws the pictures of docs/gallery.md, reading.md, tracing.md and pruning.md with the embedded model: draw.sh SCOTOMA. Takes some minutes.
 set -eu
 scotoma=$(realpath "$1")
 gallery=$(cd "$(dirname "$0")" && pwd)
+pictures=$gallery/../pictures
 benchmark=$gallery/../../models/shapes/benchmark.tsv
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -14,4 +15,13 @@ awk -F '\t' 'NR == 100 { for (i = 1; i <= NF; i++) if (length($i) > 300) print $
 "$scotoma" preview picture.png --out seen.png
 "$scotoma" preview picture.png --occlude random:0.5:7 --out occluded.png
 "$scotoma" preview picture.png --intervene '{"shufflePatches": {"grid": 4, "seed": "1"}}' --out shuffled.png
+# The patching grids of tracing.md and reading.md. head.png is what the Python of reading.md saves.
+trace() {
+    "$scotoma" trace "$pictures/red.png" "What colour is the circle?" --corrupted-image "$pictures/blue.png" \
+        --answer " red" --other " blue" "$@" > trace.txt
+}
+trace --positions visual --out trace.png
+trace --positions words --point attn_out --out reading.png
+"$scotoma" experiment pruning shapes --limit 120 --report pruning
+cp pruning/pruning-cost.svg trace.png reading.png "$pictures"
 cp depth/depth-cost.svg seen.png occluded.png shuffled.png "$gallery"

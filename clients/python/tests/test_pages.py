@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from scotoma import Client, direct_logits, hooks
+from scotoma import Client, direct_logits, hooks, tokens
 
 
 def test_the_page_about_reading_runs(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,8 +27,13 @@ def test_the_page_about_reading_runs(server: str, tmp_path: Path, monkeypatch: p
     assert effect[:, -1].argmax() == 5
     assert effect[[5, 7, 4], -1] == pytest.approx([0.80, 0.21, 0.10], abs=0.006)
     assert np.abs(effect[:, :-1]).max() < 0.1
+    question, client, tokens = found["question"], found["client"], found["tokens"]
+    last = {"last": tokens.last}
+    options = {"text": question, "hook": hooks.blocks[5].attn.z, "positions": last, "each_head": True}
+    heads = client.patching_grid("red.png", "blue.png", " red", " blue", **options)
+    assert np.squeeze(heads.effect) == pytest.approx([0.01, 0.06, 0.17, 0.21], abs=0.006)
     margin = found["margin"]
-    knock_out, tokens = found["knock_out_attention"], found["tokens"]
+    knock_out = found["knock_out_attention"]
     hidden = [margin([knock_out(tokens.last, tokens.visual, layers=[layer])]) for layer in (5, 0)]
     assert hidden[0] < margin([]) - 3
     assert abs(hidden[1] - margin([])) < 1
@@ -42,6 +47,19 @@ def test_the_page_about_reading_runs(server: str, tmp_path: Path, monkeypatch: p
         heads = sum(part for name, part in parts.items() if name.startswith(f"attn.{layer}."))
         assert heads == pytest.approx(parts[f"attn.{layer}"], abs=1e-3)
     found["client"].close()
+
+
+def test_the_path_that_the_page_about_tracing_patches(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT / "docs/pictures")
+    page = (ROOT / "docs/tracing.md").read_text()
+    code = re.search(r"\n    (client\.patching_grid\(.*receiver=.*?)\n\n", page, re.DOTALL)
+    assert code
+    with Client(server) as client:
+        grid = eval(code[1], {"client": client, "hooks": hooks, "tokens": tokens})
+    # "says 0.85 to 0.88 at each layer"
+    effect = np.squeeze(grid.effect)
+    assert effect.shape == (6,)
+    assert (effect.min(), effect.max()) == pytest.approx((0.85, 0.88), abs=0.005)
 
 
 def test_the_page_about_features_runs(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
