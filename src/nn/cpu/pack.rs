@@ -13,6 +13,8 @@ use super::tiles::{BLOCK, PANEL, PLACES};
 /// Completes the last pair of an odd number of inputs: -0, whose product with 0 changes no sum, as
 /// that of 0 would change -0.
 const NO_INPUT: u32 = 0x8000;
+/// Blocks that a thread keeps room for, at the least: 520 KiB.
+const ROOM: usize = 252;
 
 /// A packed weight, in panels of [`PANEL`] outputs, the last one filled up with zeros.
 #[derive(Clone, Copy)]
@@ -155,7 +157,8 @@ fn with_blocks<T: Copy>(
     let mut blocks = room.take();
     let count = inputs.len().div_ceil(BLOCK) * rows.len();
     if blocks.len() < count {
-        blocks.resize(count, empty);
+        // By few sizes, so that the memory of a server at work does not creep.
+        blocks.resize(count.next_multiple_of(ROOM), empty);
     }
     let firsts = inputs.clone().step_by(BLOCK);
     for (first, block) in firsts.zip(blocks[..count].chunks_exact_mut(rows.len().max(1))) {
