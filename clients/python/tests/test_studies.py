@@ -7,7 +7,7 @@ import runpy
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import fakes
 import matplotlib as mpl
@@ -17,7 +17,7 @@ from conftest import ROOT
 from PIL import Image, ImageDraw
 
 import scotoma
-from scotoma import AsyncClient, Client, ScotomaError, hooks, paint, show, tokens
+from scotoma import AsyncClient, Client, ScotomaError, hooks, paint, show, studies, tokens
 from scotoma.v1 import inference_service_pb2 as pb
 from scotoma.v1.intervention_pb2 import Intervention
 
@@ -166,9 +166,9 @@ def test_a_patching_grid_is_patched_requests(client: Client, png: bytes, blue: I
         ({"metric": "logprob_difference"}, "only a difference"),
         ({"metric": "prob"}, "did you mean logprob"),
         ({"hook": hooks.blocks[5].attn.z.at("last")}, "said by positions"),
-        ({"direction": "noisy"}, "did you mean noise"),
+        ({"direction": "noisy"}, "denoise, noise are valid"),
         ({"via": "mlps"}, "say receiver"),
-        ({"receiver": hooks.blocks[5].hook_resid_pre, "via": "mlp"}, "did you mean mlps"),
+        ({"receiver": hooks.blocks[5].hook_resid_pre, "via": "mlp"}, "residual, mlps are valid"),
     ):
         with pytest.raises(ValueError, match=says):
             client.patching_grid(png, blue, " yes", text=QUESTION, **options)
@@ -223,6 +223,19 @@ def test_cells_of_a_trace_find_their_places(png: bytes, monkeypatch: pytest.Monk
     assert request.path.receiver == hooks.blocks[2].attn.q.at("last")
     assert request.path.via == pb.TRACE_VIA_MLPS
     assert list(request.grid.points) == ["language_model.blocks.{l}.hook_resid_pre"]
+
+
+def test_names_of_traces_are_those_of_the_contract() -> None:
+    for names, own in ((studies.Direction, pb.TraceDirection), (studies.Via, pb.TraceVia)):
+        found = [name.split("_")[-1].lower() for name in own.keys()]  # noqa: SIM118 (an enum is no dict)
+        assert ["unspecified", *get_args(names)] == found
+    assert list(get_args(studies.Measure)) == [own.name for own in pb.Metric.DESCRIPTOR.oneofs_by_name["kind"].fields]
+    with pytest.raises(ValueError, match="metric: 'logprobs' is not known"):
+        studies.metric(" yes", None, "logprobs")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"path.via: 'mlp'; residual, mlps are valid"):
+        studies.path_of(hooks.blocks[2].attn.q, "mlp")
+    with Client("127.0.0.1:1") as client, pytest.raises(ValueError, match="direction: 'back'; denoise, noise are"):
+        client.patching_grid(("a", b""), ("b", b""), " yes", direction="back")  # type: ignore[arg-type]
 
 
 def test_a_mean_is_that_of_captures(client: Client, png: bytes, blue: Image.Image) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from scotoma.build import build
+from scotoma.build import build, enum
 from scotoma.calls import Call
 from scotoma.messages import Asked, Image, ScoreOptions, prompt, request
 from scotoma.names import nearest
@@ -24,7 +24,9 @@ Item = Image | tuple[Asked, Image | Iterable[Image]] | bench.Sample
 
 # Positions of a grid: each of these tokens, "words", "rows" or "columns" of patches, groups by name, or messages.
 Positions = Mapping[str, TokensLike] | TokensLike | pb.TracePositions | Sequence[pb.TracePositions] | None
+# For type checkers, which read no descriptors; what is sent is checked by the contract's own names.
 Direction = Literal["denoise", "noise"]
+Via = Literal["residual", "mlps"]
 Measure = Literal["logprob", "logprob_difference", "probability", "divergence"]
 
 
@@ -44,7 +46,7 @@ class TraceOptions(ScoreOptions, total=False):
     """Every head is a cell of its own, at points that have them."""
     receiver: TargetLike
     """Path patching: only what a cell changes at this point of the language model counts."""
-    via: Literal["residual", "mlps"]
+    via: Via
     """What else may carry the effect to the receiver: the residual stream alone, or MLPs, too."""
 
 
@@ -108,8 +110,9 @@ def metric(answer: str, other: str | None, measure: Measure | None) -> tuple[pb.
         return pb.Metric(logprob_difference=difference), f"log P({answer!r}) - log P({other!r})"
     if measure == "divergence":
         return pb.Metric(divergence=pb.Divergence(answer=answer)), "divergence from the clean run"
-    if measure not in ("logprob", "probability"):
-        raise ValueError(f"metric: {nearest(measure, ['logprob', 'logprob_difference', 'probability', 'divergence'])}")
+    known = [field.name for field in pb.Metric.DESCRIPTOR.oneofs_by_name["kind"].fields]
+    if measure not in known:
+        raise ValueError(f"metric: {nearest(measure, known)}")
     name = f"log P({answer!r})" if measure == "logprob" else f"P({answer!r})"
     return build(pb.Metric, {measure: answer}, "metric"), name
 
@@ -155,9 +158,7 @@ def path_of(receiver: TargetLike | None, via: str | None) -> pb.TracePath | None
         if via is not None:
             raise ValueError("via: what carries an effect to a receiver; say receiver=, too")
         return None
-    if via not in (None, "residual", "mlps"):
-        raise ValueError(f"via: {nearest(via, ['residual', 'mlps'])}")
-    return pb.TracePath(receiver=target(receiver), via=via and f"TRACE_VIA_{via.upper()}")
+    return build(pb.TracePath, {"receiver": receiver, "via": via}, "path")
 
 
 def trace_request(
@@ -171,15 +172,12 @@ def trace_request(
     prompts = [prompt(asked, images, raw, multi_image) for asked, images in given]
     measured, name = metric(answer, other, own.pop("metric", None))
     hook = own.pop("hook", hooks.blocks[:].hook_resid_pre)
-    direction = own.pop("direction", "denoise")
-    if direction not in ("denoise", "noise"):
-        raise ValueError(f"direction: {nearest(direction, ['denoise', 'noise'])}")
     fields = {
         "clean": pb.TraceInput(prompt=prompts[0], interventions=before),
         "corrupted": pb.TraceInput(prompt=prompts[1], interventions=[*before, *changes]),
         "metric": measured,
         "grid": trace_grid(hook, own.pop("positions", None), own.pop("each_head", False)),
-        "direction": f"TRACE_DIRECTION_{direction.upper()}",
+        "direction": enum(pb.TraceDirection.DESCRIPTOR, own.pop("direction", "denoise"), "direction"),
         "path": path_of(own.pop("receiver", None), own.pop("via", None)),
     }
     return (*request(pb.TraceRequest, fields, own), name)
