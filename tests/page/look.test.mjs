@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 
-import { binary, downloaded, launch, open, root, Server } from "./support.mjs";
+import { binary, downloaded, eventually, HUNG_MS, launch, open, patience, root, Server, whileItGoesOn } from "./support.mjs";
 
 const run = promisify(execFile);
 const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -30,9 +30,9 @@ after(async () => {
 
 /** Runs a test on a fresh page, on which no error may be said. */
 function onPage(name, hash, body, context = {}) {
-  test(name, { timeout: 240_000 }, async () => {
+  test(name, { timeout: HUNG_MS }, async () => {
     const page = await open(browser, `${server.url}/#/${hash}`, { acceptDownloads: true, ...context });
-    page.setDefaultTimeout(60_000);
+    page.setDefaultTimeout(patience(60_000));
     try {
       await body(page);
       assert.deepEqual(page.errors, []);
@@ -49,6 +49,9 @@ const csvOf = async (page, label) => {
   const { bytes } = await downloaded(page, () => page.locator(`button[aria-label^="Download CSV: ${label}"]`).click());
   return String(bytes).trimEnd().split("\n").map((line) => line.split(","));
 };
+
+/** Waits until the text of what is found matches. */
+const says = (locator, pattern) => eventually(async () => assert.match(await locator.textContent(), pattern));
 
 /** Fails where axe finds a violation. */
 async function accessible(page) {
@@ -74,7 +77,7 @@ describe("look", () => {
     await map.focus();
     await page.keyboard.press("ArrowRight");
     await page.keyboard.press("ArrowDown");
-    assert.match(await page.locator(".heatmap output").first().textContent(), /^row 1, column 1: [0-9.]+ %$/);
+    await says(page.locator(".heatmap output").first(), /^row 1, column 1: [0-9.]+ %$/);
 
     const matrix = page.getByRole("application", { name: /by layer and head/ });
     await matrix.focus();
@@ -82,8 +85,7 @@ describe("look", () => {
     await page.getByRole("application", { name: /over the picture, layer 2, head 1/ }).waitFor();
     assert.equal(await page.getByRole("slider", { name: "Layer" }).inputValue(), "2");
     await page.locator(".words-line").first().getByRole("button").nth(1).click();
-    const before = await map.count();
-    assert.equal(before, 0, "layer and head stay");
+    await map.waitFor({ state: "detached" });
     await page.getByRole("slider", { name: "Layer" }).fill("-1");
     await page.getByRole("slider", { name: "Head" }).fill("-1");
     await map.waitFor();
@@ -100,7 +102,7 @@ describe("look", () => {
     const cell = page.locator('table.shades td[tabindex="0"]');
     await cell.focus();
     await page.keyboard.press("ArrowDown");
-    assert.match(await page.locator(".lens-guesses h2").textContent(), /After layer 6/);
+    await says(page.locator(".lens-guesses h2"), /After layer 6/);
     await page.getByRole("button", { name: /^Read the 36 patches/ }).click();
     await page.getByRole("application", { name: /Logit lens at the patches, layer 4/ }).waitFor();
     await page.getByRole("slider", { name: "Layer" }).fill("0");
@@ -165,18 +167,19 @@ describe("benchmark", () => {
     await upload(page, "shapes-1000.tsv", text);
     await page.locator(".item").first().waitFor();
     assert.ok((await page.locator(".item").count()) < 80);
-    const longest = await page.evaluate(async () => {
+    const frame = await page.evaluate(async () => {
       const wall = document.querySelector(".wall");
-      let [longest, last] = [0, performance.now()];
+      const frames = [];
       for (let step = 0; step < 60; step += 1) {
+        const begun = performance.now();
         wall.scrollTop += 900;
         await new Promise(requestAnimationFrame);
-        longest = Math.max(longest, performance.now() - last);
-        last = performance.now();
+        frames.push(performance.now() - begun);
       }
-      return longest;
+      return frames.sort((a, b) => a - b)[frames.length >> 1];
     });
-    assert.ok(longest < 1500, `a frame took ${longest} ms`);
+    // The median: any one of them may wait for another program.
+    assert.ok(frame < patience(200), `a frame takes ${frame} ms`);
     await page.locator(".wall").evaluate((wall) => (wall.scrollTop = wall.scrollHeight));
     await page.getByRole("listitem").last().waitFor();
     assert.equal(await page.getByRole("listitem").last().getAttribute("aria-posinset"), "1000");
@@ -196,7 +199,7 @@ describe("benchmark", () => {
     await page.getByText("Drop a table of questions here").waitFor();
     await upload(page, "shapes-24.tsv", table(24));
     await page.getByRole("button", { name: `Ask: ${24 * 11} answers` }).click();
-    await page.getByRole("button", { name: "All are asked" }).waitFor({ timeout: 200_000 });
+    await whileItGoesOn(page.locator(".task"), page.getByRole("button", { name: "All are asked" }));
     const { bytes } = await downloaded(page, () => button(page, "items.csv").click());
     const [names, ...items] = String(bytes).trimEnd().split("\n").map((line) => line.match(/("[^"]*"|[^,]*)(,|$)/g).map((cell) => cell.replace(/,$/, "").replaceAll('"', "")));
     const of = (item, name) => item[names.indexOf(name)];
@@ -207,8 +210,10 @@ describe("benchmark", () => {
     }
     await page.getByRole("combobox", { name: "Order" }).selectOption("need");
     await page.getByLabel("most first").check();
-    const needs = await page.$$eval(".item .bars div:first-child dd span", (all) => all.map((each) => Number(each.textContent)));
-    assert.deepEqual(needs, needs.toSorted((a, b) => b - a));
+    await eventually(async () => {
+      const needs = await page.$$eval(".item .bars div:first-child dd span", (all) => all.map((each) => Number(each.textContent)));
+      assert.deepEqual(needs, needs.toSorted((a, b) => b - a));
+    });
     await page.getByRole("combobox", { name: "Answer", exact: true }).selectOption("wrong");
     const wrong = items.filter((item) => of(item, "right") === "0").length;
     await page.getByText(wrong === 0 ? "No question passes." : `${wrong} of 24 questions`).waitFor();
@@ -268,14 +273,18 @@ describe("server", () => {
     await page.getByRole("heading", { name: "Requests a second, by code" }).waitFor();
     const chart = page.getByRole("application", { name: /^Requests a second, by code/ });
     await page.evaluate(() => {
-      const ask = () => fetch("/scotoma.v1.ModelService/GetModel", { method: "POST", headers: { "content-type": "application/grpc-web+proto" }, body: new Uint8Array(5) });
-      setInterval(ask, 100);
+      const ask = async () => {
+        await fetch("/scotoma.v1.ModelService/GetModel", { method: "POST", headers: { "content-type": "application/grpc-web+proto" }, body: new Uint8Array(5) });
+        // One after the other, however long one takes.
+        setTimeout(ask, 100);
+      };
+      void ask();
     });
     await page.waitForFunction(() => document.querySelector(".chart-frame path.line").getAttribute("d").includes("L"));
     await page.locator(".chart-legend").first().getByText(/^Ok [1-9]/).waitFor();
     await chart.focus();
     await page.keyboard.press("ArrowLeft");
-    assert.match(await page.locator(".chart output").first().textContent(), /: .*Ok /);
+    await says(page.locator(".chart output").first(), /: .*Ok /);
     assert.equal(await page.getByRole("region", { name: "Models" }).getByRole("rowheader").textContent(), "shapes");
     assert.match(await page.textContent(".budgets"), /queue.*of 256/s);
     const series = await csvOf(page, "Requests a second, by code");
@@ -283,7 +292,7 @@ describe("server", () => {
   });
 });
 
-test("the use of keys is seen where the server counts it", { timeout: 120_000 }, async () => {
+test("the use of keys is seen where the server counts it", { timeout: HUNG_MS }, async () => {
   const { stdout } = await run(binary, ["key", "alice"]);
   const key = /^[0-9a-f]{64}$/m.exec(stdout)[0];
   const keys = join(folder, "keys.txt");

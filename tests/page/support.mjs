@@ -1,8 +1,10 @@
 /** Starts a server and a browser, and fails where the browser's console has an error. */
 
+import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:net";
+import { availableParallelism, loadavg } from "node:os";
 import { fileURLToPath } from "node:url";
 
 import { chromium, firefox } from "playwright-core";
@@ -12,6 +14,35 @@ export const binary = process.env.SCOTOMA_BINARY ?? `${root}/target/release/scot
 
 /** The browser: Debian's chromium, or its firefox-esr over WebDriver BiDi. */
 export const kind = process.env.BROWSER ?? "chromium";
+
+/** After what time a test that says nothing has hung; what it waits for has bounds of its own. */
+export const HUNG_MS = 3_600_000;
+
+/** Returns how long to wait for what takes at most `ms` at rest: longer, as more programs want each processor. */
+export const patience = (ms) => ms * Math.max(1, loadavg()[0] / availableParallelism());
+
+/** Tries `check` again until it holds; throws what it threw last once `ms` have passed. */
+export async function eventually(check, ms = 10_000) {
+  for (const until = Date.now() + patience(ms); ; ) {
+    try {
+      return await check();
+    } catch (error) {
+      if (Date.now() > until) throw error;
+      await new Promise((done) => setTimeout(done, 50));
+    }
+  }
+}
+
+/** Waits for `done` as long as the text of `progress` changes now and then, however slowly. */
+export async function whileItGoesOn(progress, done) {
+  let [said, since] = ["", Date.now()];
+  while (!(await done.isVisible())) {
+    const now = (await progress.allTextContents()).join();
+    if (now !== said) [said, since] = [now, Date.now()];
+    else if (Date.now() - since > patience(30_000)) throw new Error(`nothing has changed since "${said}"`);
+    await new Promise((next) => setTimeout(next, 100));
+  }
+}
 
 /** Returns a port that was free a moment ago: a server that comes back has to have the address that it had. */
 export async function freePort() {
@@ -65,7 +96,7 @@ export async function open(browser, url, options = {}) {
   page.errors = [];
   page.on("console", (message) => message.type() === "error" && page.errors.push(message.text()));
   page.on("pageerror", (error) => page.errors.push(error.message));
-  page.setDefaultTimeout(30_000);
+  page.setDefaultTimeout(patience(30_000));
   await page.goto(url);
   return page;
 }
@@ -119,11 +150,14 @@ export async function answers(page) {
 
 /** Waits for both answers to be those. */
 export async function waitForAnswers(page, ...expected) {
-  const texts = (all) => JSON.stringify(all);
-  for (let left = 100; ; left -= 1) {
-    const found = await answers(page);
-    if (texts(found) === texts(expected)) return;
-    if (left === 0) throw new Error(`answers are ${texts(found)}, not ${texts(expected)}`);
-    await page.waitForTimeout(100);
-  }
+  await eventually(async () => assert.deepEqual(await answers(page), expected));
+}
+
+/** Does what makes the page ask under changes again, and waits until that answer is whole. */
+export async function askedAnew(page, act) {
+  const last = page.locator(".answer").last();
+  // What is asked again is drawn again.
+  await last.evaluate((box) => (box.dataset.is = "old"));
+  await act();
+  await page.waitForFunction(() => [...document.querySelectorAll(".answer")].at(-1)?.dataset.is === "done");
 }
