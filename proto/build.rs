@@ -1,6 +1,7 @@
 //! Compiles the contract without protoc: messages, their canonical JSON, services, the descriptor
 //! for reflection, and the table of interventions.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -27,7 +28,66 @@ fn main() -> Result<(), Box<dyn Error>> {
     pbjson_build::Builder::new()
         .register_descriptors(&descriptor)?
         .build(&[".scotoma.v1"])?;
+    let json = out.join("scotoma.v1.serde.rs");
+    std::fs::write(&json, name_both_members(&std::fs::read_to_string(&json)?))?;
     Ok(())
+}
+
+/// Rewrites the readers of canonical JSON: where a second member of a oneof comes, which they call
+/// a duplicate field, the error names both and the oneof.
+fn name_both_members(code: &str) -> String {
+    let lines: Vec<&str> = code.lines().collect();
+    let mut rewritten = String::with_capacity(code.len());
+    let mut oneofs: BTreeMap<&str, Vec<(&str, &str)>> = BTreeMap::new();
+    for (i, line) in lines.iter().enumerate() {
+        let Some((json, oneof, variant)) = member(line, &lines[i + 1..]) else {
+            rewritten.extend([line, "\n"]);
+            continue;
+        };
+        oneofs.entry(oneof).or_default().push((variant, json));
+        // Above it stands `if kind__.is_some() {`.
+        let variable = between(lines[i - 1], "if ", ".is_some()").unwrap_or_default();
+        let name = variable.trim_end_matches('_');
+        let _ = writeln!(
+            rewritten,
+            "return Err(crate::oneof::second_member({variable}.as_ref().map({oneof}::json_name), \
+             \"{json}\", \"{name}\"));"
+        );
+    }
+    for (oneof, members) in oneofs {
+        let arms = members.iter();
+        let arms = arms.map(|(variant, json)| format!("Self::{variant}(_) => \"{json}\",\n"));
+        let _ = writeln!(
+            rewritten,
+            "impl {oneof} {{ fn json_name(&self) -> &'static str {{ match self {{ {} }} }} }}",
+            arms.collect::<String>()
+        );
+    }
+    rewritten
+}
+
+/// Returns the JSON name, the oneof and the variant of a member whose second coming `line` refuses;
+/// `rest` follows the line. `None` where it refuses no member of a oneof.
+fn member<'a>(line: &'a str, rest: &[&'a str]) -> Option<(&'a str, &'a str, &'a str)> {
+    let json = between(line, "duplicate_field(\"", "\")")?;
+    let is_upper = |name: &str| name.starts_with(char::is_uppercase);
+    // Behind a closing brace the value is read, up to the next one:
+    // `kind__ = ...map(intervention::Kind::BlankImage)`.
+    let read = rest.iter().skip(1).take_while(|line| line.trim() != "}");
+    let mut paths =
+        read.flat_map(|line| line.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')));
+    paths.find_map(|path| {
+        let (oneof, variant) = path.rsplit_once("::")?;
+        let (module, name) = oneof.split_once("::")?;
+        let is_path = !module.is_empty() && !module.contains(':') && !name.contains(':');
+        (is_path && !is_upper(module) && is_upper(name) && is_upper(variant))
+            .then_some((json, oneof, variant))
+    })
+}
+
+fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(before)?;
+    rest.split_once(after).map(|(found, _)| found)
 }
 
 /// Returns the macro that hands every kind of `Intervention` to another macro, so that no list of

@@ -7,6 +7,7 @@
 include!(concat!(env!("OUT_DIR"), "/interventions.rs"));
 
 mod convert;
+mod oneof;
 
 /// Messages and services of the package `scotoma.v1`.
 #[expect(clippy::all, clippy::pedantic, reason = "generated")]

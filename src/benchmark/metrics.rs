@@ -59,6 +59,14 @@ pub struct Metric {
     pub unparsed: usize,
 }
 
+impl Metric {
+    /// Reports whether it is over anything: where all answers are errors, the value and its
+    /// interval say nothing.
+    pub fn has_items(&self) -> bool {
+        self.n > 0
+    }
+}
+
 fn share(name: &str, outcomes: &[&Outcome]) -> Metric {
     // Answers that nobody judged have no score, and are in no count.
     let judged: Vec<f64> = outcomes.iter().filter_map(|o| o.verdict.score()).collect();

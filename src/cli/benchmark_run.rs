@@ -466,8 +466,11 @@ pub(super) fn read_results(path: &Path) -> Result<Vec<SampleResult>, Failure> {
     Ok(all)
 }
 
-/// Formats a metric with its interval: shares in %, points as they are.
+/// Formats a metric with its interval: shares in %, points as they are. Of no items it has none.
 pub(super) fn value_with_interval(metric: &BenchmarkMetric) -> String {
+    if metric.n == 0 {
+        return "none".into();
+    }
     let scale = if metric.most <= 1.0 { 100.0 } else { 1.0 };
     format!(
         "{:.1} [{:.1}, {:.1}]",

@@ -222,6 +222,10 @@ fn print(finished: &EvaluateFinished, skipped: usize) {
 }
 
 fn print_comparison(c: &Comparison) {
+    if c.n == 0 {
+        println!("{:<16} n {:>6}  no item in common", c.variant, c.n);
+        return;
+    }
     let [difference, low, high] = [c.difference, c.low, c.high].map(|v| 100.0 * v);
     println!(
         "{:<16} n {:>6} {:>6} {:>6}  {difference:+.1} [{low:+.1}, {high:+.1}]  p = {:.2e}",
@@ -237,9 +241,11 @@ fn summary(finished: &EvaluateFinished, skipped: usize) -> Value {
     })
 }
 
+/// Writes a metric; its value is null where it is over nothing.
 fn metric_json(m: &BenchmarkMetric) -> Value {
+    let [value, low, high] = [m.value, m.low, m.high].map(|v| (m.n > 0).then_some(v));
     json!({
-        "variant": m.variant, "name": m.name, "value": m.value, "low": m.low, "high": m.high,
+        "variant": m.variant, "name": m.name, "value": value, "low": low, "high": high,
         "most": m.most, "n": m.n, "unparsed": m.unparsed,
     })
 }
@@ -249,4 +255,25 @@ fn comparison_json(c: &Comparison) -> Value {
         "variant": c.variant, "n": c.n, "better": c.better, "worse": c.worse,
         "difference": c.difference, "low": c.low, "high": c.high, "p": c.p,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_no_items_there_is_no_value() {
+        let errors_alone = BenchmarkMetric {
+            high: 1.0,
+            ..Default::default()
+        };
+        assert_eq!(metric_json(&errors_alone)["value"], Value::Null);
+        assert_eq!(value_with_interval(&errors_alone), "none");
+        let one = BenchmarkMetric {
+            n: 1,
+            ..errors_alone
+        };
+        assert_eq!(metric_json(&one)["value"], 0.0);
+        assert_eq!(value_with_interval(&one), "0.0 [0.0, 1.0]");
+    }
 }

@@ -213,7 +213,16 @@ fn metric_rows(metrics: &[(String, Metric)], costs: &[VariantCost]) -> Vec<Vec<S
         costs.iter().map(|c| (c.variant.as_str(), c)).collect();
     let rows = metrics.iter().map(|(variant, m)| {
         let mut row = vec![variant.clone(), m.name.clone()];
-        row.extend([m.value, m.interval.0, m.interval.1, m.most].map(|v| v.to_string()));
+        let value = [m.value, m.interval.0, m.interval.1];
+        let cell = |v: f64| {
+            if m.has_items() {
+                v.to_string()
+            } else {
+                String::new()
+            }
+        };
+        row.extend(value.map(cell));
+        row.push(m.most.to_string());
         row.extend([m.n, m.unparsed].map(|v| v.to_string()));
         let means = costs.get(variant.as_str()).map(|c| {
             let [rows, visual, generated, seconds] =
@@ -253,4 +262,24 @@ fn most_frequent(variant: String, counts: BTreeMap<String, usize>) -> AnswerCoun
     most.sort_by_key(|(_, n)| Reverse(*n));
     most.truncate(ANSWERS);
     AnswerCounts { variant, most, all }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_no_items_there_is_no_value() {
+        let metric = |n| Metric {
+            name: "accuracy".into(),
+            value: 0.0,
+            interval: (0.0, 1.0),
+            most: 1.0,
+            n,
+            unparsed: 0,
+        };
+        let rows = metric_rows(&[("a".into(), metric(0)), ("b".into(), metric(1))], &[]);
+        assert_eq!(rows[0][..7], ["a", "accuracy", "", "", "", "1", "0"]);
+        assert_eq!(rows[1][..7], ["b", "accuracy", "0", "0", "1", "1", "1"]);
+    }
 }

@@ -37,7 +37,7 @@ impl Summary {
         // The first variant is what the others are lower or higher than.
         let changed = own.get(1..).unwrap_or_default().iter();
         // A share of nothing, where all answers are errors, is no number.
-        let changed: Vec<&&(String, Metric)> = changed.filter(|(_, m)| m.n > 0).collect();
+        let changed: Vec<&&(String, Metric)> = changed.filter(|(_, m)| m.has_items()).collect();
         let value = |m: &&&&(String, Metric)| m.1.value;
         let lowest = changed.iter().min_by(|a, b| value(a).total_cmp(&value(b)));
         let highest = changed.iter().max_by(|a, b| value(a).total_cmp(&value(b)));
@@ -82,6 +82,9 @@ impl Summary {
 
 /// Writes a metric with its 95 % interval: shares in %, points as they are.
 fn with_variant((variant, m): &(String, Metric)) -> String {
+    if !m.has_items() {
+        return format!("no answer ({variant})");
+    }
     let (scale, unit) = if m.most <= 1.0 {
         (1e2, " %")
     } else {
@@ -201,6 +204,12 @@ mod tests {
                 "lowest: 20.0 % [10.0, 30.0] (Keskar, a|b), n = 40",
                 "highest: 50.0 % [40.0, 60.0] (c), n = 40",
             ]
+        );
+        let (name, mut none) = metric("original", 0.0);
+        none.n = 0;
+        assert_eq!(
+            Summary::new(&[(name, none)], 0).lines(),
+            ["no answer (original), n = 0"]
         );
         let folder = tempfile::tempdir().unwrap();
         let mut overview = Overview::new("All");

@@ -276,10 +276,23 @@ impl CompiledRequest {
             return Ok(());
         };
         let name = self.interventions.list().get(i).map_or("", |m| m.name());
+        // Rows of the prompt always come, unless they have left.
+        let has_pruned_rows = !self.plan.prunes.is_empty() && self.acts_on_prompt(i);
+        let message = if has_pruned_rows {
+            "all tokens that it acts on are pruned before its layer"
+        } else {
+            "the answer ended before any step that it acts on"
+        };
         Err(Error::Intervention(intervention::Error::NeverFired {
             field: format!("interventions[{i}].{name}").into(),
-            message: "the answer ended before any step that it acts on".into(),
+            message: message.into(),
         }))
+    }
+
+    /// Reports whether intervention `i` edits rows of the prompt or of a picture.
+    fn acts_on_prompt(&self, i: usize) -> bool {
+        let mut edits = self.plan.edits.values().flatten();
+        edits.any(|edit| edit.owner == i && edit.rows.count() > 0)
     }
 }
 

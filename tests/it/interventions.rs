@@ -369,6 +369,33 @@ async fn what_never_fires_or_cannot_be_is_refused() {
             "interventions[0].prune_tokens.keep_count",
         ),
         (
+            json!([
+                {"pruneTokens": {"layer": 0, "keepShare": 0.0}},
+                {"pruneTokens": {"layer": 2, "keepShare": 0.5}},
+            ]),
+            Code::FailedPrecondition,
+            "interventions[1].prune_tokens: never fired: no visual token is left after the one that \
+             prunes at layer 0",
+        ),
+        (
+            json!([
+                {"pruneTokens": {"layer": 0, "keepShare": 0.0}},
+                {"scale": {"target": {"point": resid, "layers": [3], "tokens": {"anyOf": [{"named": "NAMED_VISUAL"}]}}}},
+            ]),
+            Code::FailedPrecondition,
+            "interventions[1].scale: never fired: all tokens that it acts on are pruned before its layer",
+        ),
+        (
+            json!([{"selectTokens": {
+                "tokens": {"anyOf": [{"named": "NAMED_NEWLINE"}]},
+                "mode": "MODE_MERGE",
+                "merge": {"share": 0.001},
+            }}]),
+            Code::FailedPrecondition,
+            "interventions[0].select_tokens: never fired: no token is chosen, and `merge.share` 0.001 \
+             of 36 tokens is none",
+        ),
+        (
             json!([{"patch": {"target": {"point": resid}, "values": {"shape": [2, 3], "data": "AAAA"}}}]),
             Code::InvalidArgument,
             "interventions[0].patch.values.data",

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device};
 use proptest::prelude::*;
-use scotoma::model::{Error, Load, LoadTo, Model, Source};
+use scotoma::model::{Error, Load, LoadTo, Model, Origin, Source};
 use scotoma::nn::{DeviceId, Home};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -725,6 +725,32 @@ fn sentencepiece_models_that_are_not_read() {
         "tokenizer_class \"T5Tokenizer\"",
         "LlamaTokenizer and GemmaTokenizer",
     ]);
+}
+
+#[test]
+fn gguf_files_that_are_no_pair() {
+    let file = |set: &str, name: &str| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens");
+        let path = folder.join(set).join("model").join(name);
+        path.display().to_string()
+    };
+    let language = file("tiny-gguf", "language-Q4_K_M.gguf");
+    let tower = file("tiny-gguf-next", "mmproj-f16.gguf");
+    let missing = file("tiny-gguf", "missing.gguf");
+    for (place, said) in [
+        (
+            format!("{language}+{tower}"),
+            [tower.as_str(), "the files are no pair"],
+        ),
+        (
+            format!("{language}+{missing}"),
+            [missing.as_str(), "No such file"],
+        ),
+        (missing.clone(), [missing.as_str(), "No such file"]),
+    ] {
+        let error = place.parse::<Origin>().unwrap_err();
+        assert!(said.iter().all(|part| error.contains(part)), "{error}");
+    }
 }
 
 /// A model that stays in the blocks of its file has the bits of the dequantised one, alone and

@@ -14,6 +14,8 @@ test("metrics become bars, and stay a table", async () => {
   const blocks = await read("metrics.csv", 'variant,metric,value,low,high,most,n,unparsed\n"random, 0.1","accuracy",0.5,0.4,0.6,1,90,0\n"random, 0.1","accuracy: colour",0.1,0,0.2,1,9,0\n');
   expect(blocks[1]).toEqual({ is: "bars", name: "accuracy", bars: [{ name: "random, 0.1", value: 0.5, low: 0.4, high: 0.6, most: 1, n: 90 }] });
   expect(blocks[2]).toMatchObject({ is: "table", rows: [{ length: 8 }, { length: 8 }] });
+  const [, bars] = await read("metrics.csv", "variant,metric,value,low,high,most,n,unparsed\nerrors alone,accuracy,,,,1,0,0\n");
+  expect(bars).toMatchObject({ bars: [{ value: NaN, low: NaN, n: 0 }] });
 });
 
 test("results are counted, variant by variant, and against the first", async () => {

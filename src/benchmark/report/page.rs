@@ -355,7 +355,11 @@ fn metric_row((variant, metric): &(String, Metric)) -> Vec<String> {
     vec![
         variant.clone(),
         metric.name.clone(),
-        format!("{value:.1} [{low:.1}, {high:.1}]"),
+        if metric.has_items() {
+            format!("{value:.1} [{low:.1}, {high:.1}]")
+        } else {
+            "none".into()
+        },
         unit,
         metric.n.to_string(),
         metric.unparsed.to_string(),
@@ -363,6 +367,10 @@ fn metric_row((variant, metric): &(String, Metric)) -> Vec<String> {
 }
 
 fn comparison_row((variant, c): &(String, Comparison)) -> Vec<String> {
+    if c.n == 0 {
+        let none = ["0", "0", "0", "none", ""].map(str::to_owned);
+        return std::iter::once(variant.clone()).chain(none).collect();
+    }
     let [difference, low, high] = [c.difference, c.interval.0, c.interval.1].map(|v| 100.0 * v);
     vec![
         variant.clone(),
@@ -454,6 +462,20 @@ mod tests {
             page.contains("| them | 1 | 2 | +1 |")
                 && page.contains("- odd")
                 && page.contains("A\\|: 30.0 % [10.8, 60.3]"),
+            "{page}"
+        );
+        let mut metrics = metrics.clone();
+        metrics[3].1.n = 0;
+        metrics[4].1.n = 0;
+        let without = Report {
+            metrics: &metrics,
+            ..report
+        };
+        // Errors alone are no point of a series at 0 %.
+        assert_eq!(without.series_points().len(), 1);
+        let page = without.markdown();
+        assert!(
+            page.contains("| b 1 | accuracy | none | % | 0 | 0 |"),
             "{page}"
         );
         let png = plot::png(&report.svg()).unwrap();

@@ -145,7 +145,7 @@ impl Report<'_> {
         let drawn: HashMap<&str, &Metric> = self
             .metrics
             .iter()
-            .filter(|(_, m)| m.name == main.name)
+            .filter(|(_, m)| m.name == main.name && m.has_items())
             .map(|(variant, m)| (variant.as_str(), m))
             .collect();
         let mut places = HashMap::new();

@@ -90,6 +90,15 @@ impl Spec for PruneTokens {
         let visual = visual_tokens(&compiler.prompt);
         let gone: usize = compiler.plan.prunes.values().map(|prune| prune.leave).sum();
         let before = visual.len().saturating_sub(gone);
+        // A preview has no prompt, and so no visual token either.
+        if before == 0 && !compiler.is_preview() {
+            return Err(entry.never_fired(match compiler.plan.prunes.keys().last() {
+                Some(earlier) if gone > 0 => {
+                    format!("no visual token is left after the one that prunes at layer {earlier}")
+                }
+                _ => "the language model reads no visual token".into(),
+            }));
+        }
         let keep = self.count(entry, before, compiler)?;
         let leave = before.saturating_sub(keep);
         let prune = Prune {

@@ -217,7 +217,14 @@ impl Merge {
             groups.extend(merged(&others, count));
         }
         if groups.is_empty() {
-            return Err(entry.never_fired("no token is chosen, and none is merged"));
+            return Err(entry.never_fired(match self.amount {
+                MergeAmount::Share(share) if !others.is_empty() => {
+                    let all = map.tokens.len();
+                    format!("no token is chosen, and `merge.share` {share} of {all} tokens is none")
+                }
+                MergeAmount::Count(0) => "no token is chosen, and `merge.count` is 0".into(),
+                _ => "no token is chosen, and there is none to merge".into(),
+            }));
         }
         // Each stands where its first token stood.
         groups.sort();

@@ -3,12 +3,12 @@
 import { written } from "./scale";
 import type { Bar } from "../reports/read";
 
-/** A value in percent where it is a share. */
-const inUnits = (value: number, most: number) => (most <= 1 ? `${(100 * value).toFixed(1)} %` : written(value));
+/** A value in percent where it is a share; of no items there is none. */
+const inUnits = (value: number, most: number) => (Number.isNaN(value) ? "none" : most <= 1 ? `${(100 * value).toFixed(1)} %` : written(value));
 
 export function Bars({ name, bars }: { name: string; bars: Bar[] }) {
   const most = Math.max(...bars.map((bar) => bar.most), 1e-9);
-  const x = (value: number) => `${(100 * Math.min(Math.max(value, 0), most)) / most}%`;
+  const x = (value: number) => `${(100 * Math.min(Math.max(value || 0, 0), most)) / most}%`;
   return (
     <div class="scroll" tabIndex={0} role="region" aria-label={name}>
       <table class="interval-bars">
@@ -39,7 +39,7 @@ export function Bars({ name, bars }: { name: string; bars: Bar[] }) {
               </td>
               <td class="number">{inUnits(bar.value, bar.most)}</td>
               <td class="number">
-                {inUnits(bar.low, bar.most)} to {inUnits(bar.high, bar.most)}
+                {Number.isNaN(bar.value) ? "" : `${inUnits(bar.low, bar.most)} to ${inUnits(bar.high, bar.most)}`}
               </td>
               <td class="number">{bar.n}</td>
             </tr>

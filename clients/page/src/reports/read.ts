@@ -153,6 +153,8 @@ function csv(text: string, name: string): Block[] {
   return blocks;
 }
 
+const number = (text: string) => (text === "" ? NaN : Number(text));
+
 /** Bars for each metric that a run has over all items. */
 function metricBars(head: string[], rows: string[][]): Block[] {
   const at = (row: string[], name: string) => row[column(head, name)] ?? "";
@@ -164,9 +166,10 @@ function metricBars(head: string[], rows: string[][]): Block[] {
       .filter((row) => at(row, "metric") === name)
       .map((row) => ({
         name: at(row, "variant"),
-        value: Number(at(row, "value")),
-        low: Number(at(row, "low")),
-        high: Number(at(row, "high")),
+        // Of no items there is no value; an empty text would be a number, 0.
+        value: number(at(row, "value")),
+        low: number(at(row, "low")),
+        high: number(at(row, "high")),
         most: Number(at(row, "most")) || 1,
         n: Number(at(row, "n")),
       })),

@@ -84,3 +84,32 @@ macro_rules! conversions {
 }
 
 scotoma_proto::for_each_intervention!(conversions);
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::interventions_from_json;
+
+    #[test]
+    fn two_members_of_a_oneof_are_both_named() {
+        for (both, said) in [
+            (
+                json!([{"blankImage": {}, "permuteTokens": {"seed": "1"}}]),
+                "`blankImage` and `permuteTokens` are both given; `kind` takes one",
+            ),
+            (
+                json!([{"pruneTokens": {"layer": 1, "keepShare": 0.5, "keepCount": 3}}]),
+                // JSON values are sorted by name.
+                "`keepCount` and `keepShare` are both given; `amount` takes one",
+            ),
+        ] {
+            let error = interventions_from_json(&both).unwrap_err();
+            assert!(error.contains(said), "{error}");
+        }
+        let twice = r#"{"permuteTokens": {}, "permuteTokens": {}}"#;
+        let error = serde_json::from_str::<super::v1::Intervention>(twice).unwrap_err();
+        let said = "duplicate field `permuteTokens`";
+        assert!(error.to_string().contains(said), "{error}");
+    }
+}

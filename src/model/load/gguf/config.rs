@@ -108,6 +108,7 @@ pub(super) fn model(
         let reason = format!("{kind:?}; mlp, LLaVA's projector, is supported");
         return Err(tower.wrong("clip.projector_type", &reason).into());
     }
+    check_widths(tower, language, &text)?;
     let rows = text["vocab_size"].as_u64().unwrap_or_default();
     let tiles = tower.integers("clip.vision.image_grid_pinpoints")?;
     let has = |name: &str| tower.shape(name).is_some();
@@ -134,6 +135,23 @@ pub(super) fn model(
         model["mm_patch_merge_type"] = json!(merge);
     }
     Ok(model)
+}
+
+/// Fails where the projector makes tokens of another width than the language model reads: the files
+/// are of two models.
+fn check_widths(tower: &Gguf, language: &Gguf, text: &Value) -> Result<(), Error> {
+    let width = text["hidden_size"].as_u64().unwrap_or_default();
+    let last = ["mm.2.weight", "mm.0.weight"]
+        .into_iter()
+        .find_map(|name| Some((name, *tower.shape(name)?.first()?)));
+    let Some((name, made)) = last.filter(|(_, made)| *made as u64 != width) else {
+        return Ok(());
+    };
+    let reason = format!(
+        "makes tokens of {made} numbers, and {} reads tokens of {width}: the files are no pair",
+        language.path().display()
+    );
+    Err(tower.wrong(name, &reason).into())
 }
 
 fn text_config(language: &Gguf) -> Result<Value, Error> {

@@ -42,7 +42,8 @@ impl GgufPair {
             return Some(Self::of(&[one, other]));
         }
         let path = Path::new(place);
-        if is_gguf(place) && path.is_file() {
+        if is_gguf(place) && !path.is_dir() {
+            // Also where there is no file: no hub has a repository that ends so.
             return Some(beside(path).and_then(|files| Self::of(&files)));
         }
         if !path.is_dir() || path.join("config.json").exists() {
