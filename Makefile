@@ -165,7 +165,7 @@ test-page: test-tools $(TS_CLIENT)/node_modules/ready $(VENV)/ready
 		BROWSER=$$browser SCOTOMA_BINARY=$(CURDIR)/$(TESTED) npm --prefix tests/page test -- $(ARGS) || exit 1; \
 	done
 
-fuzz: tools ## Mutate pictures, weights, templates and requests, FUZZ_SECONDS each; FUZZ_TARGET names one
+fuzz: tools ## Mutate pictures, weights, templates, tables and requests, FUZZ_SECONDS each; FUZZ_TARGET names one
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --profile $(PROFILE) --locked --test fuzz -- --nocapture --test-threads 1
 
 audit: ## Check licences, duplicates, sources and advisories of the dependencies (needs cargo-deny)

@@ -3,6 +3,9 @@
 use crate::field_path::{FieldPath, InvalidField};
 use crate::{engine, intervention, model, pipeline};
 
+/// Begins what prost says of bytes that do not decode.
+const NO_MESSAGE: &str = "failed to decode Protobuf message: ";
+
 /// Lists every way in which an rpc fails; `status.rs` gives each its code.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -61,6 +64,9 @@ pub enum Error {
         /// Counts how long.
         seconds: f64,
     },
+    /// Reports bytes that are no message of the method, with what their decoder says.
+    #[error("this is no message of the method: {0}")]
+    Malformed(String),
     /// Reports that what the client streams has broken off.
     #[error("the stream of requests ended: {0}")]
     Inbound(Box<tonic::Status>),
@@ -82,7 +88,16 @@ impl Error {
 
     /// Returns the error of a client's stream that broke.
     pub(super) fn from_client(status: tonic::Status) -> Self {
-        Self::Inbound(Box::new(status))
+        Self::malformed(&status).unwrap_or_else(|| Self::Inbound(Box::new(status)))
+    }
+
+    /// Returns what tonic calls a fault and is the client's mistake: bytes that do not decode, a
+    /// frame that is cut short or is flagged wrongly. Statuses of ours have details, tonic's none.
+    pub(crate) fn malformed(status: &tonic::Status) -> Option<Self> {
+        let text = status.message();
+        let text = text.strip_prefix(NO_MESSAGE).unwrap_or(text);
+        let is_of_tonic = status.code() == tonic::Code::Internal && status.details().is_empty();
+        is_of_tonic.then(|| Self::Malformed(text.to_owned()))
     }
 
     /// Says that the value of `field` is invalid because of `message`.

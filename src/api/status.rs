@@ -105,6 +105,7 @@ impl Error {
             Self::IdempotencyMismatch => of(Code::InvalidArgument, "IDEMPOTENCY_MISMATCH"),
             Self::NotReplayable => of(Code::FailedPrecondition, "NOT_REPLAYABLE"),
             Self::MessageTooLarge => of(Code::OutOfRange, "MESSAGE_TOO_LARGE"),
+            Self::Malformed(_) => of(Code::InvalidArgument, "MALFORMED_MESSAGE"),
             Self::Closed => of(Code::PermissionDenied, "LOADING_NOT_ALLOWED"),
             Self::Inbound(status) => of(status.code(), "BROKEN_STREAM"),
         };

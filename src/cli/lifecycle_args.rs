@@ -28,7 +28,8 @@ pub(super) struct LifecycleArgs {
     /// Print JSON with --check: `address`, `models`, `devices` and the rest
     #[arg(help_heading = HEADING, long, requires = "check")]
     pub(super) json: bool,
-    /// Seconds that what runs may take to finish after SIGTERM; then it is cut off
+    /// Seconds that what runs may take to finish after SIGTERM; then it is cut off, and the exit
+    /// status is 1
     #[arg(
         help_heading = HEADING,
         long,

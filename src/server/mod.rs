@@ -31,6 +31,7 @@ use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 use tower::Layer as _;
+use tower::util::MapRequestLayer;
 use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 
 pub use api_keys::ApiKeys;
@@ -55,7 +56,7 @@ use crate::pipeline::{
 };
 use crate::telemetry::names;
 use connections::Connections;
-use layers::{ByKey, Replays, Workers};
+use layers::{ByKey, Replays, Workers, note_arrival};
 use metrics_page::MetricsPage;
 use transport::Transports;
 use unknown_path::Served;
@@ -182,6 +183,8 @@ impl Server {
             // Clients cancel by leaving: many that leave at once are no attack.
             .http2_max_pending_accept_reset_streams(Some(1 << 10))
             .http2_max_local_error_reset_streams(Some(1 << 16))
+            // First: tonic starts a timer for the request next.
+            .layer(MapRequestLayer::new(note_arrival))
             .layer(browser_access(&self.cors_origins))
             .add_routes(Routes::from(router))
             .serve_with_incoming_shutdown(incoming, async {

@@ -28,7 +28,17 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.json_format import ParseDict
-from scotoma import Client, ScotomaError, drop_layers, intervention, occlude_random, permute_tokens, sample
+from scotoma import (
+    Client,
+    ScotomaError,
+    drop_layers,
+    hooks,
+    intervention,
+    occlude_random,
+    permute_tokens,
+    sample,
+    tokens,
+)
 from scotoma.v1 import inference_service_pb2 as pb
 
 from asks import eventually
@@ -122,6 +132,22 @@ class Clients:
         )
         self.client.generate(QUESTION, self.picture(), max_tokens=2, interventions=[patch]).finish()
 
+    def trace(self) -> None:
+        asked, places = (QUESTION, self.picture()), {"picture": tokens.visual, "last": tokens.last}
+        changes = [occlude_random(0.5, seed=self.random.randrange(1000))]
+        where = hooks.blocks[:2].hook_resid_pre
+        assert len(list(self.client.trace(asked, changes, " yes", " no", hook=where, positions=places))) == 4
+
+    def attribute(self) -> None:
+        method = self.random.choice(("gradient", "gradient_times_input", "integrated_gradients"))
+        steps = {"steps": 4} if method == "integrated_gradients" else {}
+        assert list(self.client.attribute(QUESTION, " yes", self.picture(), method=method, **steps))
+
+    def verify(self) -> None:
+        asked = self.picture()
+        record = self.client.generate(QUESTION, asked, max_tokens=4, interventions=self.changes()).finish().provenance
+        assert self.client.verify(record, [asked]).agrees
+
     def upload(self) -> None:
         handle = self.client.upload_image(self.picture())
         self.client.generate(QUESTION, handle, max_tokens=2).finish()
@@ -198,7 +224,8 @@ def draw(name: str, *flags: str) -> tuple[str, str]:
 # How often each is done, and the codes it may end with beside OK.
 CALLS: dict[str, tuple[int, set[str]]] = {
     "generate": (30, set()), "generate_again": (5, set()), "cancel": (5, set()), "deadline": (4, {"DEADLINE_EXCEEDED"}),
-    "score": (6, set()), "sweep": (5, set()), "sweep_and_leave": (2, set()), "capture": (4, {"NOT_FOUND"}),
+    "score": (6, set()), "trace": (2, set()), "attribute": (2, set()), "verify": (2, set()),
+    "sweep": (5, set()), "sweep_and_leave": (2, set()), "capture": (4, {"NOT_FOUND"}),
     "upload": (6, {"NOT_FOUND"}), "evaluate": (3, set()), "preview_and_list": (4, set()), "new_connection": (6, set()),
     "openai": (8, set()), "load_and_unload": (1, set()),
     "mistakes": (8, {"UNAUTHENTICATED", "INVALID_ARGUMENT", "NOT_FOUND"}),

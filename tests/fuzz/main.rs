@@ -16,6 +16,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod files;
 mod harness;
 mod mutate;
 mod targets;
+mod wire;

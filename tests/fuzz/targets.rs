@@ -24,7 +24,7 @@ fn folder(set: &str) -> PathBuf {
 }
 
 /// Passes where the text of an error has one of `names`.
-fn names(error: &str, names: &[&str]) -> Result<(), String> {
+pub fn names(error: &str, names: &[&str]) -> Result<(), String> {
     let named = names.iter().any(|name| error.contains(name));
     named
         .then_some(())
@@ -51,27 +51,32 @@ fn pictures() {
     });
 }
 
-/// A copy of a golden set's model in which one file changes.
-struct Copy {
-    folder: TempDir,
+/// A copy of a folder in which one file changes.
+pub struct Copy {
+    pub folder: TempDir,
     file: &'static str,
 }
 
 impl Copy {
+    /// Copies a golden set's model.
     fn of(set: &str, file: &'static str) -> Self {
+        Self::of_folder(&folder(set), file)
+    }
+
+    pub fn of_folder(folder: &Path, file: &'static str) -> Self {
         let copy = tempfile::tempdir().unwrap();
-        for entry in std::fs::read_dir(folder(set)).unwrap() {
+        for entry in std::fs::read_dir(folder).unwrap() {
             let entry = entry.unwrap();
             std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
         }
         Self { folder: copy, file }
     }
 
-    fn seed(&self) -> Vec<u8> {
+    pub fn seed(&self) -> Vec<u8> {
         std::fs::read(self.folder.path().join(self.file)).unwrap()
     }
 
-    fn with(&self, input: &[u8]) -> Source {
+    pub fn with(&self, input: &[u8]) -> Source {
         std::fs::write(self.folder.path().join(self.file), input).unwrap();
         Source::Folder(self.folder.path().to_owned())
     }
@@ -105,7 +110,7 @@ fn show_pictures(model: &Model) {
 }
 
 /// Names that errors have where a changed header moves the mistake into some tensor.
-const TENSORS: [&str; 4] = ["tensor", "weight", "language_model", "vision_tower"];
+pub const TENSORS: [&str; 4] = ["tensor", "weight", "language_model", "vision_tower"];
 
 #[test]
 fn safetensors() {

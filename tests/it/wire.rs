@@ -722,6 +722,50 @@ async fn a_browser_reaches_the_server_by_grpc_web() {
     );
 }
 
+/// What does not decode is the client's mistake, whatever tonic calls it: INTERNAL wakes somebody up.
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_are_no_message_are_a_mistake_of_the_client() {
+    let server = Running::start(config()).await;
+    let headers = "Content-Type: application/grpc-web+proto\r\nX-Grpc-Web: 1\r\n";
+    for (method, body, says) in [
+        // A prompt whose text is no UTF-8.
+        (
+            "InferenceService/Generate",
+            &b"\0\0\0\0\x05\x12\x03\x0a\x01\xff"[..],
+            "Prompt.text",
+        ),
+        (
+            "InferenceService/UploadImage",
+            b"\0\0\0\0\x02\x0a\x09",
+            "buffer%20underflow",
+        ),
+        // A flag that gRPC does not have.
+        ("InferenceService/Score", b"\x07\0\0\0\0", "flag"),
+        ("InferenceService/Sweep", b"", "message"),
+        (
+            "BenchmarkService/Evaluate",
+            b"\0\0\0\0\x02\x0f\x0f",
+            "wire%20type",
+        ),
+        (
+            "ModelService/GetModel",
+            b"\0\0\0\0\x02\x0a\x09",
+            "buffer%20underflow",
+        ),
+    ] {
+        let line = format!("POST /scotoma.v1.{method}");
+        let response = http(&server.address, &line, headers, body).await;
+        let response = response.replace("grpc-status: ", "grpc-status:");
+        assert!(
+            response.contains("grpc-status:3\r\n"),
+            "{method}: {response}"
+        );
+        assert!(response.contains(says), "{method}: {response}");
+    }
+    let page = scrape(&server.address).await;
+    assert!(!page.contains(r#"code="Internal""#), "{page}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_error_says_what_caused_it() {
     let nobody = TcpListener::bind("127.0.0.1:0")

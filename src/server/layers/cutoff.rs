@@ -61,10 +61,24 @@ fn going_down(context: &RequestContext) -> Status {
     Error::from(engine::Error::Draining).status(&context.id, RESTART_DELAY)
 }
 
+/// Says when a request came.
+#[derive(Debug, Clone, Copy)]
+struct Arrived(Instant);
+
+/// Notes when a request comes, from where its deadline counts. tonic calls this before it starts its
+/// own timer, so that ours is due first however late the layers behind are polled.
+pub(in crate::server) fn note_arrival(
+    mut request: axum::http::Request<tonic::body::Body>,
+) -> axum::http::Request<tonic::body::Body> {
+    request.extensions_mut().insert(Arrived(Instant::now()));
+    request
+}
+
 /// Answers with DEADLINE_EXCEEDED where a response, or its stream, is not complete in time.
 pub(super) async fn at_the_deadline(mut request: Request, next: Next) -> Response {
-    let begun = Instant::now();
-    let asked = deadline_of(request.headers());
+    let arrived = request.extensions().get::<Arrived>();
+    let begun = arrived.map_or_else(Instant::now, |arrived| arrived.0);
+    let asked = deadline_of(request.headers(), begun);
     let context = arrival::context(&mut request);
     let account = context.account.as_ref();
     let longest = account.and_then(|account| begun.checked_add(account.grant.max_run?));
@@ -123,11 +137,11 @@ impl Observer for Cutoff {
     }
 }
 
-/// Returns the instant that `grpc-timeout` names, if it can be read.
-fn deadline_of(headers: &HeaderMap) -> Option<Instant> {
+/// Returns the instant that `grpc-timeout` names, counted from `begun`, if it can be read.
+fn deadline_of(headers: &HeaderMap, begun: Instant) -> Option<Instant> {
     let value = headers.get("grpc-timeout")?.to_str().ok()?;
     // A deadline too far for the clock to name is none.
-    Instant::now().checked_add(parse(value)?)
+    begun.checked_add(parse(value)?)
 }
 
 /// Parses at most eight digits and a unit: H, M, S, m, u or n.

@@ -10,6 +10,7 @@ mod body;
 mod cutoff;
 mod intake;
 mod log;
+mod malformed;
 mod metrics;
 mod replay;
 mod watchers;
@@ -21,6 +22,7 @@ use axum::routing::Router;
 use tokio::runtime::Handle;
 
 pub(super) use arrival::count_requests;
+pub(super) use cutoff::note_arrival;
 pub(super) use intake::Intake;
 pub(super) use metrics::ByKey;
 pub(super) use replay::Replays;
@@ -66,6 +68,8 @@ pub(super) fn stack(services: Router, shared: Shared) -> Router {
         // is one.
         from_fn_with_state(shared.replays, replay::join),
         from_fn_with_state(shared.workers, workers::dispatch),
+        // Last: a handler's own statuses and those of the layers above have details already.
+        from_fn(malformed::blame),
     ))
 }
 
