@@ -486,7 +486,7 @@ fn add(effects: &mut [Effect], more: &[Effect]) {
 fn prefilled(sequence: &Sequence, logits: &[impl AsRef<[f32]>]) -> Prefilled {
     let values = logits.iter().flat_map(|row| row.as_ref().iter().copied());
     Prefilled {
-        visual_tokens: digest_of_digests(sequence.encoded.iter().map(|v| v.digest.clone())),
+        visual_tokens: digest_of_digests(sequence.encoded.iter().map(|v| v.digest.get().into())),
         logits: digest::of_values(values).to_hex().to_string(),
         pruned: sequence.observed.pruned(),
     }

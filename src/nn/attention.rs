@@ -12,9 +12,10 @@ use super::backend::Backend;
 use super::candle::attention::{self as candle, Masks};
 use super::cpu::attention::Scoring;
 use super::cpu_attention as cpu;
-use super::cuda;
+use super::cuda::{self, DecodeRow, SplitRows};
 use super::hook::{Hooks, Point, Site, Stack, wanted};
-use super::kv_cache::sequence::{CachedKeys, SequenceCache};
+use super::kv_cache::cached_keys::CachedKeys;
+use super::kv_cache::sequence::SequenceCache;
 use super::kv_cache::slots::{DecodeSlots, SlotEntry};
 use super::layout::{Layout, Queries, Span, replace_rows};
 use super::linear::Linear;
@@ -102,8 +103,10 @@ struct Projected {
 /// The sequences of a call, by how their attention is computed.
 #[derive(Default)]
 struct Groups {
+    /// Rows that decode where our kernels attend.
+    decode: Vec<DecodeRow>,
     /// Rows in decode slots, by how often their sequence ran the layer before.
-    decode: BTreeMap<usize, (DecodeSlots, Vec<SlotEntry>)>,
+    slots: BTreeMap<usize, (DecodeSlots, Vec<SlotEntry>)>,
     /// Sequences whose scores or pattern a hook reads or changes.
     hooked: Vec<AttentionInputs>,
     /// All others, which keep no scores.
@@ -135,7 +138,7 @@ impl Attention {
             return self.o.forward(&z.flatten_from(1)?);
         }
         let mut parts: Vec<Part> = Vec::new();
-        for (repetition, (slots, entries)) in &groups.decode {
+        for (repetition, (slots, entries)) in &groups.slots {
             let z = slots.attend(
                 (layer, *repetition),
                 entries,
@@ -220,6 +223,7 @@ impl Attention {
         hooks: &dyn Hooks,
     ) -> Result<Groups> {
         let wants = |site, span: &Span| hooks.wants(Point::at(stack, layer, site), span.sequence);
+        let on_gpu = cuda::attends(&projected.q, self.head_dim);
         let mut groups = Groups::default();
         for (i, span) in spans.iter().enumerate() {
             let at = (span.layers_done, layer);
@@ -227,9 +231,14 @@ impl Attention {
             let keys = match caches.get_mut(i) {
                 // In a tower every row sees every other one of this call: there is no past to keep.
                 Some(Some(cache)) if self.causal => {
+                    if on_gpu && cache.decodes_together(span) {
+                        let row = self.decode_row(cache, span, at, &projected.k)?;
+                        groups.decode.push(row);
+                        continue;
+                    }
                     if let Some(slots) = cache.slot_of(span).map(|(slots, _)| slots) {
                         let (repetition, entry) = self.slot_entry(cache, span, at)?;
-                        let group = groups.decode.entry(repetition);
+                        let group = groups.slots.entry(repetition);
                         group.or_insert_with(|| (slots, Vec::new())).1.push(entry);
                         continue;
                     }
@@ -253,6 +262,32 @@ impl Attention {
             }
         }
         Ok(groups)
+    }
+
+    /// Tells whether rows that decode find their keys in static caches, rather than in slots.
+    pub(super) fn decodes_by_kernel(&self) -> bool {
+        let weight = self.o.plain_weight();
+        weight.is_some_and(|weight| cuda::attends(weight, self.head_dim))
+    }
+
+    /// Returns the row of a sequence that decodes, for our kernels.
+    fn decode_row(
+        &self,
+        cache: &mut SequenceCache,
+        span: &Span,
+        at: (usize, usize),
+        like: &Tensor,
+    ) -> Result<DecodeRow> {
+        let token = span.tokens[0];
+        let layer = cache.append_to_static(at, token, like)?;
+        let (kv, index) = layer.kv();
+        Ok(DecodeRow {
+            kv: kv.clone(),
+            index,
+            row: span.rows.start,
+            count: layer.tokens().len(),
+            visible: self.visible(layer.tokens(), token),
+        })
     }
 
     /// Returns how often the sequence ran this layer before, and its entry.
@@ -378,20 +413,24 @@ impl Attention {
         let q = &q.contiguous()?;
         // Each of its rows belongs to one sequence, which writes it.
         let mut z = cuda::output_like(q)?;
-        for (repetition, (slots, entries)) in &groups.decode {
-            let at = (layer, *repetition);
-            slots.attend_on_gpu(at, entries, (q, k, v), self.scoring(), &pass.plans, &z)?;
+        if !groups.decode.is_empty() {
+            let (rows, scoring) = (&groups.decode, self.scoring());
+            cuda::decode((q, k, v), rows, layer, &pass.plans, scoring, &z)?;
         }
-        // A sequence without a past reads its keys where this call has them; those with one need
-        // their segments side by side.
-        let (own, joined): (Vec<_>, Vec<_>) = groups
+        // A sequence without a past reads its keys where this call has them. Most others have one
+        // segment before them; more need to be side by side.
+        let (own, past): (Vec<_>, Vec<_>) = groups
             .plain
             .iter()
             .partition(|inputs| inputs.keys() == inputs.rows.len());
-        let row = self.kv_heads * self.head_dim;
+        let (split, joined): (Vec<_>, Vec<_>) =
+            past.into_iter().partition(|i| i.segments.len() == 2);
+        let split: Vec<SplitRows> = split.into_iter().map(split_rows).collect();
+        cuda::attend_split(q, &split, &pass.plans, self.scoring(), &z)?;
+        let sizes = (self.kv_heads, self.head_dim);
         let own: Vec<KeySpan> = own
             .into_iter()
-            .map(|inputs| inputs.key_span(inputs.rows.start * row))
+            .map(|inputs| inputs.key_span(inputs.rows.start, sizes))
             .collect();
         self.attend_store(q, (k, v), &own, pass, &z)?;
         if !joined.is_empty() {
@@ -402,7 +441,7 @@ impl Attention {
             let mut first = 0;
             let mut all = Vec::with_capacity(joined.len());
             for inputs in joined {
-                all.push(inputs.key_span(first * row));
+                all.push(inputs.key_span(first, sizes));
                 first += inputs.keys();
             }
             self.attend_store(q, (&keys, &values), &all, pass, &z)?;
@@ -431,7 +470,6 @@ impl Attention {
             keys,
             values,
             key_stride: self.kv_heads * self.head_dim,
-            head_stride: self.head_dim,
         };
         let plan = pass.plans.upload(spans, self.heads / self.kv_heads, q)?;
         cuda::attend(q, &store, &plan, self.kv_heads, self.scoring(), z)
@@ -466,6 +504,16 @@ impl Attention {
             parts.push((inputs.row_numbers().collect(), own));
         }
         Ok(())
+    }
+}
+
+/// Returns rows whose keys are in two segments.
+fn split_rows(inputs: &AttentionInputs) -> SplitRows {
+    SplitRows {
+        first: inputs.segments[0].clone(),
+        rest: inputs.segments[1].clone(),
+        first_row: inputs.rows.start,
+        visible: inputs.visible.clone(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use super::attention_plan::KeySpan;
+use super::attention_plan::{KeyPlace, KeySpan};
 
 /// The rows of one sequence with the keys and values that they may see.
 pub(super) struct AttentionInputs {
@@ -27,10 +27,12 @@ impl AttentionInputs {
         self.segments.iter().map(|(k, _)| k.dims()[0]).sum()
     }
 
-    /// Returns them for the kernel on a GPU; `offset` is where their keys begin.
-    pub(super) fn key_span(&self, offset: usize) -> KeySpan {
+    /// Returns them for the kernel on a GPU; their keys begin with number `first` of a tensor
+    /// `(n, K, Dh)`, of heads of `width`.
+    pub(super) fn key_span(&self, first: usize, (kv_heads, width): (usize, usize)) -> KeySpan {
+        let offset = (first * kv_heads * width) as i64;
         KeySpan {
-            offset,
+            place: KeyPlace::whole((offset, offset), 0, width),
             first_row: self.rows.start,
             count: self.keys(),
             visible: self.visible.clone(),

@@ -8,11 +8,37 @@ const MANY: usize = 64;
 /// Pairs that one tile of the kernel for decoding serves.
 const FEW: usize = 16;
 
+/// Says where the keys and values of a sequence are, in elements from where those of the call begin.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct KeyPlace {
+    /// To key 0 and value 0 of head 0, in layer 0.
+    pub(super) first: (i64, i64),
+    /// The same of keys from number `split` on, counted as if all keys before them were there, too.
+    pub(super) rest: (i64, i64),
+    pub(super) split: usize,
+    /// From a layer to the next one; 0 where a call has the keys of one layer alone.
+    pub(super) layer_stride: usize,
+    /// From a head to the next one.
+    pub(super) head_stride: usize,
+}
+
+impl KeyPlace {
+    /// Places keys that are all side by side.
+    pub(super) fn whole(first: (i64, i64), layer_stride: usize, head_stride: usize) -> Self {
+        Self {
+            first,
+            rest: first,
+            split: i32::MAX as usize,
+            layer_stride,
+            head_stride,
+        }
+    }
+}
+
 /// The rows of one sequence, and the keys that they look at.
 #[derive(Debug, Clone)]
 pub(super) struct KeySpan {
-    /// Elements from the start of the keys' tensor to key 0 of head 0.
-    pub(super) offset: usize,
+    pub(super) place: KeyPlace,
     /// The first row, in the queries.
     pub(super) first_row: usize,
     /// Number of keys.
@@ -25,7 +51,7 @@ pub(super) struct KeySpan {
 /// values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct AttentionPlan {
-    /// Six words a sequence, four a tile, two a row.
+    /// Sixteen words a sequence, four a tile, two a row.
     pub(super) words: Vec<u32>,
     /// Number of sequences.
     pub(super) sequences: usize,
@@ -37,7 +63,7 @@ pub(super) struct AttentionPlan {
 
 impl AttentionPlan {
     /// Words of a sequence.
-    pub(super) const SEQUENCE: usize = 6;
+    pub(super) const SEQUENCE: usize = 16;
     /// Words of a tile.
     pub(super) const TILE: usize = 4;
 
@@ -50,10 +76,16 @@ impl AttentionPlan {
         let mut tiles: Vec<[u32; Self::TILE]> = Vec::new();
         let mut first_range = 0;
         for (number, span) in spans.iter().enumerate() {
-            let (offset, rows) = (span.offset as u64, span.visible.len());
-            // 64 bits: slots of many sequences hold more than 2^32 elements.
-            words.extend([offset as u32, (offset >> 32) as u32, span.first_row as u32]);
-            words.extend([first_range as u32, rows as u32, span.count as u32]);
+            let (place, rows) = (&span.place, span.visible.len());
+            // 64 bits: an offset may be an address.
+            let ((keys, values), (more_keys, more_values)) = (place.first, place.rest);
+            let stride = place.layer_stride as i64;
+            for wide in [keys, values, more_keys, more_values, stride] {
+                words.extend([wide as u32, (wide >> 32) as u32]);
+            }
+            words.extend([place.split as u32, place.head_stride as u32]);
+            words.extend([span.first_row as u32, first_range as u32]);
+            words.extend([rows as u32, span.count as u32]);
             for first in (0..rows * group).step_by(size) {
                 let last = (first + size).min(rows * group) - 1;
                 let seen = &span.visible[first / group..=last / group];
@@ -85,14 +117,14 @@ impl AttentionPlan {
         let ranges = &words[self.first_range()..];
         let sequences = words[..self.first_tile()].chunks_exact(Self::SEQUENCE);
         sequences.map(move |words| {
-            let [low, high, first_row, first, rows, count] =
-                [0, 1, 2, 3, 4, 5].map(|i| words[i] as usize);
+            let [low, high, head_stride, first_row, first, rows] =
+                [0, 1, 11, 12, 13, 14].map(|i| words[i] as usize);
             let ranges = ranges[2 * first..2 * (first + rows)].chunks_exact(2);
             let visible = ranges.map(|range| range[0] as usize..range[1] as usize);
             let own = SequenceWords {
                 offset: high << 32 | low,
+                head_stride,
                 first_row,
-                count,
             };
             (own, visible.collect())
         })
@@ -111,12 +143,12 @@ impl AttentionPlan {
 
 /// One sequence of a plan, as the kernel reads it.
 pub(super) struct SequenceWords {
-    /// Elements from the start of the keys' tensor to key 0 of head 0.
+    /// Elements from the start of the keys, and of the values, to those of key 0 of head 0.
     pub(super) offset: usize,
+    /// Elements from a head to the next one.
+    pub(super) head_stride: usize,
     /// The first row, in the queries.
     pub(super) first_row: usize,
-    /// Number of keys.
-    pub(super) count: usize,
 }
 
 #[cfg(test)]
@@ -127,10 +159,16 @@ mod tests {
         (0..rows).map(|row| 0..past + row + 1).collect()
     }
 
-    fn span(offset: usize, first_row: usize, visible: Vec<Range<usize>>) -> KeySpan {
+    fn span(offset: i64, first_row: usize, visible: Vec<Range<usize>>) -> KeySpan {
         let count = visible.last().map_or(0, |v| v.end);
         KeySpan {
-            offset,
+            place: KeyPlace {
+                first: (offset, 3),
+                rest: (17, 19),
+                split: 23,
+                layer_stride: 5 << 32,
+                head_stride: 11,
+            },
             first_row,
             count,
             visible,
@@ -148,8 +186,11 @@ mod tests {
             assert!(!plan.is_few);
             let (sequences, rest) = plan.words.split_at(plan.first_tile());
             let (tiles, ranges) = rest.split_at(plan.first_range() - plan.first_tile());
-            assert_eq!(sequences[..6], [0, 0, 0, 0, 130, 130]);
-            assert_eq!(sequences[6..], [0, 7, 130, 130, 3, 503]);
+            let (one, other) = sequences.split_at(AttentionPlan::SEQUENCE);
+            assert_eq!(one[..10], [0, 0, 3, 0, 17, 0, 19, 0, 0, 5]);
+            assert_eq!(one[10..], [23, 11, 0, 0, 130, 130]);
+            assert_eq!(other[..2], [0, 7]);
+            assert_eq!(other[10..], [23, 11, 130, 130, 3, 503]);
             assert_eq!(ranges.len(), 2 * 133);
             assert_eq!(ranges[2 * 131..2 * 131 + 2], [0, 502]);
             let mut covered = vec![0; 133 * group];
@@ -171,7 +212,7 @@ mod tests {
 
     #[test]
     fn rows_that_decode_go_to_the_kernel_for_few_pairs() {
-        let one = |row| span(row * 4096, row, vec![3..640; 1]);
+        let one = |row: usize| span(row as i64 * 4096, row, vec![3..640; 1]);
         let plan = AttentionPlan::new(&[one(0), one(1)], 7);
         assert!(plan.is_few);
         assert_eq!((plan.sequences, plan.tiles), (2, 2));

@@ -133,6 +133,14 @@ impl Linear {
         }
     }
 
+    /// Returns the weight `(out, in)` where it is kept as it is.
+    pub(super) fn plain_weight(&self) -> Option<&Tensor> {
+        match &self.weight {
+            Weight::Plain(weight) => Some(weight),
+            Weight::Packed { .. } | Weight::Blocks(_) => None,
+        }
+    }
+
     /// Returns the bias `(out)`.
     pub fn bias(&self) -> Option<&Tensor> {
         self.bias.as_ref()

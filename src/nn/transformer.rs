@@ -88,7 +88,10 @@ impl Transformer {
         caches: &mut [Option<&mut SequenceCache>],
         hooks: &mut dyn Hooks,
     ) -> Result<(Tensor, Layout)> {
-        assign_slots(layout, caches)?;
+        // Slots are for layers where candle attends.
+        if !self.blocks.iter().all(|b| b.attention.decodes_by_kernel()) {
+            assign_slots(layout, caches)?;
+        }
         let path = |s: &Span| hooks.path(self.stack, s.sequence).map(<[usize]>::to_vec);
         let mut parts = MicroBatch::cut(x, layout, self.stages.len(), layers, path)?;
         for part in &parts {

@@ -9,13 +9,14 @@ use metrics::{counter, histogram};
 
 use super::input::EncoderInput;
 use super::job::EncodeJob;
-use super::output::EncodedImage;
+use super::output::{EncodedImage, TokensDigest};
 use super::tower::run_tower;
 use crate::engine::cache::encoder::EncoderCache;
 use crate::engine::cost::Cost;
 use crate::intervention::{Captured, EffectLog, PlanHooks};
 use crate::model::{Error, ImageTokens, Model};
-use crate::nn::{Layout, MemoryTracker, digest};
+use crate::nn::digest::HostValues;
+use crate::nn::{Layout, MemoryTracker};
 use crate::telemetry::names;
 
 /// A picture, with what was captured on the way.
@@ -109,7 +110,8 @@ fn project(model: &Model, jobs: &mut [EncodeJob<'_>]) -> Result<Vec<Arc<EncodedI
         .enumerate()
         .map(|(i, job)| (i, job.input.image, &job.input.tokens));
     let tokens = model.pack(&projected, pictures, &mut hooks)?; // (N, D)
-    let mut images = Vec::with_capacity(jobs.len());
+    let values = HostValues::download(&tokens)?;
+    let (mut images, mut digests) = (Vec::with_capacity(jobs.len()), Vec::new());
     let mut first = 0;
     for (job, mut observed) in jobs.iter_mut().zip(hooks.into_logs()) {
         observed.flush()?;
@@ -120,12 +122,10 @@ fn project(model: &Model, jobs: &mut [EncodeJob<'_>]) -> Result<Vec<Arc<EncodedI
         let count = selected.map_or(0, ImageTokens::len);
         // A copy: a view would keep the tokens of all pictures alive.
         let own = tokens.narrow(0, first, count)?.force_contiguous()?;
+        let values = (count > 0).then(|| values.rows(first, count)).transpose()?;
         first += count;
-        let digest = if count > 0 {
-            digest::of_tensor(&own)?.to_hex().to_string()
-        } else {
-            String::new()
-        };
+        let digest = TokensDigest::of(values);
+        digests.push(digest.clone());
         let mut cells = job.features()?.cells.clone();
         cells.extend_from_slice(observed.records());
         images.push(Arc::new(EncodedImage {
@@ -136,6 +136,7 @@ fn project(model: &Model, jobs: &mut [EncodeJob<'_>]) -> Result<Vec<Arc<EncodedI
             unattributed_cost: Mutex::new(job.cost),
         }));
     }
+    TokensDigest::all(digests, !tokens.device().is_cpu());
     Ok(images)
 }
 

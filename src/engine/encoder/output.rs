@@ -1,11 +1,13 @@
 //! The results of the encoder.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::thread;
 
 use candle_core::Tensor;
 
 use crate::engine::cost::Cost;
 use crate::intervention::EffectRecord;
+use crate::nn::digest::HostValues;
 
 /// A picture as the language model reads it.
 #[derive(Debug)]
@@ -13,8 +15,8 @@ pub(in crate::engine) struct EncodedImage {
     pub(in crate::engine) key: blake3::Hash,
     /// `(N, D)`.
     pub(in crate::engine) tokens: Tensor,
-    /// BLAKE3 (hex) of the tokens, little-endian f32; empty without any.
-    pub(in crate::engine) digest: String,
+    /// Of the tokens.
+    pub(in crate::engine) digest: TokensDigest,
     /// The effects in the tower and the projector.
     pub(in crate::engine) cells: Vec<EffectRecord>,
     /// Encoding cost not yet attributed to a request; taken by the first one that uses the image.
@@ -33,6 +35,39 @@ impl EncodedImage {
     /// Returns its bytes, about.
     pub(in crate::engine) fn bytes(&self) -> u64 {
         bytes(&self.tokens, &self.cells)
+    }
+}
+
+/// BLAKE3 (hex) of visual tokens, little-endian f32; empty without any. Made when it is first asked
+/// for, if [`all`](Self::all) has not been done by then.
+#[derive(Debug, Clone)]
+pub(in crate::engine) struct TokensDigest(Arc<LazyLock<String, Hash>>);
+
+type Hash = Box<dyn FnOnce() -> String + Send>;
+
+impl TokensDigest {
+    pub(in crate::engine) fn of(values: Option<HostValues>) -> Self {
+        let hash = move || values.map_or_else(String::new, |v| v.hash().to_hex().to_string());
+        Self(Arc::new(LazyLock::new(Box::new(hash))))
+    }
+
+    /// Returns the digest.
+    pub(in crate::engine) fn get(&self) -> &str {
+        &self.0
+    }
+
+    /// Makes all of `digests`: here, or on a thread beside, where a device waits for this one.
+    pub(in crate::engine) fn all(digests: Vec<Self>, is_beside: bool) {
+        let make = move || {
+            for digest in &digests {
+                LazyLock::force(&digest.0);
+            }
+        };
+        if !is_beside {
+            return make();
+        }
+        // Where no thread is to be had, whoever asks first makes them.
+        let _ = thread::Builder::new().name("digests".into()).spawn(make);
     }
 }
 

@@ -150,8 +150,8 @@ impl NullaryFnOnce for ScoreRows<'_> {
             let mut chunks = 0..self.width;
             if let Some(seen) = self.visible.get(i) {
                 // A row of a prompt sees about half of the keys.
-                chunks = seen.start / PANEL * PANEL
-                    ..seen.end.next_multiple_of(PANEL).min(self.width);
+                chunks =
+                    seen.start / PANEL * PANEL..seen.end.next_multiple_of(PANEL).min(self.width);
                 row[..chunks.start].fill(f32::NEG_INFINITY);
                 row[chunks.end..].fill(f32::NEG_INFINITY);
                 let (first, row) = (chunks.start, &mut row[chunks.clone()]);

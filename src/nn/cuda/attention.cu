@@ -19,9 +19,13 @@ constexpr float LOG2_E = 1.4426950408889634f;
 
 // One sequence of a call, as `nn::attention_plan` lays it out.
 struct Sequence {
-    long long offset;  // elements from the start of the keys to key 0 of head 0, likewise of the values
-    int first_row;     // in q and z
-    int first_range;   // in the list of what rows see
+    long long keys, values;            // elements from those of the call to key 0 of head 0 in layer 0
+    long long more_keys, more_values;  // the same of keys from `split` on, counted as if those before were there
+    long long layer_stride;            // elements from a layer to the next one
+    int split;
+    int head_stride;  // elements from a head to the next one
+    int first_row;    // in q and z
+    int first_range;  // in the list of what rows see
     int rows;
     int count;  // of keys
 };
@@ -36,14 +40,16 @@ struct Tile {
 
 struct Call {
     const void* q;       // (R, H, Dh)
-    const void* keys;    // strided
+    const void* k;       // (R, K, Dh): the keys of rows that decode, to be kept behind those before them; else null
+    const void* v;       // (R, K, Dh), likewise
+    const void* keys;    // strided; null where offsets are addresses
     const void* values;  // strided as the keys
     const Sequence* sequences;
     const Tile* tiles;
     const int2* visible;  // of each row, the first key that it sees, and the one behind its last
     void* z;              // (R, H, Dh)
-    long long key_stride;   // elements from a key to the next one
-    long long head_stride;  // elements from a head to the next one
+    long long key_stride;  // elements from a key to the next one
+    int layer;             // of those that a sequence keeps side by side
     int heads;
     int kv_heads;
     int width;      // of a head; a multiple of 8
@@ -51,28 +57,37 @@ struct Call {
     float softcap;  // bounds scores by softcap * tanh(score / softcap); 0: none
 };
 
-// Starts copies of BLOCK_KEYS rows to shared memory, WIDTH elements each; what is missing becomes 0.
-template <typename T, int WIDTH, int THREADS>
-__device__ inline void load_block(T* to, const T* from, long long stride, int rows, int width) {
+// The keys of one head, or its values: those before `split` are in one place, the others in another.
+template <typename T>
+struct Keys {
+    const T *first, *rest;
+    int split;
+    __device__ const T* row(int key, long long offset) const { return (key < split ? first : rest) + offset; }
+};
+
+// Starts copies of ROWS rows to shared memory, from number `key` on, WIDTH elements each; from number
+// `end` on they are 0.
+template <typename T, int WIDTH, int THREADS, int ROWS>
+__device__ inline void load_block(T* to, const Keys<T>& from, int key, long long stride, int end, int width) {
     constexpr int PITCH = WIDTH + 8, CHUNKS = WIDTH / 8;
     if constexpr (THREADS % CHUNKS == 0) {
         // A thread keeps its column and walks down the rows.
         constexpr int STEP = THREADS / CHUNKS;
         int row = threadIdx.x / CHUNKS, column = threadIdx.x % CHUNKS * 8;
-        const T* source = from + row * stride + column;
+        long long source = (key + row) * stride + column;
         T* target = to + row * PITCH + column;
         bool is_column = column < width;
 #pragma unroll
-        for (int i = 0; i < (BLOCK_KEYS + STEP - 1) / STEP; i++) {
-            bool inside = is_column && row < rows;
-            if (BLOCK_KEYS % STEP == 0 || row < BLOCK_KEYS) copy_async(target, inside ? source : from, inside);
+        for (int i = 0; i < (ROWS + STEP - 1) / STEP; i++) {
+            bool inside = is_column && key + row < end;
+            if (ROWS % STEP == 0 || row < ROWS) copy_async(target, inside ? from.row(key + row, source) : from.first, inside);
             row += STEP, source += STEP * stride, target += STEP * PITCH;
         }
     } else {
-        for (int i = threadIdx.x; i < BLOCK_KEYS * CHUNKS; i += THREADS) {
+        for (int i = threadIdx.x; i < ROWS * CHUNKS; i += THREADS) {
             int row = i / CHUNKS, column = i % CHUNKS * 8;
-            bool inside = row < rows && column < width;
-            copy_async(to + row * PITCH + column, inside ? from + row * stride + column : from, inside);
+            bool inside = key + row < end && column < width;
+            copy_async(to + row * PITCH + column, inside ? from.row(key + row, (key + row) * stride + column) : from.first, inside);
         }
     }
 }
@@ -94,12 +109,31 @@ struct Place {
         long long row = own.first_row + pair / group;
         return (row * call.heads + kv_head * group + pair % group) * call.width;
     }
-    __device__ const T* keys() const { return static_cast<const T*>(call.keys) + own.offset + kv_head * call.head_stride; }
-    __device__ const T* values() const { return static_cast<const T*>(call.values) + own.offset + kv_head * call.head_stride; }
+    __device__ Keys<T> keys() const { return of(call.keys, own.keys, own.more_keys); }
+    __device__ Keys<T> values() const { return of(call.values, own.values, own.more_values); }
+    __device__ Keys<T> of(const void* all, long long first, long long rest) const {
+        const T* head = static_cast<const T*>(all) + call.layer * own.layer_stride + (long long)kv_head * own.head_stride;
+        return {head + first, head + rest, own.split};
+    }
     __device__ int first_block() const { return tile.first_key / BLOCK_KEYS; }
     __device__ int end_block() const { return (tile.end_key + BLOCK_KEYS - 1) / BLOCK_KEYS; }
     __device__ int2 seen(int pair) const { return pair < pairs ? call.visible[own.first_range + pair / group] : make_int2(0, 0); }
 
+    // Keeps the key and the value of a row that decodes, which is the last of those that it sees. Tiles
+    // of one row write the same.
+    __device__ void append() const {
+        if (!call.k) return;
+        const int chunks = call.width / 8, i = threadIdx.x % chunks;
+        if (threadIdx.x >= 2 * chunks) return;
+        const bool is_key = threadIdx.x < chunks;
+        const long long from = ((long long)own.first_row * call.kv_heads + kv_head) * call.width;
+        const T* source = static_cast<const T*>(is_key ? call.k : call.v) + from;
+        const int last = own.count - 1;
+        T* target = const_cast<T*>((is_key ? keys() : values()).row(last, last * call.key_stride));
+        reinterpret_cast<uint4*>(target)[i] = reinterpret_cast<const uint4*>(source)[i];
+        // Other threads of the block read it.
+        __threadfence_block();
+    }
     template <int WIDTH, int ROWS, int THREADS>
     __device__ void load_queries(T* to) const {
         const T* q = static_cast<const T*>(call.q);
@@ -109,13 +143,16 @@ struct Place {
             copy_async(to + row * (WIDTH + 8) + column, q + (inside ? element(tile.first + row) + column : 0), inside);
         }
     }
+    // Starts copies of ROWS keys, or values, from a block on.
+    template <int WIDTH, int THREADS, int ROWS>
+    __device__ void load_part(T* to, const Keys<T>& from, int block) const {
+        load_block<T, WIDTH, THREADS, ROWS>(to, from, block * BLOCK_KEYS, call.key_stride, own.count, call.width);
+    }
     // Starts copies of the keys and values of a block.
     template <int WIDTH, int THREADS>
     __device__ void load(T* to_keys, T* to_values, int block) const {
-        long long from = block * BLOCK_KEYS * call.key_stride;
-        int rest = own.count - block * BLOCK_KEYS;
-        load_block<T, WIDTH, THREADS>(to_keys, keys() + from, call.key_stride, rest, call.width);
-        load_block<T, WIDTH, THREADS>(to_values, values() + from, call.key_stride, rest, call.width);
+        load_part<WIDTH, THREADS, BLOCK_KEYS>(to_keys, keys(), block);
+        load_part<WIDTH, THREADS, BLOCK_KEYS>(to_values, values(), block);
     }
     // Writes the means of a row of the tile: columns 8 t + 2 (lane % 4) and the next one.
     __device__ void store(int pair, int t, float left, float right) const {
@@ -123,6 +160,25 @@ struct Place {
         if (column < call.width) *reinterpret_cast<unsigned*>(static_cast<T*>(call.z) + element(pair) + column) = pack<T>(left, right);
     }
 };
+
+// Returns what sums so far fade by when `highest` of a row's scores becomes `above`, and what its
+// scores are counted from.
+__device__ inline float faded(float highest, float above, float factor, float& base) {
+    // Rounded before they are compared: where nothing is higher, nothing fades, to the bit.
+    const float before = __fmul_rn(highest, factor), now = __fmul_rn(above, factor);
+    // A row that has seen no key yet has no highest score to count from.
+    base = above == MINUS_INFINITY ? 0 : now;
+    return power_of_two(__fsub_rn(before, base));
+}
+
+// The factors that turn sums into means, from totals of which four neighbours have a part each.
+__device__ inline void shares_of(float (&total)[2], float (&share)[2]) {
+    for (int half = 0; half < 2; half++) {
+        total[half] += __shfl_xor_sync(~0u, total[half], 1);
+        total[half] += __shfl_xor_sync(~0u, total[half], 2);
+        share[half] = total[half] > 0 ? 1 / total[half] : 0;
+    }
+}
 
 // The softmax of two rows of a tile, of which a thread holds two scores in eight each.
 struct Softmax {
@@ -160,11 +216,7 @@ struct Softmax {
             for (int t = 0; t < KEY_TILES; t++) above = fmaxf(above, fmaxf(scores[t][2 * half], scores[t][2 * half + 1]));
             above = fmaxf(above, __shfl_xor_sync(~0u, above, 1));
             above = fmaxf(above, __shfl_xor_sync(~0u, above, 2));
-            // Rounded before they are compared: where nothing is higher, nothing fades, to the bit.
-            const float before = __fmul_rn(highest[half], factor), now = __fmul_rn(above, factor);
-            // A row that has seen no key yet has no highest score to count from.
-            base[half] = above == MINUS_INFINITY ? 0 : now;
-            fade[half] = power_of_two(__fsub_rn(before, base[half]));
+            fade[half] = faded(highest[half], above, factor, base[half]);
             highest[half] = above;
             total[half] *= fade[half];
         }
@@ -175,15 +227,6 @@ struct Softmax {
                 scores[t][i] = power_of_two(fmaf(scores[t][i], factor, -base[i / 2]));
                 total[i / 2] += scores[t][i];
             }
-    }
-
-    // The factors that turn sums into means.
-    __device__ void finish(float (&share)[2]) {
-        for (int half = 0; half < 2; half++) {
-            total[half] += __shfl_xor_sync(~0u, total[half], 1);
-            total[half] += __shfl_xor_sync(~0u, total[half], 2);
-            share[half] = total[half] > 0 ? 1 / total[half] : 0;
-        }
     }
 };
 
@@ -265,7 +308,7 @@ __device__ void attend_many(const Place<T>& place) {
         __syncthreads();
     }
     float share[2];
-    softmax.finish(share);
+    shares_of(softmax.total, share);
     for (int half = 0; half < 2; half++) {
         int pair = first + lane / 4 + 8 * half;
         if (pair >= place.pairs) continue;
@@ -274,85 +317,167 @@ __device__ void attend_many(const Place<T>& place) {
     }
 }
 
-// Blocks of keys and values that `attend_few` keeps at once.
-template <int WIDTH>
-constexpr int FEW_STAGES = WIDTH > 128 ? 2 : 3;
-constexpr int SCORE_PITCH = BLOCK_KEYS + 8;
+// Keys that `attend_few` takes at once, and its warps: eight that compute, and one that adds up.
+constexpr int SPAN = 2 * BLOCK_KEYS;
+constexpr int FEW_WARPS = 8, FEW_THREADS = 32 * (FEW_WARPS + 1);
+constexpr int SPAN_PITCH = SPAN + 8;
 
-// The same for at most 16 pairs, of a row that decodes: its four warps share the keys of a block for
-// the scores, then the columns of the values. Shared memory: 16 + 2 FEW_STAGES BLOCK_KEYS rows of
-// WIDTH + 8 elements, and 16 rows of SCORE_PITCH floats.
-template <typename T, int WIDTH>
+// Shared memory of `attend_few`.
+template <typename T, int WIDTH, int STAGES>
+struct Few {
+    T queries[16][WIDTH + 8];
+    T keys[STAGES][SPAN][WIDTH + 8];
+    T values[STAGES][SPAN][WIDTH + 8];
+    T weights[16][SPAN_PITCH];
+    float exact[16][SPAN_PITCH];  // the weights before they are rounded
+    float highest[FEW_WARPS][16];
+    float shares[16];
+};
+
+// The same for at most 16 pairs, of a row that decodes, two blocks at a time: each warp scores 16 keys,
+// and weighs them once the highest scores of the blocks are known; then it adds up 16 columns of the
+// values at a time. The sums go through the blocks one by one, as above.
+template <typename T, int WIDTH, int STAGES>
 __device__ void attend_few(const Place<T>& place) {
-    constexpr int WARPS = 4, THREADS = 32 * WARPS, PITCH = WIDTH + 8, BLOCK = BLOCK_KEYS * PITCH, STAGES = FEW_STAGES<WIDTH>;
-    // A warp makes two tiles of columns at a time, in turn with the others.
-    constexpr int PARTS = (WIDTH / 16 + WARPS - 1) / WARPS;
+    constexpr int PITCH = WIDTH + 8, PARTS = (WIDTH / 16 + FEW_WARPS - 1) / FEW_WARPS;
     extern __shared__ __align__(16) unsigned char shared[];
-    T* queries = reinterpret_cast<T*>(shared);
-    T* keys = queries + 16 * PITCH;
-    T* values = keys + STAGES * BLOCK;
-    float* exchange = reinterpret_cast<float*>(values + STAGES * BLOCK);
-    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    auto& own = *reinterpret_cast<Few<T, WIDTH, STAGES>*>(shared);
+    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, row = lane / 4;
+    const bool computes = warp < FEW_WARPS;
+    // Of a tile's 16 rows the lower half is mostly empty.
+    const int halves = place.pairs - place.tile.first > 8 ? 2 : 1;
+    const int first_block = place.first_block(), spans = (place.end_block() - first_block + 1) / 2;
 
-    const int first_block = place.first_block(), end_block = place.end_block();
-    place.template load_queries<WIDTH, 16, THREADS>(queries);
-    auto load = [&](int block) {
-        int stage = (block - first_block) % STAGES;
-        if (block < end_block) place.template load<WIDTH, THREADS>(keys + stage * BLOCK, values + stage * BLOCK, block);
+    auto load_keys = [&](int span) {
+        if (computes && span < spans) place.template load_part<WIDTH, 32 * FEW_WARPS, SPAN>(own.keys[span % STAGES][0], place.keys(), first_block + 2 * span);
         commit();
     };
-    for (int i = 0; i < STAGES - 1; i++) load(first_block + i);
+    auto load_values = [&](int span) {
+        if (computes && span < spans)
+            place.template load_part<WIDTH, 32 * FEW_WARPS, SPAN>(own.values[span % STAGES][0], place.values(), first_block + 2 * span);
+        commit();
+    };
+    place.template load_queries<WIDTH, 16, FEW_THREADS>(own.queries[0]);
+    load_keys(0);
+    load_values(0);
 
-    Softmax softmax(place.seen(place.tile.first + lane / 4), place.seen(place.tile.first + lane / 4 + 8));
+    const int2 upper = place.seen(place.tile.first + row), lower = place.seen(place.tile.first + row + 8);
+    const int from[2] = {upper.x, lower.x}, to[2] = {upper.y, lower.y};
+    const float scale = place.call.scale, softcap = place.call.softcap, factor = softcap > 0 ? LOG2_E : scale * LOG2_E;
+    float highest[2] = {MINUS_INFINITY, MINUS_INFINITY}, total[2] = {};
     float sums[2 * PARTS][4] = {};
-    for (int block = first_block; block < end_block; block++) {
-        const int stage = (block - first_block) % STAGES;
-        wait<STAGES - 2>();
+    for (int span = 0; span < spans; span++) {
+        const int stage = span % STAGES;
+        // With one stage the values of this span may still be under way, if they were asked for.
+        if (STAGES == 1 && span == 0) wait<1>();
+        else wait<0>();
         __syncthreads();
-        // Into the stage that everybody has left.
-        load(block + STAGES - 1);
-        float own[2][4] = {};
-        score<T, WIDTH, 2>(own, queries, keys + stage * BLOCK, 2 * warp);
-        float* scores_of_row = exchange + lane / 4 * SCORE_PITCH + lane % 4 * 2;
-#pragma unroll
-        for (int t = 0; t < 2; t++)
-#pragma unroll
-            for (int half = 0; half < 2; half++)
-                *reinterpret_cast<float2*>(scores_of_row + 8 * half * SCORE_PITCH + (2 * warp + t) * 8) = make_float2(own[t][2 * half], own[t][2 * half + 1]);
-        __syncthreads();
-        float scores[KEY_TILES][4];
-#pragma unroll
-        for (int t = 0; t < KEY_TILES; t++)
+        // Into what everybody has left.
+        if (STAGES > 1) load_keys(span + 1), load_values(span + 1);
+        else if (span > 0) load_values(span);
+        float scores[2][4] = {};
+        if (computes) {
+            score<T, WIDTH, 2>(scores, own.queries[0], own.keys[stage][0], 2 * warp);
+            const int first = (first_block + 2 * span) * BLOCK_KEYS + warp * 16 + lane % 4 * 2;
 #pragma unroll
             for (int half = 0; half < 2; half++) {
-                float2 pair = *reinterpret_cast<float2*>(scores_of_row + 8 * half * SCORE_PITCH + t * 8);
-                scores[t][2 * half] = pair.x, scores[t][2 * half + 1] = pair.y;
-            }
-        float fade[2];
-        softmax.step(scores, block, place.call.scale, place.call.softcap, fade);
+                if (half >= halves) continue;
+                float above = MINUS_INFINITY;
 #pragma unroll
-        for (int t = 0; t < 2 * PARTS; t++)
-#pragma unroll
-            for (int i = 0; i < 4; i++) sums[t][i] *= fade[i / 2];
-#pragma unroll
-        for (int step = 0; step < BLOCK_KEYS / 16; step++) {
-            unsigned a[4];
-            weights_of<T>(a, scores, step);
-#pragma unroll
-            for (int part = 0; part < PARTS; part++) {
-                int t = 2 * (part * WARPS + warp);
-                if (t < WIDTH / 8) weigh<T, WIDTH>(sums[2 * part], sums[2 * part + 1], a, values + stage * BLOCK, step, t);
+                for (int i = 0; i < 4; i++) {
+                    float& score = scores[i / 2][2 * half + i % 2];
+                    const int key = first + i / 2 * 8 + i % 2;
+                    if (softcap > 0) score = softcap * tanhf(score * scale / softcap);
+                    if (key < from[half] || key >= to[half]) score = MINUS_INFINITY;
+                    above = fmaxf(above, score);
+                }
+                above = fmaxf(above, __shfl_xor_sync(~0u, above, 1));
+                above = fmaxf(above, __shfl_xor_sync(~0u, above, 2));
+                if (lane % 4 == 0) own.highest[warp][row + 8 * half] = above;
             }
         }
-    }
-    float share[2];
-    softmax.finish(share);
-    for (int half = 0; half < 2; half++) {
-        int pair = place.tile.first + lane / 4 + 8 * half;
-        if (pair >= place.pairs) continue;
+        __syncthreads();
+        if (STAGES == 1) load_keys(span + 1);
+        float fade[2][2], base[2][2];  // of each block, each half
 #pragma unroll
-        for (int t = 0; t < 2 * PARTS; t++)
-            place.store(pair, 2 * (t / 2 * WARPS + warp) + t % 2, sums[t][2 * half] * share[half], sums[t][2 * half + 1] * share[half]);
+        for (int block = 0; block < 2; block++)
+#pragma unroll
+            for (int half = 0; half < 2; half++) {
+                if (half >= halves) continue;
+                float above = highest[half];
+#pragma unroll
+                for (int i = 0; i < 4; i++) above = fmaxf(above, own.highest[4 * block + i][row + 8 * half]);
+                fade[block][half] = faded(highest[half], above, factor, base[block][half]);
+                highest[half] = above;
+            }
+        if (computes) {
+#pragma unroll
+            for (int half = 0; half < 2; half++) {
+                if (half >= halves) continue;
+                const float least = warp < 4 ? base[0][half] : base[1][half];
+#pragma unroll
+                for (int t = 0; t < 2; t++) {
+                    const float left = power_of_two(fmaf(scores[t][2 * half], factor, -least));
+                    const float right = power_of_two(fmaf(scores[t][2 * half + 1], factor, -least));
+                    const int column = warp * 16 + t * 8 + lane % 4 * 2;
+                    *reinterpret_cast<float2*>(&own.exact[row + 8 * half][column]) = make_float2(left, right);
+                    *reinterpret_cast<unsigned*>(&own.weights[row + 8 * half][column]) = pack<T>(left, right);
+                }
+            }
+        }
+        if (STAGES == 1) wait<1>();
+        __syncthreads();
+        if (computes) {
+#pragma unroll
+            for (int block = 0; block < 2; block++) {
+#pragma unroll
+                for (int t = 0; t < 2 * PARTS; t++)
+#pragma unroll
+                    for (int i = 0; i < 4; i++)
+                        if (i / 2 < halves) sums[t][i] *= fade[block][i / 2];
+#pragma unroll
+                for (int step = 0; step < BLOCK_KEYS / 16; step++) {
+                    unsigned a[4];
+                    load_matrices(a, &own.weights[lane % 16][block * BLOCK_KEYS + step * 16 + lane / 16 * 8]);
+#pragma unroll
+                    for (int part = 0; part < PARTS; part++) {
+                        const int t = 2 * (part * FEW_WARPS + warp);
+                        if (t < WIDTH / 8) weigh<T, WIDTH>(sums[2 * part], sums[2 * part + 1], a, own.values[stage][block * BLOCK_KEYS], step, t);
+                    }
+                }
+            }
+        } else {
+#pragma unroll
+            for (int block = 0; block < 2; block++)
+#pragma unroll
+                for (int half = 0; half < 2; half++) {
+                    if (half >= halves) continue;
+                    total[half] *= fade[block][half];
+#pragma unroll
+                    for (int t = 0; t < KEY_TILES; t++) {
+                        const float2 pair = *reinterpret_cast<const float2*>(&own.exact[row + 8 * half][block * BLOCK_KEYS + t * 8 + lane % 4 * 2]);
+                        total[half] += pair.x;
+                        total[half] += pair.y;
+                    }
+                }
+        }
+    }
+    if (!computes) {
+        float share[2];
+        shares_of(total, share);
+        if (lane % 4 == 0) own.shares[row] = share[0], own.shares[row + 8] = share[1];
+    }
+    __syncthreads();
+    if (!computes) return;
+    for (int half = 0; half < halves; half++) {
+        const int pair = place.tile.first + row + 8 * half;
+        if (pair >= place.pairs) continue;
+        const float share = own.shares[row + 8 * half];
+#pragma unroll
+        for (int t = 0; t < 2 * PARTS; t++) {
+            const int column = 2 * (t / 2 * FEW_WARPS + warp) + t % 2;
+            if (column < WIDTH / 8) place.store(pair, column, sums[t][2 * half] * share, sums[t][2 * half + 1] * share);
+        }
     }
 }
 
@@ -360,29 +485,46 @@ template <typename T, int WIDTH>
 __global__ void __launch_bounds__(128) many(const __grid_constant__ Call call) {
     release_next();
     await_previous();
-    attend_many<T, WIDTH>(Place<T>(call));
+    Place<T> place(call);
+    place.append();
+    __syncthreads();
+    attend_many<T, WIDTH>(place);
 }
-template <typename T, int WIDTH>
-__global__ void __launch_bounds__(128) few(const __grid_constant__ Call call) {
+template <typename T, int WIDTH, int STAGES>
+__global__ void __launch_bounds__(FEW_THREADS) few(const __grid_constant__ Call call) {
     release_next();
     await_previous();
-    attend_few<T, WIDTH>(Place<T>(call));
+    Place<T> place(call);
+    place.append();
+    __syncthreads();
+    attend_few<T, WIDTH, STAGES>(place);
 }
 
-// Bytes of shared memory of a block of `many`, and of one of `few`.
+// Bytes of shared memory of a block of `many`.
 template <int WIDTH>
 constexpr int MANY_BYTES = (64 + 4 * BLOCK_KEYS) * (WIDTH + 8) * 2;
-template <int WIDTH>
-constexpr int FEW_BYTES = (16 + 2 * FEW_STAGES<WIDTH> * BLOCK_KEYS) * (WIDTH + 8) * 2 + 16 * SCORE_PITCH * sizeof(float);
+
+template <typename T, int WIDTH, int STAGES>
+static int launch_few(const Call& call, int tiles, cudaStream_t stream) {
+    return launch_early(few<T, WIDTH, STAGES>, dim3(tiles, call.kv_heads), FEW_THREADS, sizeof(Few<T, WIDTH, STAGES>), stream, call);
+}
 
 template <typename T, int WIDTH>
 static int launch(const Call& call, int tiles, bool is_few, cudaStream_t stream) {
-    return launch_early(is_few ? few<T, WIDTH> : many<T, WIDTH>, dim3(tiles, call.kv_heads), 128, is_few ? FEW_BYTES<WIDTH> : MANY_BYTES<WIDTH>, stream,
-                        call);
+    if (!is_few) return launch_early(many<T, WIDTH>, dim3(tiles, call.kv_heads), 128, MANY_BYTES<WIDTH>, stream, call);
+    // Where every block has a processor to itself, nothing but the next keys hides the wait for keys.
+    if constexpr (WIDTH <= 128) {
+        const Card& card = this_card();
+        if (tiles * call.kv_heads <= card.processors && sizeof(Few<T, WIDTH, 2>) <= card.shared) return launch_few<T, WIDTH, 2>(call, tiles, stream);
+    }
+    return launch_few<T, WIDTH, 1>(call, tiles, stream);
 }
 
 template <int WIDTH>
-static int shared_bytes() { return FEW_BYTES<WIDTH> > MANY_BYTES<WIDTH> ? FEW_BYTES<WIDTH> : MANY_BYTES<WIDTH>; }
+static int shared_bytes() {
+    constexpr int FEW_BYTES = sizeof(Few<__half, WIDTH, 1>);
+    return FEW_BYTES > MANY_BYTES<WIDTH> ? FEW_BYTES : MANY_BYTES<WIDTH>;
+}
 
 // The shared memory that a block needs for heads of `width`: smaller cards have less.
 extern "C" int scotoma_attention_bytes(int width) {

@@ -107,6 +107,24 @@ __device__ inline void multiply<__half>(float (&sums)[4], const unsigned (&a)[4]
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
+// What the card at hand has.
+struct Card {
+    int processors;
+    size_t shared;  // bytes that a block may have
+};
+
+// Asks for the card of this thread's context; once, since all cards of a machine are taken for alike.
+static const Card& this_card() {
+    static const Card card = [] {
+        int device = 0, processors = 1, shared = 0;
+        cudaGetDevice(&device);
+        cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device);
+        cudaDeviceGetAttribute(&shared, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+        return Card{processors, size_t(shared)};
+    }();
+    return card;
+}
+
 // Launches a kernel that may begin before the one before it has ended (cards from sm_90 on). Returns a
 // CUDA error, or 0.
 template <typename... Parameters, typename... Arguments>

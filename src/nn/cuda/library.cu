@@ -75,8 +75,11 @@ extern "C" int scotoma_product(int device, const void* x, const void* weight, co
     const cudaDataType_t type = is_bf16 ? CUDA_R_16BF : CUDA_R_16F;
     Product product;
     if (auto error = product.describe(rows, outputs, input, type, bias)) return error;
-    // Chosen for a multiple of 8 rows: for one row there are algorithms apart, which sum in another order.
-    const int chosen_rows = (rows + 7) / 8 * 8;
+    // Chosen for rounded numbers of rows: for one row there are algorithms apart, which sum in another
+    // order, and an algorithm that is new takes the driver milliseconds to load.
+    int step = 8;
+    while (step * 16 < rows) step *= 2;
+    const int chosen_rows = (rows + step - 1) / step * step;
     // Prompts have any number of rows: the list must not grow without end.
     if (library.algorithms.size() > 4096) library.algorithms.clear();
     auto [entry, is_new] = library.algorithms.try_emplace({chosen_rows, outputs, input, is_bf16, bias != nullptr});

@@ -16,7 +16,7 @@ mod tests;
 use candle_core::{DType, Device, Result, Tensor, bail};
 
 pub(super) use norm_weights::NormWeights;
-pub(super) use plans::{KeyStore, Plans, Uploaded};
+pub(super) use plans::{DecodeRow, KeyStore, Plans, SplitRows, Uploaded};
 
 use super::backend::Backend;
 use super::cpu::activation::Function;
@@ -175,31 +175,75 @@ pub(super) fn attend(
     dispatch!(q, attend(q, store, plan, kv_heads, scoring, z))
 }
 
-/// Copies the key and the value, `(R, K, Dh)`, of the one row of each sequence of a plan to the last of
-/// its keys in the store.
-pub(super) fn append_keys(
-    (k, v): (&Tensor, &Tensor),
-    store: &KeyStore<'_>,
-    plan: &Uploaded,
+/// Attends rows of `q (R, H, Dh)` to keys and values in two places each, and writes them to the same
+/// rows of `z (R, H, Dh)`; other rows of `z` stay as they are.
+pub(super) fn attend_split(
+    q: &Tensor,
+    rows: &[SplitRows],
+    plans: &Plans,
+    scoring: Scoring,
+    z: &Tensor,
 ) -> Result<()> {
-    if v.dims() != k.dims() || !is_head(k.dims3()?.2) {
-        bail!("keys {:?} and values {:?}", k.shape(), v.shape());
+    let width = q.dims3()?.2;
+    for own in rows {
+        let (first, rest) = (own.first.0.dims3()?, own.rest.0.dims3()?);
+        let fits = first.1 == rest.1 && first.2 == width && rest.2 == width && is_head(width);
+        let alike = own.first.1.dims3()? == first && own.rest.1.dims3()? == rest;
+        if z.dims() != q.dims() || !fits || !alike {
+            bail!("attention of {:?} to {first:?} and {rest:?}", q.shape());
+        }
     }
-    dispatch!(k, append_keys((k, v), store, plan))
+    dispatch!(q, attend_split(q, rows, plans, scoring, z))
 }
 
-/// Copies keys and values `(n, K, Dh)` into `slots`, two tensors `(B, K, S, Dh)`: to slot `slot`, from
-/// column `column` on.
+/// Decodes one layer: keeps the key and the value, of `k` and `v (R, K, Dh)`, of each row behind those
+/// of its sequence, attends the row of `q (R, H, Dh)` to them, and writes it to `z (R, H, Dh)`; other
+/// rows of `z` stay as they are.
+pub(super) fn decode(
+    (q, k, v): (&Tensor, &Tensor, &Tensor),
+    rows: &[DecodeRow],
+    layer: usize,
+    plans: &Plans,
+    scoring: Scoring,
+    z: &Tensor,
+) -> Result<()> {
+    let (_, kv_heads, width) = k.dims3()?;
+    if z.dims() != q.dims() || v.dims() != k.dims() || !is_head(width) {
+        bail!("attention of {:?} to {:?}", q.shape(), k.shape());
+    }
+    for row in rows {
+        let (layers, two, heads, room, wide) = row.kv.dims5()?;
+        let fits = row.index < layers && row.count <= room && row.visible.end <= row.count;
+        if !fits || (two, heads, wide) != (2, kv_heads, width) {
+            bail!(
+                "{} keys at layer {} of {:?}",
+                row.count,
+                row.index,
+                row.kv.shape()
+            );
+        }
+    }
+    dispatch!(q, decode((q, k, v), rows, layer, plans, scoring, z))
+}
+
+/// Returns room for the keys and values of a sequence at several layers, `(L, 2, K, S, Dh)`, for
+/// [`place_keys`] and [`decode`] to fill; `like` has its dtype and device.
+pub(super) fn room(shape: (usize, usize, usize, usize, usize), like: &Tensor) -> Result<Tensor> {
+    dispatch!(like, room(shape, like))
+}
+
+/// Copies keys and values `(n, K, Dh)` into `kv (L, 2, K, S, Dh)`: at layer `index`, from key `first`
+/// on.
 pub(super) fn place_keys(
     (k, v): (&Tensor, &Tensor),
-    slots: (&Tensor, &Tensor),
-    (slot, column): (usize, usize),
+    kv: &Tensor,
+    (index, first): (usize, usize),
 ) -> Result<()> {
     let (count, kv_heads, width) = k.dims3()?;
-    let (slot_count, slot_heads, columns, slot_width) = slots.0.dims4()?;
-    let fits = slot < slot_count && column + count <= columns && v.dims() == k.dims();
-    if !fits || (slot_heads, slot_width) != (kv_heads, width) || slots.1.dims() != slots.0.dims() {
-        bail!("keys {:?} for slots {:?}", k.shape(), slots.0.shape());
+    let (layers, two, heads, room, wide) = kv.dims5()?;
+    let fits = index < layers && first + count <= room && v.dims() == k.dims();
+    if !fits || (two, heads, wide) != (2, kv_heads, width) {
+        bail!("keys {:?} for {:?}", k.shape(), kv.shape());
     }
-    dispatch!(k, place_keys((k, v), slots, (slot, column)))
+    dispatch!(k, place_keys((k, v), kv, (index, first)))
 }

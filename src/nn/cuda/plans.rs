@@ -1,6 +1,7 @@
 //! Plans of attention on the device that reads them.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use candle_core::{Result, Tensor};
 
@@ -28,8 +29,32 @@ pub(in crate::nn) struct KeyStore<'a> {
     pub(in crate::nn) values: &'a Tensor,
     /// Elements from a key to the next one.
     pub(in crate::nn) key_stride: usize,
-    /// Elements from a head to the next one.
-    pub(in crate::nn) head_stride: usize,
+}
+
+/// A row that decodes, with the keys and values of its sequence.
+pub(in crate::nn) struct DecodeRow {
+    /// Keys and values of several layers, `(L, 2, K, S, Dh)`.
+    pub(in crate::nn) kv: Tensor,
+    /// The layer's number among the L.
+    pub(in crate::nn) index: usize,
+    /// The row in the call.
+    pub(in crate::nn) row: usize,
+    /// Number of keys, the row's own included, which comes last.
+    pub(in crate::nn) count: usize,
+    /// The keys that the row sees.
+    pub(in crate::nn) visible: Range<usize>,
+}
+
+/// Rows of a sequence whose keys and values, `(n, K, Dh)` each, are in two places.
+pub(in crate::nn) struct SplitRows {
+    /// Those of the first keys.
+    pub(in crate::nn) first: (Tensor, Tensor),
+    /// Those of the others.
+    pub(in crate::nn) rest: (Tensor, Tensor),
+    /// The first row in the call.
+    pub(in crate::nn) first_row: usize,
+    /// The keys that each row sees.
+    pub(in crate::nn) visible: Vec<Range<usize>>,
 }
 
 impl Plans {

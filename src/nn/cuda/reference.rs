@@ -3,8 +3,8 @@
 use candle_core::{CpuStorage, DType, InplaceOp1, Layout, Result, Tensor, bail};
 
 use super::norm_weights::NormWeights;
-use super::plans::{KeyStore, Uploaded};
-use crate::nn::attention_plan::SequenceWords;
+use super::plans::{DecodeRow, KeyStore, Plans, SplitRows, Uploaded};
+use crate::nn::attention_plan::{KeyPlace, KeySpan};
 use crate::nn::cpu::activation::Function;
 use crate::nn::cpu::attention::Scoring;
 use crate::nn::rope::Rope;
@@ -115,7 +115,7 @@ pub(super) fn attend(
             let row = sequence.first_row + row;
             for head in 0..heads {
                 let at = (row * heads + head) * width;
-                let first = sequence.offset + head / (heads / kv_heads) * store.head_stride;
+                let first = sequence.offset + head / (heads / kv_heads) * sequence.head_stride;
                 let place = |key: usize| first + key * store.key_stride;
                 let numbers = |of: &[f32], key| of[place(key)..place(key) + width].to_vec();
                 let own = &queries[at..at + width];
@@ -126,6 +126,34 @@ pub(super) fn attend(
         }
     }
     z.inplace_op1(&Write(writes))
+}
+
+pub(super) fn attend_split(
+    q: &Tensor,
+    rows: &[SplitRows],
+    plans: &Plans,
+    scoring: Scoring,
+    z: &Tensor,
+) -> Result<()> {
+    for own in rows {
+        let keys = Tensor::cat(&[&own.first.0, &own.rest.0], 0)?;
+        let values = Tensor::cat(&[&own.first.1, &own.rest.1], 0)?;
+        let (count, kv_heads, width) = keys.dims3()?;
+        let span = KeySpan {
+            place: KeyPlace::whole((0, 0), 0, width),
+            first_row: own.first_row,
+            count,
+            visible: own.visible.clone(),
+        };
+        let store = KeyStore {
+            keys: &keys,
+            values: &values,
+            key_stride: kv_heads * width,
+        };
+        let plan = plans.upload(&[span], q.dim(1)? / kv_heads, q)?;
+        attend(q, &store, &plan, kv_heads, scoring, z)?;
+    }
+    Ok(())
 }
 
 /// Weighs values by the softmax of a query's scores.
@@ -149,46 +177,47 @@ fn mean(query: &[f32], keys: &[Vec<f32>], values: &[Vec<f32>], scoring: Scoring)
     mean
 }
 
-pub(super) fn append_keys(
-    (k, v): (&Tensor, &Tensor),
-    store: &KeyStore<'_>,
-    Uploaded { plan, words }: &Uploaded,
+pub(super) fn decode(
+    (q, k, v): (&Tensor, &Tensor, &Tensor),
+    rows: &[DecodeRow],
+    _layer: usize,
+    _plans: &Plans,
+    scoring: Scoring,
+    z: &Tensor,
 ) -> Result<()> {
-    let words: Vec<u32> = words.to_vec1()?;
-    let (_, kv_heads, width) = k.dims3()?;
-    for (from, to) in [(k, store.keys), (v, store.values)] {
-        let numbers = numbers(from)?;
-        let mut writes = Vec::new();
-        for (
-            SequenceWords {
-                offset,
-                first_row,
-                count,
-            },
-            _,
-        ) in plan.read(&words)
-        {
-            for head in 0..kv_heads {
-                let from = (first_row * kv_heads + head) * width;
-                let to = offset + (count - 1) * store.key_stride + head * store.head_stride;
-                writes.push((to, numbers[from..from + width].to_vec()));
-            }
+    let (_, heads, width) = q.dims3()?;
+    let queries = numbers(q)?;
+    let mut writes = Vec::new();
+    for own in rows {
+        let row = |t: &Tensor| t.narrow(0, own.row, 1)?.contiguous();
+        place_keys((&row(k)?, &row(v)?), &own.kv, (own.index, own.count - 1))?;
+        let kv = own.kv.get(own.index)?; // (2, K, S, Dh)
+        let seen = kv.narrow(2, own.visible.start, own.visible.len())?;
+        let seen = seen.to_dtype(DType::F32)?;
+        for head in 0..heads {
+            let group = heads / k.dim(1)?;
+            let list = |part: usize| seen.get(part)?.get(head / group)?.to_vec2();
+            let at = (own.row * heads + head) * width;
+            let query = &queries[at..at + width];
+            writes.push((at, mean(query, &list(0)?, &list(1)?, scoring)));
         }
-        to.inplace_op1(&Write(writes))?;
     }
-    Ok(())
+    z.inplace_op1(&Write(writes))
+}
+
+pub(super) fn room(shape: (usize, usize, usize, usize, usize), like: &Tensor) -> Result<Tensor> {
+    // What is read before it was written shows.
+    Tensor::full(f32::NAN, shape, like.device())?.to_dtype(like.dtype())
 }
 
 pub(super) fn place_keys(
     (k, v): (&Tensor, &Tensor),
-    slots: (&Tensor, &Tensor),
-    (slot, column): (usize, usize),
+    kv: &Tensor,
+    (index, first): (usize, usize),
 ) -> Result<()> {
-    for (from, to) in [(k, slots.0), (v, slots.1)] {
-        let heads_first = from.transpose(0, 1)?.contiguous()?.unsqueeze(0)?; // (1, K, n, Dh)
-        to.narrow(0, slot, 1)?.slice_set(&heads_first, 2, column)?;
-    }
-    Ok(())
+    let heads_first = |t: &Tensor| t.transpose(0, 1)?.contiguous(); // (K, n, Dh)
+    let both = Tensor::stack(&[heads_first(k)?, heads_first(v)?], 0)?.unsqueeze(0)?;
+    kv.narrow(0, index, 1)?.slice_set(&both, 3, first)
 }
 
 /// Writes numbers at places of a contiguous tensor of half precision.

@@ -225,7 +225,7 @@ extern "C" int scotoma_likeliest(const void* x, void* y, int rows, int width, in
     return launch_early(likeliest<__half>, rows, THREADS, 0, stream, static_cast<const __half*>(x), static_cast<float*>(y), width);
 }
 
-// Copies keys and values (n, K, Dh), 16 bits each, to strided places, those of a slot.
+// Copies keys and values (n, K, Dh), 16 bits each, to strided places.
 __global__ void __launch_bounds__(THREADS) place_keys(const uint4* k, const uint4* v, uint4* keys, uint4* values, int count, int kv_heads, int chunks,
                                                       long long key_stride, long long head_stride) {
     release_next();
@@ -243,29 +243,5 @@ extern "C" int scotoma_place_keys(const void* k, const void* v, void* keys, void
     long long total = (long long)count * kv_heads * (width / 8);
     return launch_early(place_keys, dim3((total + THREADS - 1) / THREADS, 2), THREADS, 0, stream, static_cast<const uint4*>(k),
                         static_cast<const uint4*>(v), static_cast<uint4*>(keys), static_cast<uint4*>(values), count, kv_heads, width / 8, key_stride / 8,
-                        head_stride / 8);
-}
-
-// Copies the row's key and value of each sequence behind its others: to its key `count - 1`.
-struct Appended {
-    long long offset;
-    int first_row, first_range, rows, count;
-};
-
-__global__ void __launch_bounds__(THREADS) append_keys(const uint4* k, const uint4* v, uint4* keys, uint4* values, const Appended* sequences, int kv_heads,
-                                                       int chunks, long long key_stride, long long head_stride) {
-    release_next();
-    await_previous();
-    const Appended own = sequences[blockIdx.x];
-    for (int i = threadIdx.x; i < kv_heads * chunks; i += THREADS) {
-        long long to = own.offset / 8 + (own.count - 1) * key_stride + i / chunks * head_stride + i % chunks;
-        (blockIdx.y ? values : keys)[to] = (blockIdx.y ? v : k)[(long long)own.first_row * kv_heads * chunks + i];
-    }
-}
-
-extern "C" int scotoma_append_keys(const void* k, const void* v, void* keys, void* values, const void* sequences, int count, int kv_heads, int width,
-                                   long long key_stride, long long head_stride, cudaStream_t stream) {
-    return launch_early(append_keys, dim3(count, 2), THREADS, 0, stream, static_cast<const uint4*>(k), static_cast<const uint4*>(v),
-                        static_cast<uint4*>(keys), static_cast<uint4*>(values), static_cast<const Appended*>(sequences), kv_heads, width / 8, key_stride / 8,
                         head_stride / 8);
 }

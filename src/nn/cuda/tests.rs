@@ -6,10 +6,10 @@ use std::ops::Range;
 use candle_core::{DType, Device, Result, Tensor};
 
 use super::{
-    KeyStore, NormWeights, Plans, activate, append_keys, attend, likeliest, norm, open,
-    output_like, place_keys, product, rotate,
+    DecodeRow, KeyStore, NormWeights, Plans, activate, attend, decode, likeliest, norm, open,
+    output_like, place_keys, product, room, rotate,
 };
-use crate::nn::attention_plan::KeySpan;
+use crate::nn::attention_plan::{KeyPlace, KeySpan};
 use crate::nn::cpu::activation::Function;
 use crate::nn::cpu::attention::Scoring;
 use crate::nn::kernel_reference::{self as reference, Rows};
@@ -81,12 +81,15 @@ impl Case {
             keys: k,
             values: v,
             key_stride: self.kv_heads * self.width,
-            head_stride: self.width,
         };
         let plan = Plans::default().upload(spans, self.heads / self.kv_heads, q)?;
         attend(q, &store, &plan, self.kv_heads, self.scoring(), &z)?;
         Ok(z)
     }
+}
+
+fn place_of(offset: usize, width: usize) -> KeyPlace {
+    KeyPlace::whole((offset as i64, offset as i64), 0, width)
 }
 
 fn head_of(x: &Tensor, head: usize) -> Result<Rows> {
@@ -95,7 +98,7 @@ fn head_of(x: &Tensor, head: usize) -> Result<Rows> {
 
 #[test]
 #[ignore = "needs a card"]
-fn attention_is_right_and_a_row_has_the_same_bits_alone_in_chunks_and_in_slots() -> Result<()> {
+fn attention_is_right_and_a_row_has_the_same_bits_alone_in_chunks_and_decoded() -> Result<()> {
     let device = open(0)?;
     let case = |heads, kv_heads, width, softcap, window, is_causal| Case {
         heads,
@@ -134,7 +137,7 @@ fn check_attention(case: &Case, dtype: DType, device: &Device) -> Result<()> {
     let mut spans = Vec::new();
     for rows in lengths {
         spans.push(KeySpan {
-            offset: first * kv_heads * width,
+            place: place_of(first * kv_heads * width, width),
             first_row: first,
             count: rows,
             visible: case.visible(rows),
@@ -172,43 +175,37 @@ fn check_attention(case: &Case, dtype: DType, device: &Device) -> Result<()> {
         let parts = [part(0..half), part(half..count)];
         let chunks = case.run(&q, (&k, &v), &parts)?;
         assert_eq!(bits(&own(&chunks)?)?, expected, "{what}: in chunks");
-        let last = in_slot(case, &q, (&own(&k)?, &own(&v)?), span)?;
+        let last = decoded(case, &q, (&own(&k)?, &own(&v)?), span)?;
         let expected = bits(&z.narrow(0, first + count - 1, 1)?)?;
-        assert_eq!(bits(&last)?, expected, "{what}: in a slot");
+        assert_eq!(bits(&last)?, expected, "{what}: decoded");
     }
     Ok(())
 }
 
-/// Attends the last row of a sequence to keys in a slot, where its own are appended: `(1, H, Dh)`.
-fn in_slot(case: &Case, q: &Tensor, (k, v): (&Tensor, &Tensor), span: &KeySpan) -> Result<Tensor> {
-    let (columns, slot, count) = (200, 1, span.count);
-    let (kv_heads, width) = (case.kv_heads, case.width);
-    let shape = (3, kv_heads, columns, width);
-    let empty = || Tensor::full(f32::NAN, shape, k.device())?.to_dtype(k.dtype());
-    let (keys, values) = (empty()?, empty()?);
-    let first = columns - 20 - count;
+/// Attends the last row of a sequence to keys in a static cache, where its own is kept: `(1, H, Dh)`.
+fn decoded(case: &Case, q: &Tensor, (k, v): (&Tensor, &Tensor), span: &KeySpan) -> Result<Tensor> {
+    let (index, count) = (1, span.count);
+    let kv = room((3, 2, case.kv_heads, 200, case.width), k)?;
     let past = (k.narrow(0, 0, count - 1)?, v.narrow(0, 0, count - 1)?);
-    place_keys((&past.0, &past.1), (&keys, &values), (slot, first))?;
-    let store = KeyStore {
-        keys: &keys,
-        values: &values,
-        key_stride: width,
-        head_stride: columns * width,
-    };
-    let own = KeySpan {
-        offset: (slot * kv_heads * columns + first) * width,
-        first_row: 0,
+    place_keys((&past.0, &past.1), &kv, (index, 0))?;
+    // The second row of the call: those around it belong to others.
+    let own = DecodeRow {
+        kv: kv.clone(),
+        index,
+        row: 1,
         count,
-        visible: span.visible[count - 1..].to_vec(),
+        visible: span.visible[count - 1].clone(),
     };
-    let q = q.narrow(0, span.first_row + count - 1, 1)?.contiguous()?;
-    let plan = Plans::default().upload(&[own], case.heads / kv_heads, &q)?;
-    let last = |t: &Tensor| t.narrow(0, count - 1, 1)?.contiguous();
-    append_keys((&last(k)?, &last(v)?), &store, &plan)?;
+    let three = |t: &Tensor, last: usize| {
+        let last = t.narrow(0, last, 1)?;
+        Tensor::cat(&[&last.zeros_like()?, &last, &last.zeros_like()?], 0)
+    };
+    let q = three(q, span.first_row + count - 1)?;
+    let (k, v) = (three(k, count - 1)?, three(v, count - 1)?);
     poison(q.device())?;
-    let z = output_like(&q)?;
-    attend(&q, &store, &plan, kv_heads, case.scoring(), &z)?;
-    Ok(z)
+    let (z, plans) = (output_like(&q)?, Plans::default());
+    decode((&q, &k, &v), &[own], 7, &plans, case.scoring(), &z)?;
+    z.narrow(0, 1, 1)
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Keys and values of sequences.
 //!
-//! [`sequence`] keeps those of one sequence, with checkpoints of its residual stream; [`slots`]
-//! those of all sequences that decode together where candle computes; [`memory`] counts the bytes
-//! of both.
+//! [`sequence`] keeps those of one sequence, with checkpoints of its residual stream. While it
+//! decodes on a GPU they are in a [`static_cache`] of its own, which our kernels read; where candle
+//! attends, in [`slots`] beside those of all others. [`memory`] counts the bytes of all.
 
+pub(super) mod cached_keys;
 pub(super) mod memory;
 pub(super) mod sequence;
 pub(super) mod slots;
+pub(super) mod static_cache;

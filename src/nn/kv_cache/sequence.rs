@@ -7,8 +7,11 @@ use std::sync::Arc;
 use candle_core::{Result, Tensor};
 use candle_nn::kv_cache::Cache;
 
+use super::cached_keys::CachedKeys;
 use super::memory::{MemoryReservation, MemoryTracker};
 use super::slots::{DecodeSlots, Slot};
+use super::static_cache::StaticLayer;
+use crate::nn::device::DeviceId;
 use crate::nn::layout::Span;
 
 /// Keys and values of some prompt rows at one layer, shared by the sequences that agree on them.
@@ -40,6 +43,8 @@ struct LayerCache {
     generated: Option<DecodeBuffer>,
     /// Tokens whose keys are in a decode slot.
     in_slot: Vec<u32>,
+    /// All keys and values, once the sequence decodes where kernels of ours attend.
+    in_static: Option<StaticLayer>,
 }
 
 /// Rows of the residual stream before some layer.
@@ -66,19 +71,12 @@ pub struct SequenceCache {
     /// First token of the rows to keep, by the number of layers they have passed.
     requested: BTreeMap<usize, u32>,
     checkpoints: BTreeMap<usize, Vec<Arc<ResidualCheckpoint>>>,
-    /// Shared storage for generated rows; without it they are kept here.
+    /// Says that the sequence decodes together with others, and where candle attends keeps their keys;
+    /// without it generated rows are kept in a buffer of each layer.
     slots: Option<DecodeSlots>,
     slot: Option<Slot>,
     kv: MemoryTracker,
     residuals: MemoryTracker,
-}
-
-/// Keys and values that one layer of a sequence sees.
-pub(in crate::nn) struct CachedKeys {
-    /// Keys and values `(n, K, Dh)`, one after the other.
-    pub(in crate::nn) segments: Vec<(Tensor, Tensor)>,
-    /// The token of each key.
-    pub(in crate::nn) tokens: Vec<u32>,
 }
 
 /// A layer's entry for a sequence that decodes in a slot.
@@ -144,18 +142,24 @@ impl SequenceCache {
         shared
     }
 
-    /// Keeps generated rows in `slots`. Attention scores of such tokens reach no hook.
+    /// Decodes together with the sequences that use `slots`. Attention scores of such tokens reach no
+    /// hook.
     pub fn use_slots(&mut self, slots: &DecodeSlots) {
         self.slots = Some(slots.clone());
     }
 
-    /// Returns the slots and this sequence's own one, if the row of `span` is kept there.
+    /// Tells whether the row of `span` is a generated one that decodes together with others.
+    pub(in crate::nn) fn decodes_together(&self, span: &Span) -> bool {
+        self.slots.is_some() && span.tokens.len() == 1 && span.tokens[0] >= self.prompt
+    }
+
+    /// Returns the slots and this sequence's own one, if the row of `span` decodes together with
+    /// others.
     pub(in crate::nn) fn slot_of(
         &mut self,
         span: &Span,
     ) -> Option<(DecodeSlots, &mut Option<Slot>)> {
-        let generated = span.tokens.len() == 1 && span.tokens[0] >= self.prompt;
-        let slots = self.slots.clone().filter(|_| generated)?;
+        let slots = self.slots.clone().filter(|_| self.decodes_together(span))?;
         Some((slots, &mut self.slot))
     }
 
@@ -196,6 +200,48 @@ impl SequenceCache {
             tokens: &own.in_slot,
             prompt_kv,
         })
+    }
+
+    /// Records that `token` passes layer `layer`, entry `depth` of the path, where kernels of ours
+    /// attend, which will keep its key and value; `like (R, K, Dh)` has their sizes.
+    pub(in crate::nn) fn append_to_static(
+        &mut self,
+        (depth, layer): (usize, usize),
+        token: u32,
+        like: &Tensor,
+    ) -> Result<&StaticLayer> {
+        self.reserve_layer(depth, layer);
+        if self.layers[depth].in_static.is_none() {
+            self.move_to_static(depth, like)?;
+        }
+        let Some(layer) = &mut self.layers[depth].in_static else {
+            candle_core::bail!("a sequence decodes without its keys");
+        };
+        layer.push(token)?;
+        Ok(layer)
+    }
+
+    /// Moves the keys and values of entry `depth` of the path, and of all others on its device, to one
+    /// static cache.
+    fn move_to_static(&mut self, depth: usize, like: &Tensor) -> Result<()> {
+        let device = DeviceId::of(like.device());
+        let is_there = |(keys, _): &(Tensor, Tensor)| DeviceId::of(keys.device()) == device;
+        let (mut entries, mut moving) = (Vec::new(), Vec::new());
+        for (entry, layer) in self.layers.iter().enumerate() {
+            let keys = layer.keys()?;
+            let is_near = !keys.segments.is_empty() && keys.segments.iter().all(is_there);
+            if entry == depth || (layer.in_static.is_none() && is_near) {
+                entries.push(entry);
+                moving.push(keys);
+            }
+        }
+        let moved = StaticLayer::of_layers(moving, self.max_new_tokens, like, &self.kv)?;
+        for (entry, layer) in entries.into_iter().zip(moved) {
+            // The shared segments are let go.
+            self.layers[entry].segments.clear();
+            self.layers[entry].in_static = Some(layer);
+        }
+        Ok(())
     }
 
     /// Makes layer `layer` entry `depth` of the path.
@@ -260,7 +306,7 @@ impl SequenceCache {
     /// tokens from `first` on. Returns false where that cannot be done, as in a decode slot, whose
     /// columns all sequences share.
     pub fn rewind(&mut self, depth: usize, first: u32) -> Result<bool> {
-        if self.slots.is_some() && first >= self.prompt {
+        if self.slot.is_some() && first >= self.prompt {
             return Ok(false);
         }
         for layer in self.layers.iter_mut().skip(depth) {
@@ -318,6 +364,9 @@ impl LayerCache {
                 break;
             }
             self.segments.pop();
+        }
+        if let Some(layer) = &mut self.in_static {
+            layer.truncate(first);
         }
         if let Some(generated) = &mut self.generated {
             let left = generated.tokens.partition_point(|&token| token < first);

@@ -1,5 +1,5 @@
-//! Keys and values of all sequences that decode where candle computes: of each layer one tensor, so
-//! that one kernel serves every sequence.
+//! Keys and values of all sequences that decode where candle computes and no kernel of ours attends:
+//! of each layer one tensor, so that one operation serves every sequence.
 //!
 //! A sequence has a slot. The keys of all slots end at the same column, where this step's keys go,
 //! and the columns that a sequence does not fill on the left are masked. So a step appends with one
@@ -14,10 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use candle_core::{DType, Device, Result, Tensor};
 
 use super::memory::{MemoryReservation, MemoryTracker};
-use crate::nn::attention_plan::KeySpan;
 use crate::nn::candle::attention::{self as candle, Masks};
 use crate::nn::cpu::attention::Scoring;
-use crate::nn::cuda;
 
 /// Columns that are laid out ahead.
 const SLACK: usize = 256;
@@ -245,51 +243,6 @@ impl DecodeSlots {
         .squeeze(1)?; // (B, H, Dh)
         let order: Vec<u32> = entries.iter().map(|e| e.slot as u32).collect();
         gather(&order, device)?.take(&z)
-    }
-
-    /// Runs one layer for sequences that read one row each, as [`attend`](Self::attend) does, by the
-    /// kernel for GPUs; writes to the rows of `entries` in `z (R, H, Dh)`.
-    pub(in crate::nn) fn attend_on_gpu(
-        &self,
-        layer: (usize, usize),
-        entries: &[SlotEntry],
-        (q, k, v): (&Tensor, &Tensor, &Tensor),
-        scoring: Scoring,
-        plans: &cuda::Plans,
-        z: &Tensor,
-    ) -> Result<()> {
-        let mut table = self.lock();
-        let (column, columns) = (table.column, table.columns);
-        let layer = self.layer(&mut table, layer, k)?;
-        let (_, heads, _) = q.dims3()?;
-        let (_, kv_heads, width) = k.dims3()?;
-        let mut spans = Vec::with_capacity(entries.len());
-        for entry in entries {
-            let prompt: usize = entry.prompt_kv.iter().map(|(k, _)| k.dims()[0]).sum();
-            let mut first = column - prompt;
-            for (keys, values) in &entry.prompt_kv {
-                let slots = (&layer.keys, &layer.values);
-                cuda::place_keys((keys, values), slots, (entry.slot, first))?;
-                first += keys.dim(0)?;
-            }
-            layer.lengths[entry.slot] += prompt + 1;
-            let count = layer.lengths[entry.slot];
-            spans.push(KeySpan {
-                offset: (entry.slot * kv_heads * columns + column + 1 - count) * width,
-                first_row: entry.row as usize,
-                count,
-                visible: vec![count - entry.seen..count; 1],
-            });
-        }
-        let store = cuda::KeyStore {
-            keys: &layer.keys,
-            values: &layer.values,
-            key_stride: width,
-            head_stride: columns * width,
-        };
-        let plan = plans.upload(&spans, heads / kv_heads, q)?;
-        cuda::append_keys((k, v), &store, &plan)?;
-        cuda::attend(q, &store, &plan, kv_heads, scoring, z)
     }
 
     /// Returns the storage of a layer, empty at first; `like (R, K, Dh)` has the sizes of its keys.

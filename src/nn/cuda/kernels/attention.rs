@@ -6,13 +6,19 @@ use candle_core::cuda_backend::cudarc::driver::sys;
 use candle_core::{Result, Tensor};
 
 use super::launch::{address, checked, device_of, is_bf16, stream_of, uninitialised};
+use crate::nn::attention_plan::{KeyPlace, KeySpan};
 use crate::nn::cpu::attention::Scoring;
-use crate::nn::cuda::plans::{KeyStore, Uploaded};
+use crate::nn::cuda::plans::{DecodeRow, KeyStore, Plans, SplitRows, Uploaded};
+
+/// Bytes of an element in half precision.
+const HALF: i64 = 2;
 
 /// The structure `Call` of `attention.cu`.
 #[repr(C)]
 struct Call {
     q: *const c_void,
+    k: *const c_void,
+    v: *const c_void,
     keys: *const c_void,
     values: *const c_void,
     sequences: *const c_void,
@@ -20,7 +26,7 @@ struct Call {
     visible: *const c_void,
     z: *mut c_void,
     key_stride: i64,
-    head_stride: i64,
+    layer: i32,
     heads: i32,
     kv_heads: i32,
     width: i32,
@@ -38,19 +44,6 @@ unsafe extern "C" {
         stream: *mut c_void,
     ) -> i32;
     fn scotoma_attention_bytes(width: i32) -> i32;
-    fn scotoma_append_keys(
-        k: *const c_void,
-        v: *const c_void,
-        keys: *mut c_void,
-        values: *mut c_void,
-        sequences: *const c_void,
-        count: i32,
-        kv_heads: i32,
-        width: i32,
-        key_stride: i64,
-        head_stride: i64,
-        stream: *mut c_void,
-    ) -> i32;
 }
 
 impl Uploaded {
@@ -92,69 +85,162 @@ pub(in crate::nn::cuda) fn attend(
     scoring: Scoring,
     z: &Tensor,
 ) -> Result<()> {
-    let (_, heads, width) = q.dims3()?;
-    let plan = &uploaded.plan;
-    if plan.tiles == 0 {
-        return Ok(());
-    }
-    let device = device_of(q)?;
     let call = Call {
-        q: address(q)?,
         keys: address(store.keys)?,
         values: address(store.values)?,
-        sequences: uploaded.words_from(0)?,
-        tiles: uploaded.words_from(plan.first_tile())?,
-        visible: uploaded.words_from(plan.first_range())?,
-        z: address(z)?,
         key_stride: store.key_stride as i64,
-        head_stride: store.head_stride as i64,
-        heads: heads as i32,
-        kv_heads: kv_heads as i32,
-        width: width as i32,
-        scale: scoring.scale as f32,
-        // 0 is none to the kernel.
-        softcap: scoring.softcap.unwrap_or(0.0) as f32,
+        ..Call::new(q, uploaded, kv_heads, scoring, z)?
     };
-    #[expect(unsafe_code, reason = "a kernel is called through C")]
-    // SAFETY: the plan's rows are rows of q, and its keys are keys of the store, as whoever made the
-    // plan has counted them; all tensors are contiguous.
-    let status = unsafe {
-        scotoma_attend(
-            &raw const call,
-            plan.tiles as i32,
-            i32::from(plan.is_few),
-            is_bf16(q),
-            stream_of(device),
-        )
-    };
-    checked("attention", status)
+    // SAFETY of the launch: the plan's rows are rows of q, and its keys are keys of the store, as
+    // whoever made the plan has counted them; all tensors are contiguous.
+    call.launch(q, uploaded)
 }
 
-/// Copies the key and the value, `(R, K, Dh)`, of the one row of each sequence of a plan to the last of
-/// its keys in the store.
-pub(in crate::nn::cuda) fn append_keys(
-    (k, v): (&Tensor, &Tensor),
-    store: &KeyStore<'_>,
-    uploaded: &Uploaded,
+/// Keeps the key and the value of each row behind those of its sequence, and attends the row to them.
+pub(in crate::nn::cuda) fn decode(
+    (q, k, v): (&Tensor, &Tensor, &Tensor),
+    rows: &[DecodeRow],
+    layer: usize,
+    plans: &Plans,
+    scoring: Scoring,
+    z: &Tensor,
 ) -> Result<()> {
-    let (_, kv_heads, width) = k.dims3()?;
-    let device = device_of(k)?;
-    #[expect(unsafe_code, reason = "a kernel is called through C")]
-    // SAFETY: as in `attend`.
-    let status = unsafe {
-        scotoma_append_keys(
-            address(k)?,
-            address(v)?,
-            address(store.keys)?,
-            address(store.values)?,
-            uploaded.words_from(0)?,
-            uploaded.plan.sequences as i32,
-            kv_heads as i32,
-            width as i32,
-            store.key_stride as i64,
-            store.head_stride as i64,
-            stream_of(device),
-        )
+    let (_, heads, width) = q.dims3()?;
+    let kv_heads = k.dim(1)?;
+    let spans = rows.iter().map(|row| span_of(row, layer));
+    let spans = spans.collect::<Result<Vec<_>>>()?;
+    let uploaded = plans.upload(&spans, heads / kv_heads, q)?;
+    let call = Call {
+        k: address(k)?,
+        v: address(v)?,
+        // Offsets are addresses: each sequence has keys and values of its own.
+        key_stride: width as i64,
+        layer: layer as i32,
+        ..Call::new(q, &uploaded, kv_heads, scoring, z)?
     };
-    checked("a copy of keys", status)
+    // SAFETY of the launch: the rows are rows of q, k and v, and their keys lie within their
+    // sequences' tensors, as was checked.
+    call.launch(q, &uploaded)
+}
+
+/// Says where the keys of a row that decodes are. The layer counts from what all layers of a plain
+/// path share, so that they share the plan, too.
+fn span_of(row: &DecodeRow, layer: usize) -> Result<KeySpan> {
+    let (_, _, kv_heads, room, width) = row.kv.dims5()?;
+    let head_stride = room * width;
+    let layer_stride = 2 * kv_heads * head_stride;
+    let before = (row.index as i64 - layer as i64) * layer_stride as i64;
+    let keys = element(&row.kv)? + before;
+    let values = keys + (kv_heads * head_stride) as i64;
+    Ok(KeySpan {
+        place: KeyPlace::whole((keys, values), layer_stride, head_stride),
+        first_row: row.row,
+        count: row.count,
+        visible: vec![row.visible.clone()],
+    })
+}
+
+/// Attends rows to keys and values in two places.
+pub(in crate::nn::cuda) fn attend_split(
+    q: &Tensor,
+    rows: &[SplitRows],
+    plans: &Plans,
+    scoring: Scoring,
+    z: &Tensor,
+) -> Result<()> {
+    let Some((_, kv_heads, width)) = rows.first().map(|r| r.rest.0.dims3()).transpose()? else {
+        return Ok(());
+    };
+    let spans = rows.iter().map(split_span).collect::<Result<Vec<_>>>()?;
+    let uploaded = plans.upload(&spans, q.dim(1)? / kv_heads, q)?;
+    let call = Call {
+        // Offsets are addresses.
+        key_stride: (kv_heads * width) as i64,
+        ..Call::new(q, &uploaded, kv_heads, scoring, z)?
+    };
+    // SAFETY of the launch: the rows are rows of q, and see as many keys as the two places have.
+    call.launch(q, &uploaded)
+}
+
+/// Says where the keys of rows are that are in two places.
+fn split_span(rows: &SplitRows) -> Result<KeySpan> {
+    let (split, kv_heads, width) = rows.first.0.dims3()?;
+    let before = (split * kv_heads * width) as i64;
+    let rest = |t: &Tensor| Ok::<_, candle_core::Error>(element(t)? - before);
+    Ok(KeySpan {
+        place: KeyPlace {
+            first: (element(&rows.first.0)?, element(&rows.first.1)?),
+            rest: (rest(&rows.rest.0)?, rest(&rows.rest.1)?),
+            split,
+            layer_stride: 0,
+            head_stride: width,
+        },
+        first_row: rows.first_row,
+        count: split + rows.rest.0.dim(0)?,
+        visible: rows.visible.clone(),
+    })
+}
+
+/// Returns the address of a tensor in elements, as offsets from a call without keys count.
+fn element(x: &Tensor) -> Result<i64> {
+    Ok(address(x)? as i64 / HALF)
+}
+
+/// Returns room for the keys and values of a sequence.
+pub(in crate::nn::cuda) fn room(
+    shape: (usize, usize, usize, usize, usize),
+    like: &Tensor,
+) -> Result<Tensor> {
+    uninitialised(shape, like)
+}
+
+impl Call {
+    /// Describes a call of a plan, without keys.
+    fn new(
+        q: &Tensor,
+        uploaded: &Uploaded,
+        kv_heads: usize,
+        scoring: Scoring,
+        z: &Tensor,
+    ) -> Result<Self> {
+        let ((_, heads, width), plan) = (q.dims3()?, &uploaded.plan);
+        Ok(Self {
+            q: address(q)?,
+            k: std::ptr::null(),
+            v: std::ptr::null(),
+            keys: std::ptr::null(),
+            values: std::ptr::null(),
+            sequences: uploaded.words_from(0)?,
+            tiles: uploaded.words_from(plan.first_tile())?,
+            visible: uploaded.words_from(plan.first_range())?,
+            z: address(z)?,
+            key_stride: 0,
+            layer: 0,
+            heads: heads as i32,
+            kv_heads: kv_heads as i32,
+            width: width as i32,
+            scale: scoring.scale as f32,
+            // 0 is none to the kernel.
+            softcap: scoring.softcap.unwrap_or(0.0) as f32,
+        })
+    }
+
+    fn launch(&self, q: &Tensor, uploaded: &Uploaded) -> Result<()> {
+        let (device, plan) = (device_of(q)?, &uploaded.plan);
+        if plan.tiles == 0 {
+            return Ok(());
+        }
+        #[expect(unsafe_code, reason = "a kernel is called through C")]
+        // SAFETY: the callers say why all addresses hold what the plan reads.
+        let status = unsafe {
+            scotoma_attend(
+                std::ptr::from_ref(self),
+                plan.tiles as i32,
+                i32::from(plan.is_few),
+                is_bf16(q),
+                stream_of(device),
+            )
+        };
+        checked("attention", status)
+    }
 }

@@ -6,7 +6,7 @@ mod launch;
 mod product;
 mod rows;
 
-pub(super) use attention::{append_keys, attend, fits, output_like};
+pub(super) use attention::{attend, attend_split, decode, fits, output_like, room};
 pub(super) use device::open;
 pub(super) use product::{forget, product};
 pub(super) use rows::{activate, likeliest, norm, place_keys, rotate};

@@ -233,33 +233,35 @@ pub(in crate::nn::cuda) fn likeliest(logits: &Tensor) -> Result<Tensor> {
     Ok(found)
 }
 
-/// Copies keys and values `(n, K, Dh)` into `slots`, two tensors `(B, K, S, Dh)`: to slot `slot`, from
-/// column `column` on.
+/// Copies keys and values `(n, K, Dh)` into `kv (L, 2, K, S, Dh)`: at layer `index`, from key `first`
+/// on.
 pub(in crate::nn::cuda) fn place_keys(
     (k, v): (&Tensor, &Tensor),
-    slots: (&Tensor, &Tensor),
-    (slot, column): (usize, usize),
+    kv: &Tensor,
+    (index, first): (usize, usize),
 ) -> Result<()> {
     let (k, v) = (k.contiguous()?, v.contiguous()?);
     let (count, kv_heads, width) = k.dims3()?;
-    let columns = slots.0.dims4()?.2;
+    let (_, _, _, room, _) = kv.dims5()?;
     let device = device_of(&k)?;
     // 16 bits an element.
-    let offset = 2 * (slot * kv_heads * columns + column) * width;
+    let values = 2 * kv_heads * room * width;
+    let keys = index * 2 * values + 2 * first * width;
     if count > 0 {
         #[expect(unsafe_code, reason = "a kernel is called through C")]
-        // SAFETY: the copy ends within the slot, as checked; the slots are contiguous.
+        // SAFETY: the copy ends within the layer, as checked; `kv` is contiguous.
         let status = unsafe {
+            let to = address(kv)?.byte_add(keys);
             scotoma_place_keys(
                 address(&k)?,
                 address(&v)?,
-                address(slots.0)?.byte_add(offset),
-                address(slots.1)?.byte_add(offset),
+                to,
+                to.byte_add(values),
                 count as i32,
                 kv_heads as i32,
                 width as i32,
                 width as i64,
-                (columns * width) as i64,
+                (room * width) as i64,
                 stream_of(device),
             )
         };
