@@ -106,6 +106,7 @@ impl<'a> LiteralParser<'a> {
     fn array(&mut self, depth: usize) -> Option<Value> {
         self.take("array(");
         let all = self.value(depth + 1)?;
+        // The type of the numbers, which says nothing that they do not.
         if self.take(",") {
             let rest = self.rest();
             self.at += rest.find(')')?;
@@ -172,6 +173,7 @@ impl<'a> LiteralParser<'a> {
             'b' => out.push('\x08'),
             'f' => out.push('\x0c'),
             'v' => out.push('\x0b'),
+            // A backslash at the end of a line joins it to the next.
             '\n' => Some(()),
             '\\' | '\'' | '"' => out.push(next),
             'x' => self.code(2).and_then(|code| out.push_code(code)),
