@@ -139,7 +139,11 @@ impl Door {
 
     /// Returns the response of a request that went well.
     pub(super) fn ok(object: &Value) -> Response {
-        let mut response = Json(object).into_response();
+        Self::went_well(Json(object).into_response())
+    }
+
+    /// Tells the layers that a request went well: without a status it would look cancelled to them.
+    pub(super) fn went_well(mut response: Response) -> Response {
         let ok = HeaderValue::from(Code::Ok as i32);
         response.headers_mut().insert("grpc-status", ok);
         response

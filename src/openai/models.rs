@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Extension;
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
@@ -29,7 +28,7 @@ pub(super) async fn list(
             .map(|preset| describe(&door, model, preset))
     });
     let data: Vec<Value> = data.collect();
-    Json(json!({"object": "list", "data": data})).into_response()
+    Door::ok(&json!({"object": "list", "data": data}))
 }
 
 /// Describes one model.
@@ -39,7 +38,7 @@ pub(super) async fn retrieve(
     Path(id): Path<String>,
 ) -> Response {
     match door.find(&context, &id) {
-        Ok((model, preset)) => Json(describe(&door, &model, preset)).into_response(),
+        Ok((model, preset)) => Door::ok(&describe(&door, &model, preset)),
         Err(error) => door.failed(&context, &error),
     }
 }
@@ -75,7 +74,7 @@ pub(super) async fn record(
             let mut response = record.to_string().into_response();
             let json = HeaderValue::from_static("application/json");
             response.headers_mut().insert(CONTENT_TYPE, json);
-            response
+            Door::went_well(response)
         }
         None => {
             Status::not_found("no record of this digest is kept; an answer carries it").into_http()
