@@ -29,13 +29,27 @@ enum ReduceArg {
 
 /// The tokens whose rows are captured.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum TokensArg {
+pub(super) enum TokensArg {
     All,
     Visual,
     Text,
     Question,
     Last,
     Class,
+}
+
+impl TokensArg {
+    /// Returns the tokens that it names.
+    pub(super) fn named(self) -> Named {
+        match self {
+            Self::All => Named::All,
+            Self::Visual => Named::Visual,
+            Self::Text => Named::Text,
+            Self::Question => Named::Question,
+            Self::Last => Named::Last,
+            Self::Class => Named::Class,
+        }
+    }
 }
 
 /// Flags of `capture`.
@@ -157,14 +171,7 @@ impl Capture {
             ReduceArg::Last => Reduction::Last,
             ReduceArg::Received => Reduction::Received,
         };
-        let named = match self.tokens {
-            TokensArg::All => Named::All,
-            TokensArg::Visual => Named::Visual,
-            TokensArg::Text => Named::Text,
-            TokensArg::Question => Named::Question,
-            TokensArg::Last => Named::Last,
-            TokensArg::Class => Named::Class,
-        };
+        let named = self.tokens.named();
         let target = scotoma_client::v1::Target {
             tokens: Some([named].into()),
             ..target(point)

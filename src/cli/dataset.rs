@@ -82,7 +82,8 @@ pub(super) struct CheckFile {
 /// Pixels of one picture, the default of `serve --max-image-pixels`.
 const MAX_PIXELS: u64 = 64 << 20;
 
-fn known(name: &str) -> Result<String, String> {
+/// Parses the name of a benchmark.
+pub(super) fn known(name: &str) -> Result<String, String> {
     if name.is_empty() || rule(name).is_some() {
         return Ok(name.to_owned());
     }

@@ -137,6 +137,20 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "features",
+        &[
+            (
+                "What the features of the embedded autoencoder mean, as a page",
+                "scotoma features shapes --limit 100 --out features.html",
+            ),
+            (
+                "Two features of a downloaded autoencoder, at words",
+                "scotoma features mmstar --data MMStar.tsv --model ./llava-7b --sae \
+                 residual=sae/blocks.14 --feature 12,305 --tokens text",
+            ),
+        ],
+    ),
+    (
         "attribute",
         &[
             (

@@ -34,6 +34,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
             "items",
             "classify",
             "alignment",
+            "features",
             "dataset",
             "merge",
         ],

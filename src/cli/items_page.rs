@@ -277,7 +277,7 @@ fn probability(result: &SampleResult) -> Option<f64> {
 }
 
 /// Cuts a text that is longer than a page shows.
-fn cut(text: &str) -> String {
+pub(super) fn cut(text: &str) -> String {
     let mut cut: String = text.chars().take(TEXT_CHARS).collect();
     if cut.len() < text.len() {
         cut.push_str(" ...");
@@ -286,7 +286,7 @@ fn cut(text: &str) -> String {
 }
 
 /// Returns a picture as a small PNG; `None` where it cannot be read, which its result says.
-fn small(picture: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn small(picture: &[u8]) -> Option<Vec<u8>> {
     let picture = vision::decode(picture, MAX_PIXELS).ok()?;
     let scale = (SIDE as f64 / picture.width.max(picture.height) as f64).min(1.0);
     let side = |pixels: usize| ((pixels as f64 * scale).round() as usize).max(1);

@@ -29,6 +29,9 @@ mod eval;
 mod examples;
 mod experiment;
 mod experiment_report;
+mod feature_table;
+mod features;
+mod features_page;
 mod files;
 mod forecast;
 mod generate;
@@ -154,6 +157,11 @@ enum Command {
     /// Measures whether the model's pictures have the same neighbours as texts about them: mutual
     /// nearest neighbours.
     Alignment(Box<alignment::Alignment>),
+    /// Show what the features of a sparse autoencoder fire on
+    ///
+    /// Over a file of questions: how often each fires, and the pictures where it is strongest, with
+    /// the place marked.
+    Features(Box<features::Features>),
     /// Check a benchmark's file, or print its questions
     #[command(subcommand)]
     Dataset(dataset::Dataset),
@@ -300,6 +308,7 @@ async fn run(command: Command, settings: Settings) -> Result<(), error::Failure>
         Command::Experiment(run) => Box::pin(run.run()).await,
         Command::Classify(classify) => Box::pin(classify.run()).await,
         Command::Alignment(alignment) => alignment.run().await,
+        Command::Features(features) => Box::pin(features.run()).await,
         Command::Paper(paper) => Box::pin(paper.run()).await,
         Command::Items(items) => Box::pin(items.run()).await,
         Command::Table1(table) => table.run(),

@@ -24,7 +24,7 @@ mod spec;
 pub use compile::{
     Amount, CaptureTarget, Context, Grid, GridPoint, GridPosition, GridSpec, GridToken,
     MeasuredAmount, MeasuredTokens, Named, Needs, PatchPlace, Patches, Positions, Receiver, Reduce,
-    SaliencyMaps, SaliencyQuery, SaliencySource, Salient, Steps, Target, TokenMeasure,
+    RowPatches, SaliencyMaps, SaliencyQuery, SaliencySource, Salient, Steps, Target, TokenMeasure,
     TokenSelector, Tokens, Volume, compile, compile_grid, compile_with, grid_needs, needs,
 };
 pub use error::Error;

@@ -12,8 +12,10 @@ use super::request::CaptureRequest;
 use super::runtime::Runtime;
 use super::submit::RequestHandle;
 use super::tensor_bytes::tensor_bytes;
+use super::token_labels::label;
 use crate::engine::{self, Event, Prefilled, Sampling, Task, Timing};
-use crate::intervention::{Captured, Effect};
+use crate::intervention::{Captured, Effect, GridToken};
+use crate::nn::Stack;
 
 /// Bytes of a number until it is read, whatever it is sent as.
 const HELD_BYTES: usize = size_of::<f32>();
@@ -235,6 +237,7 @@ impl Recorder {
                 self.output.update(&value.to_le_bytes());
             }
             activation.features = rows;
+            activation.positions = self.positions(compiled, &activation, captured.point.stack)?;
             return Ok(activation);
         }
         activation.shape = captured.value.dims().iter().map(|&d| d as u32).collect();
@@ -254,6 +257,28 @@ impl Recorder {
             });
         }
         Ok(activation)
+    }
+
+    /// Returns what the rows of `activation` are of.
+    fn positions(
+        &self,
+        compiled: &CompiledRequest,
+        activation: &CapturedActivation,
+        stack: Stack,
+    ) -> Result<Vec<(String, GridToken)>, Error> {
+        let view = (activation.image, activation.view);
+        let patches = compiled.volumes.get(activation.target);
+        let patches = patches.and_then(|volume| volume.patches.get(&view));
+        let ids: Vec<u32> = [compiled.prompt.ids.as_slice(), &self.ids].concat();
+        let mut positions = Vec::with_capacity(activation.tokens.len());
+        for &token in &activation.tokens {
+            let patch = patches.and_then(|rows| rows.get(token as usize));
+            let patch = patch.copied().flatten();
+            let row = GridToken { view, token, patch };
+            let label = label(&compiled.input.model, (stack, &ids), &[row])?;
+            positions.push((label, row));
+        }
+        Ok(positions)
     }
 
     fn finished(

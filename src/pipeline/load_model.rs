@@ -123,7 +123,7 @@ impl Unloading {
     /// Waits until the last request that runs on the model has ended, and returns the bytes that
     /// it held.
     pub async fn finish(self) -> u64 {
-        let (name, bytes) = (self.model.name.clone(), self.model.resident_bytes);
+        let (name, bytes) = (self.model.name.clone(), self.model.held_bytes());
         let ended = self.model.lifetime.ended();
         // Or this would be the holder that it waits for.
         drop(self.model);

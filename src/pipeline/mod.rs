@@ -42,6 +42,7 @@ mod stores;
 mod submit;
 mod sweep;
 mod tensor_bytes;
+mod token_labels;
 mod trace;
 mod turns;
 mod upload;

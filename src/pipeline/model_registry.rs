@@ -11,7 +11,7 @@ use super::places::Places;
 use super::request_context::RequestContext;
 use crate::engine::{self, Engine};
 use crate::field_path::shown;
-use crate::model::{self, ChatTemplate, Model, Source};
+use crate::model::{self, ChatTemplate, Model, SaePlace, Source};
 use crate::nn::DeviceGroup;
 use crate::telemetry::{model_label, names};
 use crate::vision::ProcessorBackend;
@@ -187,7 +187,7 @@ impl ModelRegistry {
         progress: &dyn Fn(u64, u64),
     ) -> Result<Arc<Model>, Error> {
         let start = Instant::now();
-        let held: u64 = resident.iter().map(|m| m.resident_bytes).sum();
+        let held: u64 = resident.iter().map(|m| m.held_bytes()).sum();
         let (device, engine) = self.engine(&options.device, resident)?;
         let load = model::Load {
             dtype: options.dtype.unwrap_or_else(|| self.dtype(device)),
@@ -245,6 +245,7 @@ impl ModelRegistry {
                     // Clients have loaded these by name; nobody would load them again.
                     model.adopt_projectors(old);
                     model.adopt_saes(old);
+                    record_bytes(&model);
                     entries[at].model = model;
                 }
                 Err(error) => {
@@ -253,6 +254,17 @@ impl ModelRegistry {
                 }
             }
         }
+    }
+
+    /// Makes a sparse autoencoder resident beside `model`, as far as the budget of all models goes.
+    pub fn add_sae(&self, model: &Model, name: &str, place: &SaePlace) -> Result<(), Error> {
+        let held: u64 = self.all().iter().map(|m| m.held_bytes()).sum();
+        let left = self.placement.budget.saturating_sub(held);
+        model
+            .add_sae(name, place, left)
+            .map_err(Error::load("sae"))?;
+        record_bytes(model);
+        Ok(())
     }
 
     /// Takes a model away from new requests; those that run hold it until they end.
@@ -290,12 +302,17 @@ impl ModelRegistry {
 
 fn bytes_on(device: &DeviceGroup, resident: &[Arc<Model>]) -> u64 {
     let there = resident.iter().filter(|m| m.device == *device);
-    there.map(|m| m.resident_bytes).sum()
+    there.map(|m| m.held_bytes()).sum()
+}
+
+fn record_bytes(model: &Model) {
+    let bytes = model.held_bytes() as f64;
+    gauge!(names::MODEL_RESIDENT_BYTES, "model" => model_label(&model.name)).set(bytes);
 }
 
 fn record(model: &Model, seconds: f64) {
-    let (name, bytes) = (&model.name, model.resident_bytes);
-    gauge!(names::MODEL_RESIDENT_BYTES, "model" => model_label(name)).set(bytes as f64);
+    let (name, bytes) = (&model.name, model.held_bytes());
+    record_bytes(model);
     gauge!(names::MODEL_LOAD_DURATION, "model" => model_label(name)).set(seconds);
     let (device, digest) = (&model.device, &model.digest);
     tracing::info!(model = name, %device, digest, bytes, seconds, "resident");

@@ -2,6 +2,7 @@
 
 use super::error::Error;
 use super::record::{Provenance, ResolvedIntervention};
+use crate::intervention::GridToken;
 use crate::model::Feature;
 
 /// Says of an admitted request what is known before its first event.
@@ -151,6 +152,8 @@ pub struct CapturedActivation {
     pub top: Vec<Vec<TokenLogprob>>,
     /// The strongest features of each row, in place of values.
     pub features: Vec<Vec<Feature>>,
+    /// What each row is of, and what it is called; of captures of features alone.
+    pub positions: Vec<(String, GridToken)>,
 }
 
 /// Activations that the server keeps.

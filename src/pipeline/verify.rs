@@ -1,5 +1,7 @@
 //! Verify: a record is run again, and compared stage by stage.
 
+use serde_json::Value;
+
 use super::error::Error;
 use super::output::{Difference, Verified};
 use super::record::{Provenance, Recorded, canonical};
@@ -42,6 +44,7 @@ impl Runtime {
                     attribution.finish(self).await?.provenance
                 }
             };
+            compare_saes(&mut verified, &record, &found, &model);
             compare_run(&mut verified, &record, &found);
             verified.provenance = Some(found);
         }
@@ -63,6 +66,40 @@ fn compare_setting(verified: &mut Verified, record: &Recorded, model: &Model) {
         ("device", &record.device, &device),
     ] {
         verified.compare(stage, recorded, found);
+    }
+}
+
+/// Compares the autoencoders whose features were set: the plan has their digests alone, from which
+/// nobody could tell which one to load.
+fn compare_saes(verified: &mut Verified, record: &Recorded, found: &Provenance, model: &Model) {
+    let own = serde_json::to_value(&found.plan).unwrap_or_default();
+    for (i, entry) in record.plan.iter().enumerate() {
+        let set = &entry["intervention"]["setFeature"];
+        let digest = |entry: &Value| {
+            entry["resolutions"][0]["digest"]
+                .as_str()
+                .map(str::to_owned)
+        };
+        let (Some(needed), Some(there)) = (digest(entry), digest(&own[i])) else {
+            continue;
+        };
+        if set.is_null() || needed == there {
+            continue;
+        }
+        let all = model.sparse_autoencoders();
+        let name_of = |wanted: &str| {
+            let mut named = all.iter().filter(|(_, sae)| sae.digest() == wanted);
+            named.next().map(|(name, _)| name.as_str())
+        };
+        let asked = set["sae"].as_str().unwrap_or("the only one of its model");
+        let point = &entry["resolutions"][0]["points"][0];
+        let elsewhere = name_of(&needed).map_or(String::new(), |name| {
+            format!("; the recorded one is resident as {name}")
+        });
+        let name = name_of(&there).unwrap_or(asked);
+        let found = format!("{name}, digest {there}{elsewhere}");
+        let recorded = format!("{asked}, set at {point}, digest {needed}");
+        verified.compare("sae", &recorded, &found);
     }
 }
 

@@ -452,7 +452,7 @@ fn load_model(models: &ModelRegistry, spec: &ModelSpec) -> Result<(), pipeline::
         model.add_projector(name, path)?;
     }
     for (name, place) in &spec.saes {
-        model.add_sae(name, place)?;
+        models.add_sae(&model, name, place)?;
     }
     Ok(())
 }

@@ -1058,6 +1058,45 @@ fn items() {
 }
 
 #[test]
+fn features() {
+    let mut table = Table::new();
+    let base = "features shapes --limit 2";
+    served(&mut table, base, None);
+    says(&mut table, base, "--data missing.tsv", "missing.tsv");
+    says(&mut table, base, "--autoencoder other", "there are shapes");
+    differs(&mut table, base, "--feature 65");
+    differs(&mut table, base, "--most 1");
+    differs(&mut table, base, "--top 1");
+    says(&mut table, base, "--tokens last", "at 2 tokens of 2");
+    let read = "features mmstar --data items.tsv";
+    says(&mut table, read, "--limit 1", "of 1 questions");
+    says(&mut table, read, "--column question=nothing", "nothing");
+    let bad = "features mmstar --data bad.tsv";
+    says(&mut table, bad, "--skip-bad", "(1 rows left out)");
+    says(&mut table, base, "--out mine.csv", "feature,rank,value");
+    says(&mut table, base, "--json", "exit Some(0)\n{");
+    walk("features", &table);
+    let mut runs = Runs::new();
+    let page = runs.once(&words(&format!("{base} --feature 65,9 --out page.html")));
+    let page = String::from_utf8(page.files["page.html"].clone()).unwrap();
+    assert!(page.contains("<h2>Feature 65</h2>"), "{page}");
+    assert!(page.contains("href=\"data:image/png;base64,") && page.contains("stroke=\"#d7263d\""));
+    for (asked, says) in [
+        ("features shapes --feature 256", "256 is not below 256"),
+        ("features shapes --limit 1 --out page.pdf", ".html, .csv"),
+        ("features nothing", "there are "),
+        ("features mmstar", "--data FILE is needed"),
+    ] {
+        let run = runs.once(&words(asked));
+        assert!(
+            run.code != Some(0) && run.text().contains(says),
+            "{}",
+            run.text()
+        );
+    }
+}
+
+#[test]
 fn table1() {
     let mut runs = Runs::new();
     let run = runs.once(&words(
@@ -1523,6 +1562,7 @@ fn every_command_is_walked() {
         "demo",
         "eval",
         "experiment",
+        "features",
         "generate",
         "health",
         "help",

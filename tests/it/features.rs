@@ -299,6 +299,50 @@ fn changed(scratch: &Path, name: &str, change: impl FnOnce(&mut Value)) -> PathB
     folder
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_of_another_autoencoder_says_which_one_it_needs() {
+    let changed = tempfile::tempdir().unwrap();
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/shapes/sae");
+    for name in ["cfg.json", "sae_weights.safetensors"] {
+        std::fs::copy(from.join(name), changed.path().join(name)).unwrap();
+    }
+    let config = std::fs::read_to_string(from.join("cfg.json")).unwrap();
+    let config = config.replace("\"model_name\": \"shapes\"", "\"model_name\": \"other\"");
+    std::fs::write(changed.path().join("cfg.json"), config).unwrap();
+    let mut other = ServerConfig::shapes();
+    let place = SaePlace {
+        folder: changed.path().to_owned(),
+        point: None,
+    };
+    other.models[0].saes = vec![("shapes".into(), place)];
+    let (server, other) = (
+        Running::start(ServerConfig::shapes()).await,
+        Running::start(other).await,
+    );
+    let mut client = server.client().await;
+    let last = json!({"anyOf": [{"named": "NAMED_LAST"}]});
+    let request = GenerateRequest {
+        prompt: Some(prompt("Is there a red circle?", [picture()])),
+        interventions: list(&json!([set(("clamp", json!(20.0)), &[120], &last)])),
+        ..Default::default()
+    };
+    let stream = client.generate(request).await.unwrap();
+    let record = stream.finish().await.unwrap().provenance;
+    let verify = || v1::VerifyRequest {
+        provenance: record.clone(),
+        images: vec![scotoma_client::image(picture())],
+    };
+    assert!(client.verify(verify()).await.unwrap().agrees);
+    let found = other.client().await.verify(verify()).await.unwrap();
+    let mut stages = found.differences.iter();
+    let sae = stages.find(|own| own.stage == "sae").unwrap();
+    assert!(sae.recorded.contains(POINT), "{sae:?}");
+    assert!(sae.found.starts_with("shapes, digest "), "{sae:?}");
+    // The memory of autoencoders is their model's.
+    let info = client.get_model("").await.unwrap();
+    assert_eq!(info.saes[0].bytes, (2 * 128 * 256 + 256 + 128) * 4);
+}
+
 #[test]
 fn folders_that_do_not_fit_say_why() {
     let model = model("shapes");
@@ -306,7 +350,7 @@ fn folders_that_do_not_fit_say_why() {
     let fails = |folder: PathBuf, point: Option<&str>| {
         let point = point.map(str::to_owned);
         model
-            .add_sae("x", &SaePlace { folder, point })
+            .add_sae("x", &SaePlace { folder, point }, u64::MAX)
             .unwrap_err()
             .to_string()
     };

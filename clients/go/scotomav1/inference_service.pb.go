@@ -3927,7 +3927,9 @@ type Activation struct {
 	// For REDUCTION_TOP_TOKENS in place of numbers: one entry for each row.
 	Top []*TopTokens `protobuf:"bytes,11,rep,name=top,proto3" json:"top,omitempty"`
 	// For REDUCTION_TOP_FEATURES in place of numbers: one entry for each row.
-	Features      []*TopFeatures `protobuf:"bytes,12,rep,name=features,proto3" json:"features,omitempty"`
+	Features []*TopFeatures `protobuf:"bytes,12,rep,name=features,proto3" json:"features,omitempty"`
+	// For REDUCTION_TOP_FEATURES: what each row is of, the text of its token or its patch; `source_tokens` are left out.
+	Positions     []*TracePosition `protobuf:"bytes,13,rep,name=positions,proto3" json:"positions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4042,6 +4044,13 @@ func (x *Activation) GetTop() []*TopTokens {
 func (x *Activation) GetFeatures() []*TopFeatures {
 	if x != nil {
 		return x.Features
+	}
+	return nil
+}
+
+func (x *Activation) GetPositions() []*TracePosition {
+	if x != nil {
+		return x.Positions
 	}
 	return nil
 }
@@ -6516,7 +6525,7 @@ const file_scotoma_v1_inference_service_proto_rawDesc = "" +
 	"activation\x18\x02 \x01(\v2\x16.scotoma.v1.ActivationH\x00R\n" +
 	"activation\x129\n" +
 	"\bfinished\x18\x03 \x01(\v2\x1b.scotoma.v1.CaptureFinishedH\x00R\bfinishedB\a\n" +
-	"\x05event\"\xc4\x02\n" +
+	"\x05event\"\xfd\x02\n" +
 	"\n" +
 	"Activation\x12\x16\n" +
 	"\x06target\x18\x01 \x01(\rR\x06target\x12\x14\n" +
@@ -6531,7 +6540,8 @@ const file_scotoma_v1_inference_service_proto_rawDesc = "" +
 	"\x04size\x18\n" +
 	" \x01(\x04R\x04size\x12'\n" +
 	"\x03top\x18\v \x03(\v2\x15.scotoma.v1.TopTokensR\x03top\x123\n" +
-	"\bfeatures\x18\f \x03(\v2\x17.scotoma.v1.TopFeaturesR\bfeatures\"A\n" +
+	"\bfeatures\x18\f \x03(\v2\x17.scotoma.v1.TopFeaturesR\bfeatures\x127\n" +
+	"\tpositions\x18\r \x03(\v2\x19.scotoma.v1.TracePositionR\tpositions\"A\n" +
 	"\vTopFeatures\x12\x1a\n" +
 	"\bfeatures\x18\x01 \x03(\rR\bfeatures\x12\x16\n" +
 	"\x06values\x18\x02 \x03(\x02R\x06values\"=\n" +
@@ -6925,74 +6935,75 @@ var file_scotoma_v1_inference_service_proto_depIdxs = []int32{
 	50,  // 56: scotoma.v1.CaptureResponse.finished:type_name -> scotoma.v1.CaptureFinished
 	49,  // 57: scotoma.v1.Activation.top:type_name -> scotoma.v1.TopTokens
 	48,  // 58: scotoma.v1.Activation.features:type_name -> scotoma.v1.TopFeatures
-	18,  // 59: scotoma.v1.TopTokens.tokens:type_name -> scotoma.v1.TokenLogprob
-	20,  // 60: scotoma.v1.CaptureFinished.usage:type_name -> scotoma.v1.Usage
-	42,  // 61: scotoma.v1.CaptureFinished.provenance:type_name -> scotoma.v1.Provenance
-	51,  // 62: scotoma.v1.CaptureFinished.kept:type_name -> scotoma.v1.KeptActivation
-	53,  // 63: scotoma.v1.TraceRequest.clean:type_name -> scotoma.v1.TraceInput
-	53,  // 64: scotoma.v1.TraceRequest.corrupted:type_name -> scotoma.v1.TraceInput
-	54,  // 65: scotoma.v1.TraceRequest.metric:type_name -> scotoma.v1.Metric
-	57,  // 66: scotoma.v1.TraceRequest.grid:type_name -> scotoma.v1.TraceGrid
-	5,   // 67: scotoma.v1.TraceRequest.direction:type_name -> scotoma.v1.TraceDirection
-	61,  // 68: scotoma.v1.TraceRequest.path:type_name -> scotoma.v1.TracePath
-	12,  // 69: scotoma.v1.TraceInput.prompt:type_name -> scotoma.v1.Prompt
-	76,  // 70: scotoma.v1.TraceInput.interventions:type_name -> scotoma.v1.Intervention
-	55,  // 71: scotoma.v1.Metric.logprob_difference:type_name -> scotoma.v1.Contrast
-	56,  // 72: scotoma.v1.Metric.divergence:type_name -> scotoma.v1.Divergence
-	58,  // 73: scotoma.v1.TraceGrid.positions:type_name -> scotoma.v1.TracePositions
-	79,  // 74: scotoma.v1.TracePositions.each:type_name -> scotoma.v1.TokenSelector
-	79,  // 75: scotoma.v1.TracePositions.words:type_name -> scotoma.v1.TokenSelector
-	59,  // 76: scotoma.v1.TracePositions.patches:type_name -> scotoma.v1.TracePatches
-	60,  // 77: scotoma.v1.TracePositions.group:type_name -> scotoma.v1.TraceGroup
-	8,   // 78: scotoma.v1.TracePatches.by:type_name -> scotoma.v1.TracePatches.By
-	79,  // 79: scotoma.v1.TraceGroup.tokens:type_name -> scotoma.v1.TokenSelector
-	77,  // 80: scotoma.v1.TracePath.receiver:type_name -> scotoma.v1.Target
-	6,   // 81: scotoma.v1.TracePath.via:type_name -> scotoma.v1.TraceVia
-	63,  // 82: scotoma.v1.TraceResponse.started:type_name -> scotoma.v1.TraceStarted
-	66,  // 83: scotoma.v1.TraceResponse.baseline:type_name -> scotoma.v1.TraceBaseline
-	67,  // 84: scotoma.v1.TraceResponse.cell:type_name -> scotoma.v1.TraceCell
-	68,  // 85: scotoma.v1.TraceResponse.finished:type_name -> scotoma.v1.TraceFinished
-	64,  // 86: scotoma.v1.TraceStarted.positions:type_name -> scotoma.v1.TracePosition
-	65,  // 87: scotoma.v1.TracePosition.patches:type_name -> scotoma.v1.TracePatch
-	33,  // 88: scotoma.v1.TraceCell.error:type_name -> scotoma.v1.SweepError
-	42,  // 89: scotoma.v1.TraceFinished.provenance:type_name -> scotoma.v1.Provenance
-	42,  // 90: scotoma.v1.VerifyRequest.provenance:type_name -> scotoma.v1.Provenance
-	9,   // 91: scotoma.v1.VerifyRequest.images:type_name -> scotoma.v1.Image
-	71,  // 92: scotoma.v1.VerifyResponse.differences:type_name -> scotoma.v1.Difference
-	42,  // 93: scotoma.v1.VerifyResponse.provenance:type_name -> scotoma.v1.Provenance
-	12,  // 94: scotoma.v1.AttributeRequest.prompt:type_name -> scotoma.v1.Prompt
-	76,  // 95: scotoma.v1.AttributeRequest.interventions:type_name -> scotoma.v1.Intervention
-	54,  // 96: scotoma.v1.AttributeRequest.metric:type_name -> scotoma.v1.Metric
-	7,   // 97: scotoma.v1.AttributeRequest.method:type_name -> scotoma.v1.AttributionMethod
-	53,  // 98: scotoma.v1.AttributeRequest.source:type_name -> scotoma.v1.TraceInput
-	16,  // 99: scotoma.v1.AttributeResponse.started:type_name -> scotoma.v1.Started
-	47,  // 100: scotoma.v1.AttributeResponse.scores:type_name -> scotoma.v1.Activation
-	74,  // 101: scotoma.v1.AttributeResponse.finished:type_name -> scotoma.v1.AttributeFinished
-	18,  // 102: scotoma.v1.AttributeFinished.tokens:type_name -> scotoma.v1.TokenLogprob
-	42,  // 103: scotoma.v1.AttributeFinished.provenance:type_name -> scotoma.v1.Provenance
-	14,  // 104: scotoma.v1.InferenceService.Generate:input_type -> scotoma.v1.GenerateRequest
-	21,  // 105: scotoma.v1.InferenceService.Score:input_type -> scotoma.v1.ScoreRequest
-	24,  // 106: scotoma.v1.InferenceService.Sweep:input_type -> scotoma.v1.SweepRequest
-	72,  // 107: scotoma.v1.InferenceService.Attribute:input_type -> scotoma.v1.AttributeRequest
-	52,  // 108: scotoma.v1.InferenceService.Trace:input_type -> scotoma.v1.TraceRequest
-	35,  // 109: scotoma.v1.InferenceService.UploadImage:input_type -> scotoma.v1.UploadImageRequest
-	45,  // 110: scotoma.v1.InferenceService.Capture:input_type -> scotoma.v1.CaptureRequest
-	37,  // 111: scotoma.v1.InferenceService.Preview:input_type -> scotoma.v1.PreviewRequest
-	69,  // 112: scotoma.v1.InferenceService.Verify:input_type -> scotoma.v1.VerifyRequest
-	15,  // 113: scotoma.v1.InferenceService.Generate:output_type -> scotoma.v1.GenerateResponse
-	22,  // 114: scotoma.v1.InferenceService.Score:output_type -> scotoma.v1.ScoreResponse
-	30,  // 115: scotoma.v1.InferenceService.Sweep:output_type -> scotoma.v1.SweepResponse
-	73,  // 116: scotoma.v1.InferenceService.Attribute:output_type -> scotoma.v1.AttributeResponse
-	62,  // 117: scotoma.v1.InferenceService.Trace:output_type -> scotoma.v1.TraceResponse
-	36,  // 118: scotoma.v1.InferenceService.UploadImage:output_type -> scotoma.v1.UploadImageResponse
-	46,  // 119: scotoma.v1.InferenceService.Capture:output_type -> scotoma.v1.CaptureResponse
-	38,  // 120: scotoma.v1.InferenceService.Preview:output_type -> scotoma.v1.PreviewResponse
-	70,  // 121: scotoma.v1.InferenceService.Verify:output_type -> scotoma.v1.VerifyResponse
-	113, // [113:122] is the sub-list for method output_type
-	104, // [104:113] is the sub-list for method input_type
-	104, // [104:104] is the sub-list for extension type_name
-	104, // [104:104] is the sub-list for extension extendee
-	0,   // [0:104] is the sub-list for field type_name
+	64,  // 59: scotoma.v1.Activation.positions:type_name -> scotoma.v1.TracePosition
+	18,  // 60: scotoma.v1.TopTokens.tokens:type_name -> scotoma.v1.TokenLogprob
+	20,  // 61: scotoma.v1.CaptureFinished.usage:type_name -> scotoma.v1.Usage
+	42,  // 62: scotoma.v1.CaptureFinished.provenance:type_name -> scotoma.v1.Provenance
+	51,  // 63: scotoma.v1.CaptureFinished.kept:type_name -> scotoma.v1.KeptActivation
+	53,  // 64: scotoma.v1.TraceRequest.clean:type_name -> scotoma.v1.TraceInput
+	53,  // 65: scotoma.v1.TraceRequest.corrupted:type_name -> scotoma.v1.TraceInput
+	54,  // 66: scotoma.v1.TraceRequest.metric:type_name -> scotoma.v1.Metric
+	57,  // 67: scotoma.v1.TraceRequest.grid:type_name -> scotoma.v1.TraceGrid
+	5,   // 68: scotoma.v1.TraceRequest.direction:type_name -> scotoma.v1.TraceDirection
+	61,  // 69: scotoma.v1.TraceRequest.path:type_name -> scotoma.v1.TracePath
+	12,  // 70: scotoma.v1.TraceInput.prompt:type_name -> scotoma.v1.Prompt
+	76,  // 71: scotoma.v1.TraceInput.interventions:type_name -> scotoma.v1.Intervention
+	55,  // 72: scotoma.v1.Metric.logprob_difference:type_name -> scotoma.v1.Contrast
+	56,  // 73: scotoma.v1.Metric.divergence:type_name -> scotoma.v1.Divergence
+	58,  // 74: scotoma.v1.TraceGrid.positions:type_name -> scotoma.v1.TracePositions
+	79,  // 75: scotoma.v1.TracePositions.each:type_name -> scotoma.v1.TokenSelector
+	79,  // 76: scotoma.v1.TracePositions.words:type_name -> scotoma.v1.TokenSelector
+	59,  // 77: scotoma.v1.TracePositions.patches:type_name -> scotoma.v1.TracePatches
+	60,  // 78: scotoma.v1.TracePositions.group:type_name -> scotoma.v1.TraceGroup
+	8,   // 79: scotoma.v1.TracePatches.by:type_name -> scotoma.v1.TracePatches.By
+	79,  // 80: scotoma.v1.TraceGroup.tokens:type_name -> scotoma.v1.TokenSelector
+	77,  // 81: scotoma.v1.TracePath.receiver:type_name -> scotoma.v1.Target
+	6,   // 82: scotoma.v1.TracePath.via:type_name -> scotoma.v1.TraceVia
+	63,  // 83: scotoma.v1.TraceResponse.started:type_name -> scotoma.v1.TraceStarted
+	66,  // 84: scotoma.v1.TraceResponse.baseline:type_name -> scotoma.v1.TraceBaseline
+	67,  // 85: scotoma.v1.TraceResponse.cell:type_name -> scotoma.v1.TraceCell
+	68,  // 86: scotoma.v1.TraceResponse.finished:type_name -> scotoma.v1.TraceFinished
+	64,  // 87: scotoma.v1.TraceStarted.positions:type_name -> scotoma.v1.TracePosition
+	65,  // 88: scotoma.v1.TracePosition.patches:type_name -> scotoma.v1.TracePatch
+	33,  // 89: scotoma.v1.TraceCell.error:type_name -> scotoma.v1.SweepError
+	42,  // 90: scotoma.v1.TraceFinished.provenance:type_name -> scotoma.v1.Provenance
+	42,  // 91: scotoma.v1.VerifyRequest.provenance:type_name -> scotoma.v1.Provenance
+	9,   // 92: scotoma.v1.VerifyRequest.images:type_name -> scotoma.v1.Image
+	71,  // 93: scotoma.v1.VerifyResponse.differences:type_name -> scotoma.v1.Difference
+	42,  // 94: scotoma.v1.VerifyResponse.provenance:type_name -> scotoma.v1.Provenance
+	12,  // 95: scotoma.v1.AttributeRequest.prompt:type_name -> scotoma.v1.Prompt
+	76,  // 96: scotoma.v1.AttributeRequest.interventions:type_name -> scotoma.v1.Intervention
+	54,  // 97: scotoma.v1.AttributeRequest.metric:type_name -> scotoma.v1.Metric
+	7,   // 98: scotoma.v1.AttributeRequest.method:type_name -> scotoma.v1.AttributionMethod
+	53,  // 99: scotoma.v1.AttributeRequest.source:type_name -> scotoma.v1.TraceInput
+	16,  // 100: scotoma.v1.AttributeResponse.started:type_name -> scotoma.v1.Started
+	47,  // 101: scotoma.v1.AttributeResponse.scores:type_name -> scotoma.v1.Activation
+	74,  // 102: scotoma.v1.AttributeResponse.finished:type_name -> scotoma.v1.AttributeFinished
+	18,  // 103: scotoma.v1.AttributeFinished.tokens:type_name -> scotoma.v1.TokenLogprob
+	42,  // 104: scotoma.v1.AttributeFinished.provenance:type_name -> scotoma.v1.Provenance
+	14,  // 105: scotoma.v1.InferenceService.Generate:input_type -> scotoma.v1.GenerateRequest
+	21,  // 106: scotoma.v1.InferenceService.Score:input_type -> scotoma.v1.ScoreRequest
+	24,  // 107: scotoma.v1.InferenceService.Sweep:input_type -> scotoma.v1.SweepRequest
+	72,  // 108: scotoma.v1.InferenceService.Attribute:input_type -> scotoma.v1.AttributeRequest
+	52,  // 109: scotoma.v1.InferenceService.Trace:input_type -> scotoma.v1.TraceRequest
+	35,  // 110: scotoma.v1.InferenceService.UploadImage:input_type -> scotoma.v1.UploadImageRequest
+	45,  // 111: scotoma.v1.InferenceService.Capture:input_type -> scotoma.v1.CaptureRequest
+	37,  // 112: scotoma.v1.InferenceService.Preview:input_type -> scotoma.v1.PreviewRequest
+	69,  // 113: scotoma.v1.InferenceService.Verify:input_type -> scotoma.v1.VerifyRequest
+	15,  // 114: scotoma.v1.InferenceService.Generate:output_type -> scotoma.v1.GenerateResponse
+	22,  // 115: scotoma.v1.InferenceService.Score:output_type -> scotoma.v1.ScoreResponse
+	30,  // 116: scotoma.v1.InferenceService.Sweep:output_type -> scotoma.v1.SweepResponse
+	73,  // 117: scotoma.v1.InferenceService.Attribute:output_type -> scotoma.v1.AttributeResponse
+	62,  // 118: scotoma.v1.InferenceService.Trace:output_type -> scotoma.v1.TraceResponse
+	36,  // 119: scotoma.v1.InferenceService.UploadImage:output_type -> scotoma.v1.UploadImageResponse
+	46,  // 120: scotoma.v1.InferenceService.Capture:output_type -> scotoma.v1.CaptureResponse
+	38,  // 121: scotoma.v1.InferenceService.Preview:output_type -> scotoma.v1.PreviewResponse
+	70,  // 122: scotoma.v1.InferenceService.Verify:output_type -> scotoma.v1.VerifyResponse
+	114, // [114:123] is the sub-list for method output_type
+	105, // [105:114] is the sub-list for method input_type
+	105, // [105:105] is the sub-list for extension type_name
+	105, // [105:105] is the sub-list for extension extendee
+	0,   // [0:105] is the sub-list for field type_name
 }
 
 func init() { file_scotoma_v1_inference_service_proto_init() }

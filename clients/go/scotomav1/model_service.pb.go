@@ -542,7 +542,9 @@ type SaeInfo struct {
 	// It writes elsewhere than it reads: its features can be captured, not set.
 	Transcoder bool `protobuf:"varint,9,opt,name=transcoder,proto3" json:"transcoder,omitempty"`
 	// BLAKE3 digest (hex) of weights and configuration.
-	Digest        string `protobuf:"bytes,10,opt,name=digest,proto3" json:"digest,omitempty"`
+	Digest string `protobuf:"bytes,10,opt,name=digest,proto3" json:"digest,omitempty"`
+	// Bytes that it takes in the memory of the process, in f32; they count as its model's.
+	Bytes         uint64 `protobuf:"varint,11,opt,name=bytes,proto3" json:"bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -645,6 +647,13 @@ func (x *SaeInfo) GetDigest() string {
 		return x.Digest
 	}
 	return ""
+}
+
+func (x *SaeInfo) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
 }
 
 // A chat template.
@@ -1980,7 +1989,7 @@ const file_scotoma_v1_model_service_proto_rawDesc = "" +
 	"\badapters\x18\x15 \x03(\tR\badapters\x122\n" +
 	"\x15vision_feature_layers\x18\x16 \x03(\x05R\x13visionFeatureLayers\x12+\n" +
 	"\x11generation_config\x18\x17 \x01(\tR\x10generationConfig\x12'\n" +
-	"\x04saes\x18\x18 \x03(\v2\x13.scotoma.v1.SaeInfoR\x04saes\"\xd1\x03\n" +
+	"\x04saes\x18\x18 \x03(\v2\x13.scotoma.v1.SaeInfoR\x04saes\"\xe7\x03\n" +
 	"\aSaeInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
 	"\n" +
@@ -1998,7 +2007,8 @@ const file_scotoma_v1_model_service_proto_rawDesc = "" +
 	"transcoder\x18\t \x01(\bR\n" +
 	"transcoder\x12\x16\n" +
 	"\x06digest\x18\n" +
-	" \x01(\tR\x06digest\"\x9f\x01\n" +
+	" \x01(\tR\x06digest\x12\x14\n" +
+	"\x05bytes\x18\v \x01(\x04R\x05bytes\"\x9f\x01\n" +
 	"\n" +
 	"Activation\x12\x1a\n" +
 	"\x16ACTIVATION_UNSPECIFIED\x10\x00\x12\x13\n" +

@@ -15,6 +15,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 ROOT = Path(__file__).parents[3]
+# The program that the tests of Rust built, too.
+BINARY = os.environ.get("SCOTOMA_BINARY", str(ROOT / "target/quick/scotoma"))
 
 
 @contextmanager
@@ -22,8 +24,7 @@ def serving(
     *flags: str, listen: str = "127.0.0.1:0", ends: signal.Signals = signal.SIGTERM
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A server and its address; it has to end well on SIGTERM, unless a test kills it."""
-    binary = os.environ.get("SCOTOMA_BINARY", str(ROOT / "target/quick/scotoma"))
-    process = subprocess.Popen([binary, "serve", "--listen", listen, *flags], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([BINARY, "serve", "--listen", listen, *flags], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     with process:
         address = re.search(r"http://(\S+) ", process.stdout.readline())

@@ -28,8 +28,9 @@ from ray.cluster_utils import Cluster
 from ray_cases import BINARY, VARIANT, actors, lines, one_process, picture, program, servers, table
 
 import scotoma.ray
+from scotoma.questions import read_file
 from scotoma.ray.__main__ import main
-from scotoma.ray.items import Known, Questions, of_samples, read_file
+from scotoma.ray.items import Known, Questions, of_samples
 from scotoma.ray.run import Source, _blocks
 
 # Ray's own.

@@ -1,12 +1,14 @@
 """Trains the sparse autoencoder of the `shapes` model, and finds out what its features mean.
 
-    OMP_NUM_THREADS=2 python train.py [--scenes 1200] [--steps 2500]
+    OMP_NUM_THREADS=2 python train.py [--scenes 1200] [--steps 2500] [--describe]
 
 It reads the residual stream after block 1 of the language model, where a visual token knows its colour, its form, its row
 and its column, and where no word has looked at it yet (block 2 points at the cells that a question names). TopK of Gao et al.
 2024, written as SAELens writes it: cfg.json, sae_weights.safetensors in f16. features.json says which features mean a colour,
 a row or a column, by how well each tells the visual tokens of unseen scenes apart (F1 of "it is active above half of its
-99th percentile"), and the value that it has where it is there.
+99th percentile"), and the value that it has where it is there. `means` are the mean values of all features at the shapes of
+a colour, and of a column: no colour is one feature alone, and steer.py sets the few that differ most between two of them.
+--describe writes features.json anew of the weights that are there.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch.nn.functional import relu
 from transformers import AutoTokenizer, LlavaForConditionalGeneration
 
@@ -29,6 +31,8 @@ from scenes import CATEGORIES, CELL_COLOURS, GRID, ask, cell_classes, draw_scene
 
 LAYER, FEATURES, K = 1, 256, 8
 TOKENS = GRID * GRID
+# Mean values below this are left out: typical ones are 10 to 40.
+LEAST = 0.5
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 
@@ -125,10 +129,25 @@ def meanings(sae: TopK, visual: torch.Tensor, colours: torch.Tensor) -> dict[str
     return found
 
 
+def means(sae: TopK, visual: torch.Tensor, colours: torch.Tensor) -> dict[str, dict[str, float]]:
+    """The mean values of features at the shapes of each colour, and of each column; those of at least LEAST."""
+    features = sae.encode(visual).flatten(0, 1)
+    columns = torch.arange(TOKENS).repeat(len(visual)) % GRID
+    there = {f"colour {name}": colours.flatten() == i for i, name in enumerate(CELL_COLOURS) if i}
+    there |= {f"column {c}": (columns == c) & (colours.flatten() > 0) for c in range(GRID)}
+    found = {}
+    for name, own in there.items():
+        mean = features[own].mean(0)
+        strong = (mean >= LEAST).nonzero().flatten().tolist()
+        found[name] = {str(feature): round(mean[feature].item(), 2) for feature in strong}
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenes", type=int, default=1200)
     parser.add_argument("--steps", type=int, default=2500)
+    parser.add_argument("--describe", action="store_true", help="train nothing; say what the features of --out mean")
     parser.add_argument("--out", type=Path, default=HERE)
     arguments = parser.parse_args()
     torch.manual_seed(0)
@@ -136,31 +155,55 @@ def main() -> None:
     model = LlavaForConditionalGeneration.from_pretrained(HERE.parent, dtype=torch.float32).eval()
     # Far from the seeds of the model's own training and of its benchmark.
     first = 5_000_000
-    visual, words, _ = residuals(model, tokenizer, range(first, first + arguments.scenes))
-    rows = torch.cat([visual.flatten(0, 1), words])
-    sae = train(rows, arguments.steps)
+    if arguments.describe:
+        written = json.loads((arguments.out / "features.json").read_text())
+        count, sae = written["rows"], kept(arguments.out)
+    else:
+        visual, words, _ = residuals(model, tokenizer, range(first, first + arguments.scenes))
+        rows = torch.cat([visual.flatten(0, 1), words])
+        count, sae = len(rows), train(rows, arguments.steps)
     with torch.no_grad():
         for part in sae.parameters():
             part.copy_(part.half().float())
-        unseen, other, colours = residuals(model, tokenizer, range(first + 900_000, first + 900_300))
-        explained = {}
-        for name, held_out in (("visual", unseen.flatten(0, 1)), ("words", other)):
-            features = sae.encode(held_out)
-            error = (held_out - sae.decode(features)).pow(2).sum() / (held_out - held_out.mean(0)).pow(2).sum()
-            explained[name] = round(1 - error.item(), 4)
-        found = meanings(sae, unseen, colours)
+        document = {"rows": count, **described(sae, model, tokenizer, range(first + 900_000, first + 900_300))}
+    if not arguments.describe:
+        write(sae, arguments.out)
+    text = json.dumps(document, indent=2)
+    (arguments.out / "features.json").write_text(text + "\n")
+    print(text)
+
+
+def described(sae: TopK, model, tokenizer, seeds: range) -> dict:
+    """What the autoencoder explains of unseen scenes, and what its features mean there."""
+    unseen, other, colours = residuals(model, tokenizer, seeds)
+    explained = {}
+    for name, held_out in (("visual", unseen.flatten(0, 1)), ("words", other)):
+        features = sae.encode(held_out)
+        error = (held_out - sae.decode(features)).pow(2).sum() / (held_out - held_out.mean(0)).pow(2).sum()
+        explained[name] = round(1 - error.item(), 4)
+    found = {"features": meanings(sae, unseen, colours), "means": means(sae, unseen, colours)}
+    return {"explained": explained, **found}
+
+
+def kept(folder: Path) -> TopK:
+    """The autoencoder that is in a folder."""
+    state = {name: part.float() for name, part in load_file(folder / "sae_weights.safetensors").items()}
+    sae = TopK(torch.zeros(1, state["b_dec"].shape[0]))
+    sae.load_state_dict(state)
+    return sae
+
+
+def write(sae: TopK, folder: Path) -> None:
+    """Writes weights and configuration as SAELens does."""
     state = {name: part.detach().half().contiguous() for name, part in sae.named_parameters()}
-    save_file(state, arguments.out / "sae_weights.safetensors")
+    save_file(state, folder / "sae_weights.safetensors")
     config = {
-        "d_in": rows.shape[1], "d_sae": FEATURES, "dtype": "float16", "device": "cpu", "apply_b_dec_to_input": True,
+        "d_in": sae.b_dec.shape[0], "d_sae": FEATURES, "dtype": "float16", "device": "cpu", "apply_b_dec_to_input": True,
         "normalize_activations": "none", "reshape_activations": "none", "k": K, "rescale_acts_by_decoder_norm": False,
         "architecture": "topk",
         "metadata": {"model_name": "shapes", "hook_name": f"language_model.blocks.{LAYER}.hook_resid_post"},
     }
-    (arguments.out / "cfg.json").write_text(json.dumps(config, indent=2) + "\n")
-    document = {"rows": len(rows), "explained": explained, "features": found}
-    (arguments.out / "features.json").write_text(json.dumps(document, indent=2) + "\n")
-    print(json.dumps(document, indent=2))
+    (folder / "cfg.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -128,6 +128,7 @@ fn sae_info(name: String, sae: &SparseAutoencoder) -> v1::SaeInfo {
         prefixes: sae.prefixes().iter().map(|&size| size as u32).collect(),
         transcoder: !sae.reconstructs(),
         digest: sae.digest().to_owned(),
+        bytes: sae.bytes(),
     }
 }
 

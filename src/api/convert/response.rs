@@ -1,5 +1,6 @@
 //! Results of the pipeline to messages.
 
+use super::trace::patch;
 use crate::api::{Error, v1};
 use crate::pipeline::{
     CaptureFinished, CapturedActivation, ContinuationScore, FinishReason, Finished, GeneratedToken,
@@ -94,8 +95,18 @@ pub(in crate::api) fn activation(activation: CapturedActivation) -> v1::Activati
         let (features, values) = row.into_iter().unzip();
         v1::TopFeatures { features, values }
     });
+    let positions = activation.positions.into_iter().map(|(label, row)| {
+        let (tokens, patches) = (vec![row.token], patch(&row).into_iter().collect());
+        v1::TracePosition {
+            label,
+            tokens,
+            patches,
+            ..v1::TracePosition::default()
+        }
+    });
     v1::Activation {
         features: features.collect(),
+        positions: positions.collect(),
         target: activation.target as u32,
         point: activation.point,
         step: activation.step,

@@ -167,7 +167,7 @@ pub(in crate::api) fn trace_positions(axes: &Axes) -> Vec<v1::TracePosition> {
 }
 
 /// Converts the patch of a token; a token of text has none.
-fn patch(token: &GridToken) -> Option<v1::TracePatch> {
+pub(super) fn patch(token: &GridToken) -> Option<v1::TracePatch> {
     let patch = token.patch?;
     Some(v1::TracePatch {
         token: token.token,

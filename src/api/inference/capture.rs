@@ -81,6 +81,7 @@ pub(super) fn parts(mut activation: CapturedActivation) -> impl Iterator<Item = 
             // The first part has the likeliest tokens.
             top: std::mem::take(&mut whole.top),
             features: std::mem::take(&mut whole.features),
+            positions: std::mem::take(&mut whole.positions),
             ..whole.clone()
         }
     })

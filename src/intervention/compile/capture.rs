@@ -1,7 +1,11 @@
 //! Captures: hook points whose rows a request asks to see, checked and counted.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use super::compiler::Compiler;
 use super::entry::Entry;
+use super::grid_positions::{PatchPlace, place};
 use super::named::Named;
 use super::selector::{Steps, TokenSelector, Tokens};
 use super::target::{ResolvedTarget, Target};
@@ -57,13 +61,19 @@ pub enum Reduce {
     },
 }
 
-/// The number of values that a capture comes to.
-#[derive(Debug, Clone, Copy, Default)]
+/// The patch behind each row of the prompt and the pictures, by picture and view; `None` where a row
+/// shows none.
+pub type RowPatches = BTreeMap<(usize, usize), Vec<Option<PatchPlace>>>;
+
+/// The number of values that a capture comes to, and what its rows are of.
+#[derive(Debug, Clone, Default)]
 pub struct Volume {
     /// Values of the prompt and the pictures.
     pub prompt: usize,
     /// Values of each generated token, at most.
     pub step: usize,
+    /// The patches behind the rows; of captures of features alone.
+    pub patches: Arc<RowPatches>,
 }
 
 impl CaptureTarget {
@@ -208,7 +218,21 @@ fn volume(target: &ResolvedTarget, reduction: &Reduction, compiler: &Compiler<'_
     Volume {
         prompt: target.points.len() * prompt,
         step: target.points.len() * step,
+        patches: match reduction {
+            Reduction::TopFeatures(_) => Arc::new(row_patches(target, compiler)),
+            _ => Arc::default(),
+        },
     }
+}
+
+fn row_patches(target: &ResolvedTarget, compiler: &Compiler<'_>) -> RowPatches {
+    // All points of a target count their rows alike.
+    let Some(point) = target.points.first() else {
+        return RowPatches::default();
+    };
+    let maps = compiler.maps(point.stack, point.site).into_iter();
+    maps.map(|(view, map)| (view, map.tokens.iter().map(place).collect()))
+        .collect()
 }
 
 /// Returns how many numbers are left of `rows` rows in `views` views at one point.

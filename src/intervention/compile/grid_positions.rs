@@ -240,7 +240,7 @@ impl Rowed<'_> {
 }
 
 /// Returns the place of the patch that a token shows.
-fn place(info: &TokenInfo) -> Option<PatchPlace> {
+pub(super) fn place(info: &TokenInfo) -> Option<PatchPlace> {
     let TokenInfo::Visual { image, extent, .. } = info else {
         return None;
     };

@@ -19,7 +19,7 @@ mod token_map;
 
 use std::collections::BTreeSet;
 
-pub use capture::{CaptureTarget, Reduce, Volume};
+pub use capture::{CaptureTarget, Reduce, RowPatches, Volume};
 pub(crate) use compiler::Compiler;
 pub use context::{Context, SaliencyMaps, SaliencyQuery};
 pub(crate) use entry::{Entry, MAX_FACTOR};

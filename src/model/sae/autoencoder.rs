@@ -29,6 +29,7 @@ pub struct SparseAutoencoder {
     pub(super) normalize: Normalize,
     pub(super) prefixes: Vec<usize>,
     pub(super) digest: String,
+    pub(super) bytes: u64,
     pub(super) encoder: Linear,
     /// Taken from a row before it is encoded, `(W)`.
     pub(super) centre: Option<HostTensor>,
@@ -80,6 +81,11 @@ impl SparseAutoencoder {
     /// Returns BLAKE3 (hex) of its weights and configuration.
     pub fn digest(&self) -> &str {
         &self.digest
+    }
+
+    /// Returns the bytes that it takes in the memory of the process.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Returns whether it writes where it reads; a transcoder does not.

@@ -24,6 +24,11 @@ pub(super) fn open(path: PathBuf) -> Result<Checkpoint, weights::Error> {
     Checkpoint::open(&[path])
 }
 
+/// Returns the bytes that the tensors take in f32, of whatever type they are in the file.
+pub(super) fn bytes(checkpoint: &Checkpoint) -> u64 {
+    checkpoint.resident_bytes(&[""], DType::F32.size_in_bytes() as u64, false)
+}
+
 /// Returns the autoencoder that a configuration describes; every tensor is read, and none is left.
 pub(super) fn load(
     config: &SaeConfig,
@@ -42,7 +47,7 @@ pub(super) fn load(
     }?;
     tensors.finish()?;
     parts
-        .put_together(config, point, digest)
+        .put_together(config, point, (digest, bytes(checkpoint)))
         .map_err(|source| weights::Error::Device {
             name: "of the autoencoder".into(),
             source,
@@ -159,7 +164,7 @@ impl Parts {
         mut self,
         config: &SaeConfig,
         point: Point,
-        digest: String,
+        (digest, bytes): (String, u64),
     ) -> candle_core::Result<SparseAutoencoder> {
         if config.class == "AutoEncoder" {
             self.normalise()?;
@@ -185,6 +190,7 @@ impl Parts {
             normalize: config.normalize,
             prefixes: config.prefixes.clone(),
             digest,
+            bytes,
             encoder: Linear::new(self.encoder, self.encoder_bias)?,
             centre: config
                 .centres

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::words;
 use crate::intervention::{Grid, GridPoint, GridPosition, GridToken, Rows};
 use crate::model::Model;
-use crate::nn::{Point, Stack};
+use crate::nn::Point;
 use crate::pipeline::error::Error;
+use crate::pipeline::token_labels::label;
 
 /// The axes of a trace.
 #[derive(Debug)]
@@ -89,7 +90,7 @@ impl Axes {
             let order = from.tokens.iter();
             let order = order.map(|t| source_rows.rank(t.view, t.token) as u32);
             positions.push(TracePosition {
-                label: label(model, &base, &own)?,
+                label: named(model, &base, &own)?,
                 rows: Arc::new(base.grid.rows(&own.tokens)),
                 order: order.collect(),
                 tokens: own.tokens,
@@ -189,44 +190,10 @@ fn check_aligned(base: &Labelled<'_>, source: &Labelled<'_>) -> Result<(), Error
 }
 
 /// Returns what a position is called: as asked, by the place of its patch, or by its words.
-fn label(model: &Model, side: &Labelled<'_>, position: &GridPosition) -> Result<String, Error> {
+fn named(model: &Model, side: &Labelled<'_>, position: &GridPosition) -> Result<String, Error> {
     if !position.label.is_empty() {
         return Ok(position.label.clone());
     }
-    let (Some(first), stack) = (position.tokens.first(), side.grid.points[0].point.stack) else {
-        return Ok(String::new());
-    };
-    let patches = position.tokens.iter().filter(|t| t.patch.is_some()).count();
-    if let Some(patch) = first
-        .patch
-        .filter(|_| patches == 1 && position.tokens.len() == 1)
-    {
-        let of = match patch.image {
-            0 => String::new(),
-            image => format!("picture {image}, "),
-        };
-        let tiles = if patch.on_canvas { "tiles, " } else { "" };
-        return Ok(format!(
-            "{of}{tiles}patch ({}, {})",
-            patch.row, patch.column
-        ));
-    }
-    if patches > 0 {
-        return Ok(format!(
-            "{} tokens, {patches} patches",
-            position.tokens.len()
-        ));
-    }
-    let tokens: Vec<u32> = position.tokens.iter().map(|t| t.token).collect();
-    if stack != Stack::LanguageModel {
-        return Ok(format!("row {}", tokens[0]));
-    }
-    // A newline vector or a class token of a picture stands for nothing that could be spelled.
-    let is_visual = tokens
-        .iter()
-        .all(|&t| side.ids.get(t as usize) == Some(&model.image_token));
-    if is_visual {
-        return Ok(format!("visual token {}", tokens[0]));
-    }
-    words::text_of(model, side.ids, &tokens)
+    let stack = side.grid.points[0].point.stack;
+    label(model, (stack, side.ids), &position.tokens)
 }

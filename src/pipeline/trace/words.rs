@@ -41,18 +41,3 @@ fn begins_word(model: &Model, ids: &[u32], at: usize) -> Result<bool, Error> {
         || own.is_empty()
         || own.starts_with(|c: char| c.is_whitespace() || !c.is_alphanumeric()))
 }
-
-/// Returns the text of tokens, short enough for a label.
-pub(super) fn text_of(model: &Model, ids: &[u32], tokens: &[u32]) -> Result<String, Error> {
-    const LONGEST: usize = 40;
-    let chosen: Vec<u32> = tokens
-        .iter()
-        .filter_map(|&token| ids.get(token as usize).copied())
-        .collect();
-    let text = model.text.decode(&chosen)?;
-    if text.chars().count() <= LONGEST {
-        return Ok(text);
-    }
-    let start: String = text.chars().take(LONGEST).collect();
-    Ok(format!("{start}…"))
-}

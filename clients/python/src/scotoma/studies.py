@@ -97,6 +97,35 @@ class Mean:
         return np.stack(means).astype(np.float32) if len(means) > 1 else means[0].astype(np.float32)
 
 
+class Stack:
+    """Puts the rows of items one below the other, by their points."""
+
+    def __init__(self) -> None:
+        """Has nothing yet."""
+        self._rows: dict[str, list[npt.NDArray[np.float32]]] = {}
+        self._items = 0
+
+    def add(self, captured: Iterable[Activation]) -> None:
+        """Takes what one item gave: one row of each point."""
+        self._items += 1
+        for own in captured:
+            rows = self._rows.setdefault(own.point, [])
+            rows.append(own.array[0].astype(np.float32))
+            if len(rows) != self._items:
+                raise ValueError(
+                    f"items[{self._items - 1}]: {own.point} gave {len(rows) - self._items + 1} rows; one is needed: "
+                    "one picture of one view, at points of the tower and the projector"
+                )
+
+    def arrays(self) -> dict[str, npt.NDArray[np.float32]]:
+        """Returns an array of each point, (items, ...)."""
+        if not self._rows:
+            raise ValueError("items: none")
+        if {len(rows) for rows in self._rows.values()} != {self._items}:
+            raise ValueError("items: some have no row at a point")
+        return {point: np.stack(rows) for point, rows in self._rows.items()}
+
+
 def metric(answer: str, other: str | None, measure: Measure | None) -> tuple[pb.Metric, str]:
     """Returns what is measured of each run, and how it is called."""
     if measure is None:

@@ -46,6 +46,8 @@ class Activation:
     """For the logit lens in place of numbers: the likeliest tokens of each row."""
     features: list[dict[int, float]] = field(default_factory=list)
     """For "top_features" in place of numbers: features of each row with their values, strongest first."""
+    positions: list[pb.TracePosition] = field(default_factory=list)
+    """For "top_features": what each row is of, the text of its token (`label`) or its patch."""
 
     def __repr__(self) -> str:
         """What it is, without the numbers."""
@@ -115,7 +117,7 @@ class Whole:
         top = [list(row.tokens) for row in part.top]
         features = [dict(zip(row.features, row.values, strict=True)) for row in part.features]
         where = part.target, part.point, part.step, part.image, part.view, list(part.tokens)
-        return Activation(*where, array, top, features)
+        return Activation(*where, array, top, features, list(part.positions))
 
 
 class Preview:

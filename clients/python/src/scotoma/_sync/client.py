@@ -18,6 +18,7 @@ from scotoma._sync.stream import Answer, Attribution, Capture, Evaluation, Sweep
 from scotoma._sync.sweeps import Sweeps
 from scotoma.calls import Call
 from scotoma.channel import Pem, Settings
+from scotoma.features import MOST_ACTIVE, FeatureTable, picture_names
 from scotoma.messages import (
     Asked,
     AttributeOptions,
@@ -38,17 +39,27 @@ from scotoma.messages import (
     capture_targets,
     header,
     image_message,
+    prompt,
     request,
 )
 from scotoma.results import ResultsFile
 from scotoma.rows import rows
 from scotoma.selectors import TargetLike
-from scotoma.studies import Item, Mean, TraceOptions, asked_of, trace_request
+from scotoma.studies import Item, Mean, Stack, TraceOptions, asked_of, trace_request
 from scotoma.v1 import benchmark_service_pb2 as bench
 from scotoma.v1 import inference_service_pb2 as pb
 from scotoma.v1 import model_service_pb2 as models
 from scotoma.v1.intervention_pb2 import Intervention
 from scotoma.views import Activation, Patching, Preview
+
+
+def bar(items: Iterable[Item] | Iterable[Item], name: str, progress: bool) -> Any:  # noqa: ANN401 (tqdm's)
+    """The items, with a bar of them where `progress` is set."""
+    if not progress:
+        return items
+    from tqdm.auto import tqdm
+
+    return tqdm(iterate(items), desc=name, unit=" items")
 
 
 class Client:
@@ -182,14 +193,66 @@ class Client:
             return [own for own in self.capture(asked, hook, images, reduction="mean", **options)]
 
         mean = Mean()
-        source: Any = items
-        if progress:
-            from tqdm.auto import tqdm
-
-            source = tqdm(iterate(items), desc="mean activation", unit=" items")
-        for own in ordered(captured, source, concurrency):
+        for own in ordered(captured, bar(items, "mean activation", progress), concurrency):
             mean.add(own)
         return mean.array()
+
+    def activations(
+        self,
+        items: Iterable[Item] | Iterable[Item],
+        hook: TargetLike,
+        text: Asked | None = None,
+        *,
+        progress: bool = False,
+        concurrency: int = 4,
+        **options: Unpack[ScoreOptions],
+    ) -> dict[str, npt.NDArray[np.float32]]:
+        """Activations of many inputs, for probes: by name of the point (of each layer) an array, a row for each item.
+
+        A row is the mean over the tokens that `hook` names. `items` are as for `mean_activation`, one picture each at
+        points of the tower and the projector.
+        """
+
+        def captured(item: Item) -> list[Activation]:
+            asked, images = asked_of(item, text)
+            return [own for own in self.capture(asked, hook, images, reduction="mean", **options)]
+
+        stack = Stack()
+        for own in ordered(captured, bar(items, "activations", progress), concurrency):
+            stack.add(own)
+        return stack.arrays()
+
+    def top_features(
+        self,
+        items: Iterable[Item] | Iterable[Item],
+        hook: TargetLike,
+        text: Asked | None = None,
+        *,
+        sae: str = "",
+        top: int = 10,
+        progress: bool = False,
+        concurrency: int = 4,
+        **options: Unpack[ScoreOptions],
+    ) -> FeatureTable:
+        """What features of a sparse autoencoder fire on: how often, and the `top` items where each is strongest.
+
+        `items` are as for `mean_activation`; `hook` is where the autoencoder reads, with the tokens that count, such as
+        `hooks.blocks[1].hook_resid_post.at(tokens.visual)`. `scotoma features` does the same and makes a page of it.
+        """
+
+        def captured(item: Item) -> tuple[list[Activation], list[bytes]]:
+            asked, images = asked_of(item, text)
+            if isinstance(asked, str):
+                # Once: they are named as well as sent.
+                images = list(prompt(asked, images, False).images)
+            reading: Any = {"reduction": "top_features", "sae": sae or None, "top": MOST_ACTIVE}
+            found = [own for own in self.capture(asked, hook, images, **reading, **options)]
+            return found, picture_names(images) if isinstance(asked, str) else []
+
+        table = FeatureTable(top)
+        for own, names in ordered(captured, bar(items, "features", progress), concurrency):
+            table.add(own, names)
+        return table
 
     def trace(
         self,

@@ -22,7 +22,7 @@ from google.protobuf import json_format
 from scotoma import Client, ScotomaError
 from scotoma.local import ServerProcess
 from scotoma.messages import Variants
-from scotoma.ray.items import read_file
+from scotoma.questions import read_file
 from scotoma.ray.run import BLOCK, Evaluation, Replicas, Run, Source, evaluate, evaluate_all
 from scotoma.ray.server import ServerSpec
 from scotoma.v1 import benchmark_service_pb2 as bench

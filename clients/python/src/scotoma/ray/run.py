@@ -22,7 +22,8 @@ from typing_extensions import TypedDict, Unpack
 from scotoma.local import find_binary
 from scotoma.messages import Variants
 from scotoma.messages import header as header_of
-from scotoma.ray.items import Asked, Known, Questions, block, of_row, of_samples, read_file
+from scotoma.questions import Asked, read_file
+from scotoma.ray.items import Known, Questions, block, of_row, of_samples
 from scotoma.ray.replica import Board, Replica
 from scotoma.ray.server import ServerSpec
 from scotoma.results import ResultsFile, read_results

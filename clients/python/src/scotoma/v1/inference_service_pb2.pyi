@@ -630,7 +630,7 @@ class CaptureResponse(_message.Message):
     def __init__(self, started: _Optional[_Union[Started, _Mapping]] = ..., activation: _Optional[_Union[Activation, _Mapping]] = ..., finished: _Optional[_Union[CaptureFinished, _Mapping]] = ...) -> None: ...
 
 class Activation(_message.Message):
-    __slots__ = ("target", "point", "step", "image", "view", "tokens", "shape", "data", "offset", "size", "top", "features")
+    __slots__ = ("target", "point", "step", "image", "view", "tokens", "shape", "data", "offset", "size", "top", "features", "positions")
     TARGET_FIELD_NUMBER: _ClassVar[int]
     POINT_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
@@ -643,6 +643,7 @@ class Activation(_message.Message):
     SIZE_FIELD_NUMBER: _ClassVar[int]
     TOP_FIELD_NUMBER: _ClassVar[int]
     FEATURES_FIELD_NUMBER: _ClassVar[int]
+    POSITIONS_FIELD_NUMBER: _ClassVar[int]
     target: int
     point: str
     step: int
@@ -655,7 +656,8 @@ class Activation(_message.Message):
     size: int
     top: _containers.RepeatedCompositeFieldContainer[TopTokens]
     features: _containers.RepeatedCompositeFieldContainer[TopFeatures]
-    def __init__(self, target: _Optional[int] = ..., point: _Optional[str] = ..., step: _Optional[int] = ..., image: _Optional[int] = ..., view: _Optional[int] = ..., tokens: _Optional[_Iterable[int]] = ..., shape: _Optional[_Iterable[int]] = ..., data: _Optional[bytes] = ..., offset: _Optional[int] = ..., size: _Optional[int] = ..., top: _Optional[_Iterable[_Union[TopTokens, _Mapping]]] = ..., features: _Optional[_Iterable[_Union[TopFeatures, _Mapping]]] = ...) -> None: ...
+    positions: _containers.RepeatedCompositeFieldContainer[TracePosition]
+    def __init__(self, target: _Optional[int] = ..., point: _Optional[str] = ..., step: _Optional[int] = ..., image: _Optional[int] = ..., view: _Optional[int] = ..., tokens: _Optional[_Iterable[int]] = ..., shape: _Optional[_Iterable[int]] = ..., data: _Optional[bytes] = ..., offset: _Optional[int] = ..., size: _Optional[int] = ..., top: _Optional[_Iterable[_Union[TopTokens, _Mapping]]] = ..., features: _Optional[_Iterable[_Union[TopFeatures, _Mapping]]] = ..., positions: _Optional[_Iterable[_Union[TracePosition, _Mapping]]] = ...) -> None: ...
 
 class TopFeatures(_message.Message):
     __slots__ = ("features", "values")

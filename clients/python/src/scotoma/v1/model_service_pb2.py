@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1escotoma/v1/model_service.proto\x12\nscotoma.v1\"\x13\n\x11ListModelsRequest\";\n\x12ListModelsResponse\x12%\n\x06models\x18\x01 \x03(\x0b\x32\x15.scotoma.v1.ModelInfo\" \n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\"8\n\x10GetModelResponse\x12$\n\x05model\x18\x01 \x01(\x0b\x32\x15.scotoma.v1.ModelInfo\"\x87\x05\n\tModelInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x66\x61mily\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\r\n\x05\x64type\x18\x04 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x05 \x01(\t\x12\x16\n\x0eresident_bytes\x18\x06 \x01(\x04\x12\x12\n\nparameters\x18\x07 \x01(\x04\x12+\n\x0cvision_tower\x18\x08 \x01(\x0b\x32\x15.scotoma.v1.StackInfo\x12-\n\x0elanguage_model\x18\t \x01(\x0b\x32\x15.scotoma.v1.StackInfo\x12\x1c\n\x14vision_feature_layer\x18\n \x01(\x05\x12&\n\x1evision_feature_select_strategy\x18\x0b \x01(\t\x12\x12\n\nimage_size\x18\x0c \x01(\r\x12\x12\n\npatch_grid\x18\r \x01(\r\x12\x12\n\nvocabulary\x18\x0e \x01(\r\x12\x12\n\nprojectors\x18\x0f \x03(\t\x12\"\n\x06limits\x18\x10 \x01(\x0b\x32\x12.scotoma.v1.Limits\x12\x15\n\rinterventions\x18\x11 \x03(\t\x12\x17\n\x0fsaliency_models\x18\x12 \x03(\t\x12\x33\n\rchat_template\x18\x14 \x01(\x0b\x32\x1c.scotoma.v1.ChatTemplateInfo\x12\x17\n\x0fimage_processor\x18\x13 \x01(\t\x12\x10\n\x08\x61\x64\x61pters\x18\x15 \x03(\t\x12\x1d\n\x15vision_feature_layers\x18\x16 \x03(\x05\x12\x19\n\x11generation_config\x18\x17 \x01(\t\x12!\n\x04saes\x18\x18 \x03(\x0b\x32\x13.scotoma.v1.SaeInfo\"\xf7\x02\n\x07SaeInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nhook_point\x18\x02 \x01(\t\x12\x10\n\x08\x66\x65\x61tures\x18\x03 \x01(\r\x12\r\n\x05width\x18\x04 \x01(\r\x12\x32\n\nactivation\x18\x05 \x01(\x0e\x32\x1e.scotoma.v1.SaeInfo.Activation\x12\t\n\x01k\x18\x06 \x01(\r\x12\x12\n\nclass_name\x18\x07 \x01(\t\x12\x10\n\x08prefixes\x18\x08 \x03(\r\x12\x12\n\ntranscoder\x18\t \x01(\x08\x12\x0e\n\x06\x64igest\x18\n \x01(\t\"\x9f\x01\n\nActivation\x12\x1a\n\x16\x41\x43TIVATION_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x41\x43TIVATION_RELU\x10\x01\x12\x14\n\x10\x41\x43TIVATION_TOP_K\x10\x02\x12\x18\n\x14\x41\x43TIVATION_JUMP_RELU\x10\x03\x12\x1a\n\x16\x41\x43TIVATION_BATCH_TOP_K\x10\x04\x12\x14\n\x10\x41\x43TIVATION_GATED\x10\x05\"5\n\x10\x43hatTemplateInfo\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\x11\n\ttext_only\x18\x02 \x01(\x08\"_\n\tStackInfo\x12\x0e\n\x06layers\x18\x01 \x01(\r\x12\r\n\x05width\x18\x02 \x01(\r\x12\r\n\x05heads\x18\x03 \x01(\r\x12\x10\n\x08kv_heads\x18\x04 \x01(\r\x12\x12\n\nlayers_run\x18\x05 \x01(\r\"\x81\x01\n\x06Limits\x12\x13\n\x0bmax_context\x18\x01 \x01(\r\x12\x12\n\nmax_images\x18\x02 \x01(\r\x12\x18\n\x10max_image_pixels\x18\x03 \x01(\x04\x12\x19\n\x11max_message_bytes\x18\x04 \x01(\x04\x12\x19\n\x11max_capture_bytes\x18\x05 \x01(\x04\"&\n\x15ListHookPointsRequest\x12\r\n\x05model\x18\x01 \x01(\t\"D\n\x16ListHookPointsResponse\x12*\n\x0bhook_points\x18\x01 \x03(\x0b\x32\x15.scotoma.v1.HookPoint\"h\n\tHookPoint\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06layers\x18\x02 \x01(\r\x12\x10\n\x08\x65quation\x18\x03 \x01(\t\x12\r\n\x05shape\x18\x04 \x01(\t\x12\r\n\x05width\x18\x05 \x01(\r\x12\r\n\x05heads\x18\x06 \x01(\r\"#\n\x12\x43heckParityRequest\x12\r\n\x05model\x18\x01 \x01(\t\"r\n\x13\x43heckParityResponse\x12&\n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x16.scotoma.v1.ParityCaseH\x00\x12*\n\x06report\x18\x02 \x01(\x0b\x32\x18.scotoma.v1.ParityReportH\x00\x42\x07\n\x05\x65vent\"\x82\x01\n\nParityCase\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x64one\x18\x02 \x01(\r\x12\r\n\x05total\x18\x03 \x01(\r\x12\x1a\n\x12max_relative_error\x18\x04 \x01(\x01\x12\x18\n\x10worst_hook_point\x18\x05 \x01(\t\x12\x13\n\x0bsame_tokens\x18\x06 \x01(\x08\"\xe3\x01\n\x0cParityReport\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x02 \x01(\t\x12\r\n\x05\x64type\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x04 \x01(\t\x12\x11\n\treference\x18\x05 \x01(\t\x12\'\n\x06points\x18\x06 \x03(\x0b\x32\x17.scotoma.v1.PointParity\x12\x1a\n\x12max_relative_error\x18\x07 \x01(\x01\x12\x11\n\ttolerance\x18\x08 \x01(\x01\x12\x14\n\x0cother_tokens\x18\t \x03(\t\x12\x0e\n\x06passed\x18\n \x01(\x08\"[\n\x0bPointParity\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1a\n\x12max_relative_error\x18\x02 \x01(\x01\x12\x0e\n\x06values\x18\x03 \x01(\x04\x12\x12\n\nworst_case\x18\x04 \x01(\t\"\x8f\x01\n\x10LoadModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05place\x18\x02 \x01(\t\x12\r\n\x05\x64type\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x04 \x01(\t\x12\x15\n\rchat_template\x18\x05 \x01(\t\x12\x17\n\x0fimage_processor\x18\x06 \x01(\t\x12\x0f\n\x07\x61\x64\x61pter\x18\x07 \x01(\t\"r\n\x11LoadModelResponse\x12,\n\x08progress\x18\x01 \x01(\x0b\x32\x18.scotoma.v1.LoadProgressH\x00\x12&\n\x05model\x18\x02 \x01(\x0b\x32\x15.scotoma.v1.ModelInfoH\x00\x42\x07\n\x05\x65vent\"9\n\x0cLoadProgress\x12\x0c\n\x04\x66ile\x18\x01 \x01(\t\x12\x0c\n\x04\x64one\x18\x02 \x01(\x04\x12\r\n\x05total\x18\x03 \x01(\x04\"#\n\x12UnloadModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\"*\n\x13UnloadModelResponse\x12\x13\n\x0b\x66reed_bytes\x18\x01 \x01(\x04\"A\n\x14LoadProjectorRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04\x66ile\x18\x03 \x01(\t\"=\n\x15LoadProjectorResponse\x12$\n\x05model\x18\x01 \x01(\x0b\x32\x15.scotoma.v1.ModelInfo2\xbf\x04\n\x0cModelService\x12K\n\nListModels\x12\x1d.scotoma.v1.ListModelsRequest\x1a\x1e.scotoma.v1.ListModelsResponse\x12\x45\n\x08GetModel\x12\x1b.scotoma.v1.GetModelRequest\x1a\x1c.scotoma.v1.GetModelResponse\x12W\n\x0eListHookPoints\x12!.scotoma.v1.ListHookPointsRequest\x1a\".scotoma.v1.ListHookPointsResponse\x12J\n\tLoadModel\x12\x1c.scotoma.v1.LoadModelRequest\x1a\x1d.scotoma.v1.LoadModelResponse0\x01\x12N\n\x0bUnloadModel\x12\x1e.scotoma.v1.UnloadModelRequest\x1a\x1f.scotoma.v1.UnloadModelResponse\x12T\n\rLoadProjector\x12 .scotoma.v1.LoadProjectorRequest\x1a!.scotoma.v1.LoadProjectorResponse\x12P\n\x0b\x43heckParity\x12\x1e.scotoma.v1.CheckParityRequest\x1a\x1f.scotoma.v1.CheckParityResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1escotoma/v1/model_service.proto\x12\nscotoma.v1\"\x13\n\x11ListModelsRequest\";\n\x12ListModelsResponse\x12%\n\x06models\x18\x01 \x03(\x0b\x32\x15.scotoma.v1.ModelInfo\" \n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\"8\n\x10GetModelResponse\x12$\n\x05model\x18\x01 \x01(\x0b\x32\x15.scotoma.v1.ModelInfo\"\x87\x05\n\tModelInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x66\x61mily\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\r\n\x05\x64type\x18\x04 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x05 \x01(\t\x12\x16\n\x0eresident_bytes\x18\x06 \x01(\x04\x12\x12\n\nparameters\x18\x07 \x01(\x04\x12+\n\x0cvision_tower\x18\x08 \x01(\x0b\x32\x15.scotoma.v1.StackInfo\x12-\n\x0elanguage_model\x18\t \x01(\x0b\x32\x15.scotoma.v1.StackInfo\x12\x1c\n\x14vision_feature_layer\x18\n \x01(\x05\x12&\n\x1evision_feature_select_strategy\x18\x0b \x01(\t\x12\x12\n\nimage_size\x18\x0c \x01(\r\x12\x12\n\npatch_grid\x18\r \x01(\r\x12\x12\n\nvocabulary\x18\x0e \x01(\r\x12\x12\n\nprojectors\x18\x0f \x03(\t\x12\"\n\x06limits\x18\x10 \x01(\x0b\x32\x12.scotoma.v1.Limits\x12\x15\n\rinterventions\x18\x11 \x03(\t\x12\x17\n\x0fsaliency_models\x18\x12 \x03(\t\x12\x33\n\rchat_template\x18\x14 \x01(\x0b\x32\x1c.scotoma.v1.ChatTemplateInfo\x12\x17\n\x0fimage_processor\x18\x13 \x01(\t\x12\x10\n\x08\x61\x64\x61pters\x18\x15 \x03(\t\x12\x1d\n\x15vision_feature_layers\x18\x16 \x03(\x05\x12\x19\n\x11generation_config\x18\x17 \x01(\t\x12!\n\x04saes\x18\x18 \x03(\x0b\x32\x13.scotoma.v1.SaeInfo\"\x86\x03\n\x07SaeInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nhook_point\x18\x02 \x01(\t\x12\x10\n\x08\x66\x65\x61tures\x18\x03 \x01(\r\x12\r\n\x05width\x18\x04 \x01(\r\x12\x32\n\nactivation\x18\x05 \x01(\x0e\x32\x1e.scotoma.v1.SaeInfo.Activation\x12\t\n\x01k\x18\x06 \x01(\r\x12\x12\n\nclass_name\x18\x07 \x01(\t\x12\x10\n\x08prefixes\x18\x08 \x03(\r\x12\x12\n\ntranscoder\x18\t \x01(\x08\x12\x0e\n\x06\x64igest\x18\n \x01(\t\x12\r\n\x05\x62ytes\x18\x0b \x01(\x04\"\x9f\x01\n\nActivation\x12\x1a\n\x16\x41\x43TIVATION_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x41\x43TIVATION_RELU\x10\x01\x12\x14\n\x10\x41\x43TIVATION_TOP_K\x10\x02\x12\x18\n\x14\x41\x43TIVATION_JUMP_RELU\x10\x03\x12\x1a\n\x16\x41\x43TIVATION_BATCH_TOP_K\x10\x04\x12\x14\n\x10\x41\x43TIVATION_GATED\x10\x05\"5\n\x10\x43hatTemplateInfo\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\x11\n\ttext_only\x18\x02 \x01(\x08\"_\n\tStackInfo\x12\x0e\n\x06layers\x18\x01 \x01(\r\x12\r\n\x05width\x18\x02 \x01(\r\x12\r\n\x05heads\x18\x03 \x01(\r\x12\x10\n\x08kv_heads\x18\x04 \x01(\r\x12\x12\n\nlayers_run\x18\x05 \x01(\r\"\x81\x01\n\x06Limits\x12\x13\n\x0bmax_context\x18\x01 \x01(\r\x12\x12\n\nmax_images\x18\x02 \x01(\r\x12\x18\n\x10max_image_pixels\x18\x03 \x01(\x04\x12\x19\n\x11max_message_bytes\x18\x04 \x01(\x04\x12\x19\n\x11max_capture_bytes\x18\x05 \x01(\x04\"&\n\x15ListHookPointsRequest\x12\r\n\x05model\x18\x01 \x01(\t\"D\n\x16ListHookPointsResponse\x12*\n\x0bhook_points\x18\x01 \x03(\x0b\x32\x15.scotoma.v1.HookPoint\"h\n\tHookPoint\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06layers\x18\x02 \x01(\r\x12\x10\n\x08\x65quation\x18\x03 \x01(\t\x12\r\n\x05shape\x18\x04 \x01(\t\x12\r\n\x05width\x18\x05 \x01(\r\x12\r\n\x05heads\x18\x06 \x01(\r\"#\n\x12\x43heckParityRequest\x12\r\n\x05model\x18\x01 \x01(\t\"r\n\x13\x43heckParityResponse\x12&\n\x04\x63\x61se\x18\x01 \x01(\x0b\x32\x16.scotoma.v1.ParityCaseH\x00\x12*\n\x06report\x18\x02 \x01(\x0b\x32\x18.scotoma.v1.ParityReportH\x00\x42\x07\n\x05\x65vent\"\x82\x01\n\nParityCase\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x64one\x18\x02 \x01(\r\x12\r\n\x05total\x18\x03 \x01(\r\x12\x1a\n\x12max_relative_error\x18\x04 \x01(\x01\x12\x18\n\x10worst_hook_point\x18\x05 \x01(\t\x12\x13\n\x0bsame_tokens\x18\x06 \x01(\x08\"\xe3\x01\n\x0cParityReport\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x02 \x01(\t\x12\r\n\x05\x64type\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x04 \x01(\t\x12\x11\n\treference\x18\x05 \x01(\t\x12\'\n\x06points\x18\x06 \x03(\x0b\x32\x17.scotoma.v1.PointParity\x12\x1a\n\x12max_relative_error\x18\x07 \x01(\x01\x12\x11\n\ttolerance\x18\x08 \x01(\x01\x12\x14\n\x0cother_tokens\x18\t \x03(\t\x12\x0e\n\x06passed\x18\n \x01(\x08\"[\n\x0bPointParity\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1a\n\x12max_relative_error\x18\x02 \x01(\x01\x12\x0e\n\x06values\x18\x03 \x01(\x04\x12\x12\n\nworst_case\x18\x04 \x01(\t\"\x8f\x01\n\x10LoadModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05place\x18\x02 \x01(\t\x12\r\n\x05\x64type\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x04 \x01(\t\x12\x15\n\rchat_template\x18\x05 \x01(\t\x12\x17\n\x0fimage_processor\x18\x06 \x01(\t\x12\x0f\n\x07\x61\x64\x61pter\x18\x07 \x01(\t\"r\n\x11LoadModelResponse\x12,\n\x08progress\x18\x01 \x01(\x0b\x32\x18.scotoma.v1.LoadProgressH\x00\x12&\n\x05model\x18\x02 \x01(\x0b\x32\x15.scotoma.v1.ModelInfoH\x00\x42\x07\n\x05\x65vent\"9\n\x0cLoadProgress\x12\x0c\n\x04\x66ile\x18\x01 \x01(\t\x12\x0c\n\x04\x64one\x18\x02 \x01(\x04\x12\r\n\x05total\x18\x03 \x01(\x04\"#\n\x12UnloadModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\"*\n\x13UnloadModelResponse\x12\x13\n\x0b\x66reed_bytes\x18\x01 \x01(\x04\"A\n\x14LoadProjectorRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04\x66ile\x18\x03 \x01(\t\"=\n\x15LoadProjectorResponse\x12$\n\x05model\x18\x01 \x01(\x0b\x32\x15.scotoma.v1.ModelInfo2\xbf\x04\n\x0cModelService\x12K\n\nListModels\x12\x1d.scotoma.v1.ListModelsRequest\x1a\x1e.scotoma.v1.ListModelsResponse\x12\x45\n\x08GetModel\x12\x1b.scotoma.v1.GetModelRequest\x1a\x1c.scotoma.v1.GetModelResponse\x12W\n\x0eListHookPoints\x12!.scotoma.v1.ListHookPointsRequest\x1a\".scotoma.v1.ListHookPointsResponse\x12J\n\tLoadModel\x12\x1c.scotoma.v1.LoadModelRequest\x1a\x1d.scotoma.v1.LoadModelResponse0\x01\x12N\n\x0bUnloadModel\x12\x1e.scotoma.v1.UnloadModelRequest\x1a\x1f.scotoma.v1.UnloadModelResponse\x12T\n\rLoadProjector\x12 .scotoma.v1.LoadProjectorRequest\x1a!.scotoma.v1.LoadProjectorResponse\x12P\n\x0b\x43heckParity\x12\x1e.scotoma.v1.CheckParityRequest\x1a\x1f.scotoma.v1.CheckParityResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,45 +42,45 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MODELINFO']._serialized_start=221
   _globals['_MODELINFO']._serialized_end=868
   _globals['_SAEINFO']._serialized_start=871
-  _globals['_SAEINFO']._serialized_end=1246
-  _globals['_SAEINFO_ACTIVATION']._serialized_start=1087
-  _globals['_SAEINFO_ACTIVATION']._serialized_end=1246
-  _globals['_CHATTEMPLATEINFO']._serialized_start=1248
-  _globals['_CHATTEMPLATEINFO']._serialized_end=1301
-  _globals['_STACKINFO']._serialized_start=1303
-  _globals['_STACKINFO']._serialized_end=1398
-  _globals['_LIMITS']._serialized_start=1401
-  _globals['_LIMITS']._serialized_end=1530
-  _globals['_LISTHOOKPOINTSREQUEST']._serialized_start=1532
-  _globals['_LISTHOOKPOINTSREQUEST']._serialized_end=1570
-  _globals['_LISTHOOKPOINTSRESPONSE']._serialized_start=1572
-  _globals['_LISTHOOKPOINTSRESPONSE']._serialized_end=1640
-  _globals['_HOOKPOINT']._serialized_start=1642
-  _globals['_HOOKPOINT']._serialized_end=1746
-  _globals['_CHECKPARITYREQUEST']._serialized_start=1748
-  _globals['_CHECKPARITYREQUEST']._serialized_end=1783
-  _globals['_CHECKPARITYRESPONSE']._serialized_start=1785
-  _globals['_CHECKPARITYRESPONSE']._serialized_end=1899
-  _globals['_PARITYCASE']._serialized_start=1902
-  _globals['_PARITYCASE']._serialized_end=2032
-  _globals['_PARITYREPORT']._serialized_start=2035
-  _globals['_PARITYREPORT']._serialized_end=2262
-  _globals['_POINTPARITY']._serialized_start=2264
-  _globals['_POINTPARITY']._serialized_end=2355
-  _globals['_LOADMODELREQUEST']._serialized_start=2358
-  _globals['_LOADMODELREQUEST']._serialized_end=2501
-  _globals['_LOADMODELRESPONSE']._serialized_start=2503
-  _globals['_LOADMODELRESPONSE']._serialized_end=2617
-  _globals['_LOADPROGRESS']._serialized_start=2619
-  _globals['_LOADPROGRESS']._serialized_end=2676
-  _globals['_UNLOADMODELREQUEST']._serialized_start=2678
-  _globals['_UNLOADMODELREQUEST']._serialized_end=2713
-  _globals['_UNLOADMODELRESPONSE']._serialized_start=2715
-  _globals['_UNLOADMODELRESPONSE']._serialized_end=2757
-  _globals['_LOADPROJECTORREQUEST']._serialized_start=2759
-  _globals['_LOADPROJECTORREQUEST']._serialized_end=2824
-  _globals['_LOADPROJECTORRESPONSE']._serialized_start=2826
-  _globals['_LOADPROJECTORRESPONSE']._serialized_end=2887
-  _globals['_MODELSERVICE']._serialized_start=2890
-  _globals['_MODELSERVICE']._serialized_end=3465
+  _globals['_SAEINFO']._serialized_end=1261
+  _globals['_SAEINFO_ACTIVATION']._serialized_start=1102
+  _globals['_SAEINFO_ACTIVATION']._serialized_end=1261
+  _globals['_CHATTEMPLATEINFO']._serialized_start=1263
+  _globals['_CHATTEMPLATEINFO']._serialized_end=1316
+  _globals['_STACKINFO']._serialized_start=1318
+  _globals['_STACKINFO']._serialized_end=1413
+  _globals['_LIMITS']._serialized_start=1416
+  _globals['_LIMITS']._serialized_end=1545
+  _globals['_LISTHOOKPOINTSREQUEST']._serialized_start=1547
+  _globals['_LISTHOOKPOINTSREQUEST']._serialized_end=1585
+  _globals['_LISTHOOKPOINTSRESPONSE']._serialized_start=1587
+  _globals['_LISTHOOKPOINTSRESPONSE']._serialized_end=1655
+  _globals['_HOOKPOINT']._serialized_start=1657
+  _globals['_HOOKPOINT']._serialized_end=1761
+  _globals['_CHECKPARITYREQUEST']._serialized_start=1763
+  _globals['_CHECKPARITYREQUEST']._serialized_end=1798
+  _globals['_CHECKPARITYRESPONSE']._serialized_start=1800
+  _globals['_CHECKPARITYRESPONSE']._serialized_end=1914
+  _globals['_PARITYCASE']._serialized_start=1917
+  _globals['_PARITYCASE']._serialized_end=2047
+  _globals['_PARITYREPORT']._serialized_start=2050
+  _globals['_PARITYREPORT']._serialized_end=2277
+  _globals['_POINTPARITY']._serialized_start=2279
+  _globals['_POINTPARITY']._serialized_end=2370
+  _globals['_LOADMODELREQUEST']._serialized_start=2373
+  _globals['_LOADMODELREQUEST']._serialized_end=2516
+  _globals['_LOADMODELRESPONSE']._serialized_start=2518
+  _globals['_LOADMODELRESPONSE']._serialized_end=2632
+  _globals['_LOADPROGRESS']._serialized_start=2634
+  _globals['_LOADPROGRESS']._serialized_end=2691
+  _globals['_UNLOADMODELREQUEST']._serialized_start=2693
+  _globals['_UNLOADMODELREQUEST']._serialized_end=2728
+  _globals['_UNLOADMODELRESPONSE']._serialized_start=2730
+  _globals['_UNLOADMODELRESPONSE']._serialized_end=2772
+  _globals['_LOADPROJECTORREQUEST']._serialized_start=2774
+  _globals['_LOADPROJECTORREQUEST']._serialized_end=2839
+  _globals['_LOADPROJECTORRESPONSE']._serialized_start=2841
+  _globals['_LOADPROJECTORRESPONSE']._serialized_end=2902
+  _globals['_MODELSERVICE']._serialized_start=2905
+  _globals['_MODELSERVICE']._serialized_end=3480
 # @@protoc_insertion_point(module_scope)

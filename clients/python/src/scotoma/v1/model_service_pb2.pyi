@@ -82,7 +82,7 @@ class ModelInfo(_message.Message):
     def __init__(self, name: _Optional[str] = ..., family: _Optional[str] = ..., digest: _Optional[str] = ..., dtype: _Optional[str] = ..., device: _Optional[str] = ..., resident_bytes: _Optional[int] = ..., parameters: _Optional[int] = ..., vision_tower: _Optional[_Union[StackInfo, _Mapping]] = ..., language_model: _Optional[_Union[StackInfo, _Mapping]] = ..., vision_feature_layer: _Optional[int] = ..., vision_feature_select_strategy: _Optional[str] = ..., image_size: _Optional[int] = ..., patch_grid: _Optional[int] = ..., vocabulary: _Optional[int] = ..., projectors: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., interventions: _Optional[_Iterable[str]] = ..., saliency_models: _Optional[_Iterable[str]] = ..., chat_template: _Optional[_Union[ChatTemplateInfo, _Mapping]] = ..., image_processor: _Optional[str] = ..., adapters: _Optional[_Iterable[str]] = ..., vision_feature_layers: _Optional[_Iterable[int]] = ..., generation_config: _Optional[str] = ..., saes: _Optional[_Iterable[_Union[SaeInfo, _Mapping]]] = ...) -> None: ...
 
 class SaeInfo(_message.Message):
-    __slots__ = ("name", "hook_point", "features", "width", "activation", "k", "class_name", "prefixes", "transcoder", "digest")
+    __slots__ = ("name", "hook_point", "features", "width", "activation", "k", "class_name", "prefixes", "transcoder", "digest", "bytes")
     class Activation(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         ACTIVATION_UNSPECIFIED: _ClassVar[SaeInfo.Activation]
@@ -107,6 +107,7 @@ class SaeInfo(_message.Message):
     PREFIXES_FIELD_NUMBER: _ClassVar[int]
     TRANSCODER_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
     name: str
     hook_point: str
     features: int
@@ -117,7 +118,8 @@ class SaeInfo(_message.Message):
     prefixes: _containers.RepeatedScalarFieldContainer[int]
     transcoder: bool
     digest: str
-    def __init__(self, name: _Optional[str] = ..., hook_point: _Optional[str] = ..., features: _Optional[int] = ..., width: _Optional[int] = ..., activation: _Optional[_Union[SaeInfo.Activation, str]] = ..., k: _Optional[int] = ..., class_name: _Optional[str] = ..., prefixes: _Optional[_Iterable[int]] = ..., transcoder: _Optional[bool] = ..., digest: _Optional[str] = ...) -> None: ...
+    bytes: int
+    def __init__(self, name: _Optional[str] = ..., hook_point: _Optional[str] = ..., features: _Optional[int] = ..., width: _Optional[int] = ..., activation: _Optional[_Union[SaeInfo.Activation, str]] = ..., k: _Optional[int] = ..., class_name: _Optional[str] = ..., prefixes: _Optional[_Iterable[int]] = ..., transcoder: _Optional[bool] = ..., digest: _Optional[str] = ..., bytes: _Optional[int] = ...) -> None: ...
 
 class ChatTemplateInfo(_message.Message):
     __slots__ = ("origin", "text_only")
