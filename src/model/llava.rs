@@ -67,7 +67,7 @@ pub struct Model {
     pub tower: ResidentTower,
     /// Features to the language model's width, as the checkpoint has it.
     pub(super) own_projector: Arc<ResidentProjector>,
-    /// That one, as [`DEFAULT_PROJECTOR`], and others.
+    /// The same one as [`DEFAULT_PROJECTOR`], and others by their names.
     pub(super) projectors: ByName<ResidentProjector>,
     /// Sparse autoencoders of its activations.
     pub(super) saes: ByName<SparseAutoencoder>,
