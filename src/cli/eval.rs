@@ -274,6 +274,6 @@ mod tests {
             ..errors_alone
         };
         assert_eq!(metric_json(&one)["value"], 0.0);
-        assert_eq!(value_with_interval(&one), "0.0 [0.0, 1.0]");
+        assert_eq!(value_with_interval(&one), "0.0 [0.0, 100.0]");
     }
 }
