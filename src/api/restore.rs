@@ -185,7 +185,7 @@ impl State {
 fn is_of(report: &v1::ParityReport, model: &Model) -> bool {
     report.model == model.name
         && report.model_digest == model.digest
-        && report.dtype == model.dtype.as_str()
+        && report.dtype == model.weight_format().name()
 }
 
 /// Reads a list; an entry that another version has written otherwise is left out.

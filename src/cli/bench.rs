@@ -26,6 +26,7 @@ use crate::model::{self, Load, LoadTo, Model, ResidentTower, Source, ViewBatch};
 use crate::nn::{
     Backend, DecodeSlots, Layout, MemoryTracker, NoHooks, SequenceCache, Stack, likeliest,
 };
+use crate::pipeline;
 use crate::server::ServerConfig;
 use crate::telemetry::memory_used;
 use crate::vision::{Picture, Rgb};
@@ -164,7 +165,7 @@ impl Bench {
         self.device.apply(&mut config)?;
         // `--device` of this command is one group.
         let device = config.devices.swap_remove(0);
-        let dtype = config.dtype.unwrap_or_else(|| device.default_dtype());
+        let (dtype, matrices) = pipeline::format_on(&device, config.dtype)?;
         let (name, source) = self.source()?;
         let mut limits = Limits::for_devices(std::slice::from_ref(&device));
         if self.soak > 0 {
@@ -176,7 +177,7 @@ impl Bench {
         let start = Instant::now();
         let options = Load {
             dtype,
-            keeps_blocks: config.dtype.is_none() && device.first().is_cpu(),
+            matrices,
             device: device.clone(),
             budget: u64::MAX,
             keys_and_values: limits.kv_bytes as u64,
@@ -198,7 +199,7 @@ impl Bench {
         report.remember("with the model", &engine)?;
         report.model = name;
         report.device = device.to_string();
-        report.dtype = format!("{dtype:?}").to_lowercase();
+        report.dtype = model.weight_format().name().into();
         report.parameters = model.parameters;
         let bench = Measured {
             engine,

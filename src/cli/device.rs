@@ -1,28 +1,18 @@
 //! Devices, dtypes and image processors of models, as flags.
 
-use candle_core::DType;
 use candle_core::utils::cuda_is_available;
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::nn::{DeviceGroup, DeviceId};
 use crate::server::ServerConfig;
 use crate::vision::ProcessorBackend;
+use crate::weights::WeightFormat;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Dtype {
-    F32,
-    Bf16,
-    F16,
-}
-
-impl Dtype {
-    fn tensor_dtype(self) -> DType {
-        match self {
-            Self::F32 => DType::F32,
-            Self::Bf16 => DType::BF16,
-            Self::F16 => DType::F16,
-        }
-    }
+/// Returns what `--dtype` takes.
+pub(super) fn formats() -> impl TypedValueParser<Value = WeightFormat> {
+    let names = WeightFormat::NAMES.map(|(name, _)| name);
+    PossibleValuesParser::new(names).try_map(|name| WeightFormat::parse(&name).ok_or(name))
 }
 
 /// Heading of the flags that say which model answers, and where it runs.
@@ -37,9 +27,12 @@ pub(super) struct DeviceArgs {
     /// hold a model that is too large for one, each some of its layers: cuda:0+cuda:1.
     #[arg(help_heading = MODEL, long, env = "SCOTOMA_DEVICE", default_value = "auto")]
     device: String,
-    /// Data type of the weights. Default: f32 on the CPU, bf16 on a GPU
-    #[arg(help_heading = MODEL, long, env = "SCOTOMA_DTYPE", value_enum)]
-    dtype: Option<Dtype>,
+    /// Format of the weights. Default: f32 on the CPU, bf16 on a GPU
+    ///
+    /// q8_0, q6_k, q5_k, q4_k and q4_0 quantise the matrices of the language model while they are
+    /// loaded, on a CPU, as llama.cpp does; all else is f32.
+    #[arg(help_heading = MODEL, long, env = "SCOTOMA_DTYPE", value_parser = formats())]
+    dtype: Option<WeightFormat>,
     /// Library whose arithmetic resizes pictures: pillow, pillow-12, torchvision or auto
     ///
     /// pillow is Pillow 13; pillow-12 is Pillow 12 and older, with which LLaVA's published results
@@ -69,10 +62,15 @@ impl DeviceArgs {
         wrong_processors(&self.image_processor, names)
     }
 
+    /// Returns the device and the format of the weights, where one is named.
+    pub(super) fn placed(&self) -> Result<(DeviceGroup, Option<WeightFormat>), String> {
+        Ok((device_groups(&[&self.device])?.swap_remove(0), self.dtype))
+    }
+
     /// Sets devices, dtype and the models' image processors in `config`.
     pub(super) fn apply(&self, config: &mut ServerConfig) -> Result<(), String> {
         config.devices = device_groups(&[&self.device])?;
-        config.dtype = self.dtype.map(Dtype::tensor_dtype);
+        config.dtype = self.dtype;
         apply_processors(&self.image_processor, config)
     }
 }
@@ -97,9 +95,12 @@ pub(super) struct ServerDeviceArgs {
         default_value = "auto"
     )]
     device: Vec<String>,
-    /// Data type of the weights. Default: f32 on the CPU, bf16 on a GPU
-    #[arg(help_heading = DEVICES, long, env = "SCOTOMA_DTYPE", value_enum)]
-    dtype: Option<Dtype>,
+    /// Format of the weights. Default: f32 on the CPU, bf16 on a GPU
+    ///
+    /// q8_0, q6_k, q5_k, q4_k and q4_0 quantise the matrices of the language model while they are
+    /// loaded, on a CPU, as llama.cpp does; all else is f32.
+    #[arg(help_heading = DEVICES, long, env = "SCOTOMA_DTYPE", value_parser = formats())]
+    dtype: Option<WeightFormat>,
     /// Library whose arithmetic resizes pictures: pillow, pillow-12, torchvision or auto
     ///
     /// pillow is Pillow 13; pillow-12 is Pillow 12 and older, with which LLaVA's published results
@@ -134,7 +135,7 @@ impl ServerDeviceArgs {
     pub(super) fn apply(&self, config: &mut ServerConfig) -> Result<(), String> {
         let texts: Vec<&str> = self.device.iter().map(String::as_str).collect();
         config.devices = device_groups(&texts)?;
-        config.dtype = self.dtype.map(Dtype::tensor_dtype);
+        config.dtype = self.dtype;
         apply_processors(&self.image_processor, config)
     }
 }

@@ -227,6 +227,10 @@ const EXAMPLES: &[(&str, &[Example])] = &[
                 "A folder with a golden set in goldens/",
                 "scotoma parity --model ./llava-7b",
             ),
+            (
+                "What quantising costs, over 200 questions",
+                "scotoma parity --model ./llava-7b --dtype q4_k --against f32",
+            ),
         ],
     ),
     (

@@ -56,6 +56,7 @@ mod origin;
 mod overview;
 mod paper;
 mod parity;
+mod parity_formats;
 mod preview;
 mod progress;
 mod prompt_args;

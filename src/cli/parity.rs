@@ -1,18 +1,21 @@
-//! `scotoma parity`: a model against Hugging Face transformers, hook point by hook point.
+//! `scotoma parity`: a model against Hugging Face transformers, or against itself in another format
+//! of weights, hook point by hook point.
 
-use clap::Args;
+use clap::{Args, value_parser};
 use scotoma_client::Client;
 use scotoma_client::v1::ParityReport;
 use scotoma_client::v1::check_parity_response::Event;
 
 use super::connection::RemoteArgs;
-use super::device::{DeviceArgs, MODEL};
-use super::error::Failure;
+use super::device::{DeviceArgs, MODEL, formats};
+use super::error::{Failure, Usage};
 use super::json_output::print_line;
 use super::model_args::{LocalModel, with_client};
-use super::origin::AdapterArgs;
+use super::origin::{AdapterArgs, named_origin};
+use super::parity_formats::FormatParity;
 use super::progress::Progress;
 use super::sae_args::SaeArgs;
+use crate::weights::WeightFormat;
 
 /// Flags of `parity`.
 #[derive(Debug, Args)]
@@ -26,7 +29,29 @@ pub(super) struct Parity {
         default_value = crate::model::SHAPES
     )]
     model: String,
-    /// Print JSON: the ParityReport
+    /// Compare with the same model in this format of weights, not with its golden set
+    ///
+    /// Both are loaded, and asked questions of the embedded benchmark: `--dtype q4_k --against f32`
+    /// says what quantising costs.
+    #[arg(long, value_name = "FORMAT", value_parser = formats())]
+    against: Option<WeightFormat>,
+    /// Questions that --against asks
+    #[arg(
+        long,
+        default_value_t = 200,
+        requires = "against",
+        value_parser = value_parser!(u16).range(1..=360)
+    )]
+    items: u16,
+    /// Greedy tokens of each answer that --against compares
+    #[arg(
+        long,
+        default_value_t = 8,
+        requires = "against",
+        value_parser = value_parser!(u16).range(1..=256)
+    )]
+    tokens: u16,
+    /// Print JSON: the ParityReport; with --against what it found
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -39,6 +64,9 @@ pub(super) struct Parity {
 
 impl Parity {
     pub(super) async fn run(self) -> Result<(), Failure> {
+        if let Some(against) = self.against {
+            return self.run_formats(against).await;
+        }
         let local = LocalModel {
             place: Some(&self.model),
             adapter: &self.adapter,
@@ -63,6 +91,31 @@ impl Parity {
         } else {
             Err("not at parity".into())
         }
+    }
+}
+
+impl Parity {
+    /// Compares two formats of weights, in this process.
+    async fn run_formats(self, against: WeightFormat) -> Result<(), Failure> {
+        if !self.remote.server.is_empty() {
+            let message = "--against: for a model of this process, without --server";
+            return Err(Usage(message.into()).into());
+        }
+        let (name, origin) = named_origin(&self.model)?;
+        let (device, format) = self.device.placed().map_err(Usage)?;
+        let parity = FormatParity {
+            image_processor: self.device.image_processor(&name)?,
+            source: self.adapter.fetch(origin).await?,
+            name,
+            device,
+            format,
+            against,
+            items: self.items.into(),
+            tokens: self.tokens.into(),
+            json: self.json,
+        };
+        // On one thread throughout: a device belongs to the thread that opened it.
+        tokio::task::spawn_blocking(move || parity.run()).await?
     }
 }
 

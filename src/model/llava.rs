@@ -45,7 +45,7 @@ use crate::nn::{
     DeviceGroup, HOOK_TABLE, Held, HookRow, Hooks, HostTensor, Layout, OnDevice, Point, Site, Stack,
 };
 use crate::vision::Processor;
-use crate::weights::Checkpoint;
+use crate::weights::{Checkpoint, Matrices, WeightFormat};
 
 /// A resident model. Every thread may hold it, read what describes it and drop it; it computes on
 /// the thread of its device alone.
@@ -91,8 +91,8 @@ pub struct Model {
     pub resident_bytes: u64,
     /// Type of the tensors.
     pub dtype: DType,
-    /// Tells whether matrices are kept in the blocks of their file.
-    pub keeps_blocks: bool,
+    /// Says how matrices are kept.
+    pub matrices: Matrices,
     /// Name of the device of the tensors, or of several over which the decoder's layers are spread.
     pub device: DeviceGroup,
     /// The device itself: of pictures, tower, projectors and embeddings, where there are several.
@@ -295,6 +295,14 @@ impl Model {
     /// Returns the device, on the thread that owns it.
     pub fn on_device(&self) -> Result<Held<Device>, Error> {
         Ok(self.opened.get()?)
+    }
+
+    /// Returns the format of its weights. What stays in the blocks of its file has the bits of f32.
+    pub fn weight_format(&self) -> WeightFormat {
+        match self.matrices {
+            Matrices::Quantized(blocks) => WeightFormat::Blocks(blocks),
+            Matrices::Numbers | Matrices::Blocks => WeightFormat::Dtype(self.dtype),
+        }
     }
 
     /// Returns whether the device still has the model: not once it was restarted.

@@ -64,7 +64,7 @@ pub use input::PreparedInput;
 pub use interventions::Interventions;
 pub use load_model::{LoadProgress, LoadRequest, Unloading};
 pub use metric::AnswerMetric;
-pub use model_registry::{LoadOptions, ModelRegistry, Placement};
+pub use model_registry::{LoadOptions, ModelRegistry, Placement, format_on};
 pub use output::{
     CaptureEvent, CaptureFinished, CapturedActivation, ContinuationScore, Difference, FinishReason,
     Finished, GenerateEvent, GeneratedToken, KeptActivation, Preview, Scored, Started, SweepResult,

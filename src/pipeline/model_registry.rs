@@ -15,6 +15,7 @@ use crate::model::{self, ChatTemplate, Model, SaePlace, Source};
 use crate::nn::DeviceGroup;
 use crate::telemetry::{model_label, names};
 use crate::vision::ProcessorBackend;
+use crate::weights::{Matrices, WeightFormat};
 
 /// Says where models go, and how much of them.
 #[derive(Debug, Clone)]
@@ -22,8 +23,8 @@ pub struct Placement {
     /// Lists the engines that models can be on, each with its device, or several that hold models
     /// together; at least one.
     pub engines: Vec<(DeviceGroup, Engine)>,
-    /// Sets the type of tensors where a request does not; `None`: f32 on a CPU and bf16 elsewhere.
-    pub dtype: Option<DType>,
+    /// Sets the format of weights where a request does not; `None`: f32 on a CPU and bf16 elsewhere.
+    pub dtype: Option<WeightFormat>,
     /// Bounds the bytes that all models hold together.
     pub budget: u64,
     /// Lets clients load and unload.
@@ -37,8 +38,8 @@ pub struct Placement {
 pub struct LoadOptions {
     /// Names the device, as `ModelInfo.device` does; empty: the one on which models hold least.
     pub device: String,
-    /// Sets the type of its tensors; `None`: the placement's.
-    pub dtype: Option<DType>,
+    /// Sets the format of its weights; `None`: the placement's.
+    pub dtype: Option<WeightFormat>,
     /// Chooses the arithmetic that makes pixels of pictures; `None`: that of the class which the
     /// checkpoint names.
     pub image_processor: Option<ProcessorBackend>,
@@ -189,11 +190,10 @@ impl ModelRegistry {
         let start = Instant::now();
         let held: u64 = resident.iter().map(|m| m.held_bytes()).sum();
         let (device, engine) = self.engine(&options.device, resident)?;
+        let (dtype, matrices) = format_on(device, options.dtype.or(self.placement.dtype))?;
         let load = model::Load {
-            dtype: options.dtype.unwrap_or_else(|| self.dtype(device)),
-            // Whoever names a type gets it; else files are kept as they are.
-            keeps_blocks: options.dtype.or(self.placement.dtype).is_none()
-                && device.first().is_cpu(),
+            dtype,
+            matrices,
             // What is resident already holds its part.
             device: device.clone(),
             budget: self.placement.budget.saturating_sub(held),
@@ -292,11 +292,24 @@ impl ModelRegistry {
             Error::invalid("device", message)
         })
     }
+}
 
-    /// Returns the type of tensors on `device` where nobody says another.
-    fn dtype(&self, device: &DeviceGroup) -> DType {
-        let own = self.placement.dtype;
-        own.unwrap_or_else(|| device.default_dtype())
+/// Returns the type of tensors on `device`, and how matrices are kept there, where `named` is asked
+/// for.
+pub fn format_on(
+    device: &DeviceGroup,
+    named: Option<WeightFormat>,
+) -> Result<(DType, Matrices), Error> {
+    match named.map(WeightFormat::parts) {
+        // Whoever names a type gets it; else files are kept as they are.
+        None if device.is_cpu() => Ok((device.default_dtype(), Matrices::Blocks)),
+        None => Ok((device.default_dtype(), Matrices::Numbers)),
+        Some((dtype, None)) => Ok((dtype, Matrices::Numbers)),
+        Some((dtype, Some(blocks))) if device.is_cpu() => Ok((dtype, Matrices::Quantized(blocks))),
+        Some(_) => {
+            let message = "quantised weights are multiplied on a CPU; f32, bf16 or f16 on a GPU";
+            Err(Error::invalid("dtype", message))
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use super::runtime::Runtime;
 use crate::engine::parity::{CaseComparison, GoldenSet, HALF_TOLERANCE, Reader, TOLERANCE, kind};
 use crate::model::Model;
 use crate::telemetry::{model_label, names};
+use crate::weights::WeightFormat;
 
 /// Compares a model with its golden set.
 #[derive(Debug)]
@@ -130,7 +131,7 @@ impl ParityCheck {
 
     /// Sums up the cases so far.
     pub fn finish(self) -> ParityReport {
-        let is_full_precision = self.model.dtype == DType::F32;
+        let is_full_precision = self.model.weight_format() == WeightFormat::Dtype(DType::F32);
         let tolerance = if is_full_precision {
             TOLERANCE
         } else {

@@ -73,7 +73,7 @@ impl RecordedRequest {
             server_version: telemetry::VERSION.into(),
             model: model.name.clone(),
             model_digest: model.digest.clone(),
-            dtype: model.dtype.as_str().into(),
+            dtype: model.weight_format().name().into(),
             device: model.device.to_string(),
             image_digests: input.image_digests.clone(),
             preprocessing: canonical(&model.processor),

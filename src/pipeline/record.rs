@@ -20,7 +20,7 @@ pub struct Provenance {
     /// BLAKE3 (hex) of the model's weights and configuration.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub model_digest: String,
-    /// f32, bf16 or f16.
+    /// f32, bf16, f16, or on a CPU q8_0, q6_k, q5_k, q4_k or q4_0.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub dtype: String,
     /// cpu or cuda:N.

@@ -24,7 +24,8 @@ impl Runtime {
         let mut verified = Verified::default();
         compare_setting(&mut verified, &record, &model);
         // The bits of another model or type say nothing about the record, and cost as much.
-        let same = record.model_digest == model.digest && record.dtype == model.dtype.as_str();
+        let same =
+            record.model_digest == model.digest && record.dtype == model.weight_format().name();
         if same {
             let found = match replay? {
                 Replay::Generate(request) => {
@@ -62,7 +63,7 @@ fn compare_setting(verified: &mut Verified, record: &Recorded, model: &Model) {
         ("record", &record.digest, &*record.own_digest),
         (SERVER_VERSION, &record.server_version, telemetry::VERSION),
         ("model_digest", &record.model_digest, &model.digest),
-        ("dtype", &record.dtype, model.dtype.as_str()),
+        ("dtype", &record.dtype, model.weight_format().name()),
         ("device", &record.device, &device),
     ] {
         verified.compare(stage, recorded, found);

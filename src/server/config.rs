@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::http::HeaderValue;
-use candle_core::DType;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::{ApiKeys, Tls};
 use crate::model::{self, SaePlace, Source};
 use crate::nn::{DeviceGroup, DeviceId};
 use crate::pipeline::Share;
+use crate::weights::WeightFormat;
 use crate::{engine, evaluate, openai, pipeline};
 
 /// Describes a model to load.
@@ -50,8 +50,8 @@ pub struct ServerConfig {
     /// Lists where models can be, each a device or several that hold models together; at least one.
     /// Each has an engine of its own.
     pub devices: Vec<DeviceGroup>,
-    /// Sets the type of the tensors; `None`: f32 on a CPU and bf16 elsewhere.
-    pub dtype: Option<DType>,
+    /// Sets the format of the weights; `None`: f32 on a CPU and bf16 elsewhere.
+    pub dtype: Option<WeightFormat>,
     /// Lists the ViT models that say where to look: name and place of each.
     pub saliency: Vec<(String, Source)>,
     /// Bounds what the engine takes on.

@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use candle_core::quantized::GgmlDType;
 use candle_core::quantized::ggml_file::qtensor_from_ggml;
+use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Result, Tensor};
+use rayon::prelude::*;
 
 /// Says what a conversion has changed, and reading undoes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -32,6 +33,28 @@ pub struct Blocks<'a> {
 pub(super) fn can_stay(format: GgmlDType) -> bool {
     use GgmlDType::{Q4_0, Q4K, Q5K, Q6K, Q8_0};
     [Q4_0, Q8_0, Q4K, Q5K, Q6K].contains(&format)
+}
+
+/// Returns the format that rows of `input` numbers are quantised to where `format` is asked for:
+/// rows that are not whole blocks of it become Q8_0, or stay numbers.
+pub(super) fn fitting(format: GgmlDType, input: usize) -> Option<GgmlDType> {
+    let mut formats = [format, GgmlDType::Q8_0].into_iter();
+    formats.find(|format| input > 0 && input.is_multiple_of(format.block_size()))
+}
+
+/// Quantises a matrix, whose rows are whole blocks.
+pub(super) fn quantize(matrix: &Tensor, format: GgmlDType) -> Result<Vec<u8>> {
+    let (rows, _) = matrix.dims2()?;
+    // In shares: candle quantises on one thread.
+    let share = rows.div_ceil(4 * rayon::current_num_threads()).max(1);
+    let starts: Vec<usize> = (0..rows).step_by(share).collect();
+    let quantized = |&start: &usize| -> Result<Vec<u8>> {
+        let part = matrix.narrow(0, start, share.min(rows - start))?;
+        let part = QTensor::quantize(&part.contiguous()?, format)?;
+        Ok(part.data()?.into_owned())
+    };
+    let parts: Result<Vec<Vec<u8>>> = starts.par_iter().map(quantized).collect();
+    Ok(parts?.concat())
 }
 
 /// Reads the blocks of a tensor as f32.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use candle_core::quantized::GgmlDType;
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 use safetensors::{Dtype, SafeTensors};
@@ -13,28 +14,41 @@ use serde::Deserialize;
 use super::Error;
 use super::adapter::Delta;
 use super::blocks::{self, Blocks, Undo};
+use super::dtype::Matrices;
 use super::format::Format;
 use super::mapped::Bytes;
 use super::names::{canonical, is_buffer};
+use super::packed::{Packed, Part};
 use super::pickled::{self, Located};
 
 /// A tensor of a file.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Entry {
     file: usize,
     bytes: Range<usize>,
-    format: Format,
+    pub(super) format: Format,
     pub(super) shape: Vec<usize>,
     pub(super) undo: Undo,
     /// Why its values cannot be read.
-    fault: Option<String>,
+    pub(super) fault: Option<String>,
+    /// The tensors that unpack it, where it is the codes of a quantised matrix. `shape` is that of
+    /// the matrix.
+    pub(super) packed: Option<Packed<Entry>>,
 }
 
 impl Entry {
     /// The same with its file counted behind `files` others.
     pub(super) fn behind(mut self, files: usize) -> Self {
         self.file += files;
+        let parts = self.packed.iter_mut().flat_map(|p| p.parts.values_mut());
+        parts.for_each(|part| part.file += files);
         self
+    }
+
+    /// Returns how many bytes it takes in its file.
+    pub(super) fn size(&self) -> usize {
+        let parts = self.packed.iter().flat_map(|p| p.parts.values());
+        self.bytes.len() + parts.map(Self::size).sum::<usize>()
     }
 }
 
@@ -47,6 +61,8 @@ pub struct Checkpoint {
     pub(super) deltas: BTreeMap<String, Delta<Entry>>,
     /// Tensors that an adapter brought whole.
     pub(super) replaced: BTreeSet<String>,
+    /// Tensors that need not be read.
+    pub(super) spare: BTreeSet<String>,
     /// True if every tensor that is asked for is drawn at random.
     random: bool,
 }
@@ -58,8 +74,7 @@ pub struct Tensors<'a> {
     /// Devices of the tensors whose names begin so; all others go to `device`.
     device_map: Vec<(String, Device)>,
     dtype: DType,
-    /// Tells whether matrices stay in the blocks of their file.
-    keeps_blocks: bool,
+    matrices: Matrices,
     used: RefCell<BTreeSet<String>>,
     /// Hears of bytes loaded and bytes in all.
     progress: &'a dyn Fn(u64, u64),
@@ -185,6 +200,7 @@ impl Checkpoint {
                 shape,
                 undo: Undo::default(),
                 fault,
+                packed: None,
             };
             // Two spellings of one tensor would load one of them by chance.
             if !is_buffer(&name) && self.entries.insert(canonical(&name), entry).is_some() {
@@ -198,6 +214,11 @@ impl Checkpoint {
         Ok(())
     }
 
+    /// Returns the bytes of a tensor.
+    pub(super) fn bytes(&self, entry: &Entry) -> &[u8] {
+        &self.files[entry.file][entry.bytes.clone()]
+    }
+
     /// BLAKE3 over name, dtype, shape and bytes of every tensor whose name begins with one of
     /// `prefixes`, in the order of their names.
     pub fn digest(&self, prefixes: &[&str]) -> blake3::Hash {
@@ -209,7 +230,15 @@ impl Checkpoint {
             // Under our own names: the digest of a model is that of its numbers, in whichever
             // layout of files they come.
             hasher.update(format!("{name} {} {:?}\n", entry.format, entry.shape).as_bytes());
-            hasher.update(&self.files[entry.file][entry.bytes.clone()]);
+            hasher.update(self.bytes(entry));
+            if let Some(packed) = &entry.packed {
+                hasher.update(format!("{}\n", packed.scheme).as_bytes());
+                for (part, entry) in &packed.parts {
+                    let head = format!("{part} {} {:?}\n", entry.format, entry.shape);
+                    hasher.update(head.as_bytes());
+                    hasher.update(self.bytes(entry));
+                }
+            }
             let Some(delta) = self.deltas.get(name) else {
                 continue;
             };
@@ -227,7 +256,7 @@ impl Checkpoint {
                     )
                     .as_bytes(),
                 );
-                hasher.update(&self.files[entry.file][entry.bytes.clone()]);
+                hasher.update(self.bytes(entry));
             }
         }
         hasher.finalize()
@@ -290,15 +319,24 @@ impl Checkpoint {
         self.entries.keys().any(|name| self.can_stay(name))
     }
 
-    /// Returns the bytes that those tensors take as numbers of `size` bytes, but for what stays in
-    /// its blocks where `keeps_blocks`.
-    pub fn resident_bytes(&self, prefixes: &[&str], size: u64, keeps_blocks: bool) -> u64 {
+    /// Returns the bytes that those tensors take as numbers of `size` bytes, but for matrices that
+    /// are kept in blocks.
+    pub fn resident_bytes(&self, prefixes: &[&str], size: u64, matrices: Matrices) -> u64 {
         let bytes = |(name, entry): (&String, &Entry)| {
+            let numbers = entry.shape.iter().map(|&d| d as u64).product::<u64>();
             // Rows of the table are looked up as numbers.
-            if keeps_blocks && self.can_stay(name) && !name.contains("embed_tokens") {
-                return entry.bytes.len() as u64;
+            let is_table = name.contains("embed_tokens");
+            match (matrices, &entry.shape[..]) {
+                (Matrices::Blocks, _) if self.can_stay(name) && !is_table => {
+                    entry.bytes.len() as u64
+                }
+                (Matrices::Quantized(format), &[_, input]) if is_of_decoder(name) && !is_table => {
+                    let sizes = |format: GgmlDType| (format.block_size(), format.type_size());
+                    let (block, bytes) = blocks::fitting(format, input).map_or((1, 4), sizes);
+                    numbers / block as u64 * bytes as u64
+                }
+                _ => numbers * size,
             }
-            entry.shape.iter().map(|&d| d as u64).product::<u64>() * size
         };
         self.part(prefixes).map(bytes).sum()
     }
@@ -316,7 +354,7 @@ impl Checkpoint {
         device: &Device,
         progress: &'a dyn Fn(u64, u64),
     ) -> Tensors<'a> {
-        let total = self.entries.values().map(|e| e.bytes.len() as u64).sum();
+        let total = self.entries.values().map(|e| e.size() as u64).sum();
         if self.random && !device.is_cpu() {
             // A device that cannot be seeded draws other numbers, which is as good for what they
             // are for.
@@ -328,7 +366,7 @@ impl Checkpoint {
             device: device.clone(),
             device_map: Vec::new(),
             dtype,
-            keeps_blocks: false,
+            matrices: Matrices::Numbers,
             used,
             progress,
             loaded,
@@ -357,9 +395,9 @@ impl Tensors<'_> {
         self.device_map.push((prefix, device.clone()));
     }
 
-    /// Lets matrices stay in the blocks of their file.
-    pub fn keep_blocks(&mut self) {
-        self.keeps_blocks = true;
+    /// Says how matrices are kept.
+    pub fn keep(&mut self, matrices: Matrices) {
+        self.matrices = matrices;
     }
 
     /// Returns the device that the tensor `name` goes to.
@@ -369,17 +407,41 @@ impl Tensors<'_> {
         own.map_or(&self.device, |(_, device)| device)
     }
 
-    /// The blocks of the matrix `name`, which must have `shape`, where it stays in them.
+    /// The blocks of the matrix `name`, which must have `shape`, where it is kept in them.
     pub fn blocks(&self, name: &str, shape: &[usize]) -> Result<Option<Blocks<'_>>, Error> {
-        let stays = self.keeps_blocks && self.checkpoint.can_stay(name);
-        if !stays || !self.device_of(name).is_cpu() {
+        if !self.device_of(name).is_cpu() {
             return Ok(None);
+        }
+        match self.matrices {
+            Matrices::Quantized(format) => return self.quantized(name, shape, format),
+            Matrices::Blocks if self.checkpoint.can_stay(name) => {}
+            Matrices::Blocks | Matrices::Numbers => return Ok(None),
         }
         let entry = self.entry(name, shape)?;
         let Format::Blocks(format) = entry.format else {
             return Ok(None);
         };
         let bytes = blocks::in_order(self.bytes(entry), &entry.shape, entry.undo);
+        Ok(Some(Blocks { format, bytes }))
+    }
+
+    /// Quantises a matrix of the language model.
+    fn quantized(
+        &self,
+        name: &str,
+        shape: &[usize],
+        format: GgmlDType,
+    ) -> Result<Option<Blocks<'_>>, Error> {
+        let input = shape.last().copied().unwrap_or_default();
+        let Some(format) = blocks::fitting(format, input).filter(|_| is_of_decoder(name)) else {
+            return Ok(None);
+        };
+        let bytes = blocks::quantize(&self.get(name, shape)?, format);
+        let bytes = bytes.map_err(|source| Error::Device {
+            name: name.to_owned(),
+            source,
+        })?;
+        let bytes = bytes.into();
         Ok(Some(Blocks { format, bytes }))
     }
 
@@ -400,7 +462,7 @@ impl Tensors<'_> {
 
     /// Returns the bytes of a tensor, counted as loaded.
     fn bytes(&self, entry: &Entry) -> &[u8] {
-        let bytes = &self.checkpoint.files[entry.file][entry.bytes.clone()];
+        let bytes = self.checkpoint.bytes(entry);
         self.loaded.set(self.loaded.get() + bytes.len() as u64);
         (self.progress)(self.loaded.get(), self.total);
         bytes
@@ -439,6 +501,9 @@ impl Tensors<'_> {
             });
         }
         let device = self.device_of(name);
+        if let Some(packed) = &entry.packed {
+            return self.unpack(name, entry, packed);
+        }
         let bytes = blocks::in_order(self.bytes(entry), &entry.shape, entry.undo);
         let values = match entry.format {
             Format::Float(dtype) => {
@@ -454,6 +519,32 @@ impl Tensors<'_> {
             Undo::Nothing | Undo::Interleaved(_) => Ok(values),
         });
         values.map_err(|source| Error::Device {
+            name: name.to_owned(),
+            source,
+        })
+    }
+
+    /// Dequantises a packed matrix.
+    fn unpack(&self, name: &str, entry: &Entry, packed: &Packed<Entry>) -> Result<Tensor, Error> {
+        let values = |reason| Error::Values {
+            name: name.to_owned(),
+            reason,
+        };
+        let [out, input] = entry.shape[..] else {
+            return Err(values("not a matrix".into()));
+        };
+        let mut parts = BTreeMap::new();
+        for (part, entry) in &packed.parts {
+            if let Format::Float(dtype) = entry.format {
+                let bytes = self.bytes(entry);
+                parts.insert(*part, Part { bytes, dtype });
+            }
+        }
+        let scheme = packed.scheme;
+        let matrix = Packed { scheme, parts }.dequantize(self.bytes(entry), (out, input));
+        let matrix = matrix.map_err(values)?;
+        let placed = matrix.to_device(self.device_of(name));
+        placed.map_err(|source| Error::Device {
             name: name.to_owned(),
             source,
         })
@@ -512,14 +603,14 @@ impl Tensors<'_> {
             self.checkpoint
                 .entries
                 .get(name)
-                .filter(|entry| entry.fault.is_none())
+                .filter(|entry| entry.fault.is_none() && entry.packed.is_none())
         });
         let [Some(one), Some(other)] = found else {
             return false;
         };
-        let bytes = |entry: &Entry| &self.checkpoint.files[entry.file][entry.bytes.clone()];
         // Bytes of the map: a table of half a gigabyte is compared without a copy.
-        (one.format, &one.shape) == (other.format, &other.shape) && bytes(one) == bytes(other)
+        (one.format, &one.shape) == (other.format, &other.shape)
+            && self.checkpoint.bytes(one) == self.checkpoint.bytes(other)
     }
 
     /// Says that `name` may be there without being read, a tied head for instance.
@@ -547,7 +638,7 @@ impl Tensors<'_> {
             .checkpoint
             .entries
             .keys()
-            .filter(|n| !used.contains(*n))
+            .filter(|n| !used.contains(*n) && !self.checkpoint.spare.contains(*n))
             .cloned()
             .collect();
         if unused.is_empty() {
@@ -561,6 +652,11 @@ impl Tensors<'_> {
     pub fn dtype(&self) -> DType {
         self.dtype
     }
+}
+
+/// Tells whether a tensor is one of the language model.
+fn is_of_decoder(name: &str) -> bool {
+    name.starts_with("language_model.") || name.starts_with("lm_head.")
 }
 
 /// Returns the type of a tensor whose numbers are floats.

@@ -15,15 +15,19 @@ mod gguf;
 mod gguf_names;
 mod mapped;
 mod names;
+mod packed;
 mod pickle;
 mod pickled;
+mod quantization;
+mod unpack;
 
 pub use blocks::Blocks;
 pub use checkpoint::{Checkpoint, Tensors};
-pub use dtype::parse_dtype;
+pub use dtype::{Matrices, WeightFormat};
 pub use gguf::Gguf;
 pub use gguf_names::Changes;
 pub use mapped::{LFS_POINTER, is_lfs_pointer};
+pub use quantization::Quantization;
 
 use std::path::PathBuf;
 

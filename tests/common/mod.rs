@@ -17,6 +17,7 @@ use scotoma::engine::{ClientId, Deadline, Engine, Request, Task, Variant};
 use scotoma::model::{Load, LoadTo, Model, Pixels, PreparedModel, Source, ViewInfo};
 use scotoma::nn::{DeviceGroup, DeviceId, Home};
 use scotoma::server::{Server, ServerConfig};
+use scotoma::weights::Matrices;
 use scotoma_client::{GenerateRequest, Intervention, prompt, v1};
 
 pub const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens");
@@ -78,7 +79,7 @@ pub fn model_by(engine: &Engine, set: &str, dtype: DType, device: &DeviceGroup) 
 fn prepared(set: &str, dtype: DType, device: &DeviceGroup) -> PreparedModel {
     let options = Load {
         dtype,
-        keeps_blocks: false,
+        matrices: Matrices::Numbers,
         device: device.clone(),
         budget: u64::MAX,
         keys_and_values: 0,

@@ -7,6 +7,7 @@ use candle_core::{DType, Device};
 use proptest::prelude::*;
 use scotoma::model::{Error, Load, LoadTo, Model, Origin, Source};
 use scotoma::nn::{DeviceId, Home};
+use scotoma::weights::Matrices;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use zip::write::SimpleFileOptions;
@@ -758,10 +759,10 @@ fn gguf_files_that_are_no_pair() {
 #[test]
 fn blocks_have_the_bits_of_their_numbers() {
     let source = crate::common::source("tiny-gguf");
-    let load = |keeps_blocks| {
+    let load = |matrices| {
         let options = Load {
             dtype: DType::F32,
-            keeps_blocks,
+            matrices,
             device: DeviceId::Cpu.into(),
             budget: u64::MAX,
             keys_and_values: 0,
@@ -777,7 +778,7 @@ fn blocks_have_the_bits_of_their_numbers() {
         let prepared = Model::prepare("tiny-gguf", &source, &options).unwrap();
         prepared.load(&to).unwrap()
     };
-    let (numbers, blocks) = (load(false), load(true));
+    let (numbers, blocks) = (load(Matrices::Numbers), load(Matrices::Blocks));
     assert!(blocks.resident_bytes + (1 << 20) < numbers.resident_bytes);
     assert_eq!(blocks.digest, numbers.digest);
     let goldens = crate::common::goldens("tiny-gguf");

@@ -40,6 +40,7 @@ mod page;
 mod pictures;
 mod processors;
 mod pruning;
+mod quantized;
 mod reference;
 mod reports;
 mod results;

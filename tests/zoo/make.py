@@ -591,10 +591,8 @@ def gguf():
 
 
 QUANTISED = {
-    "bnb-4bit": {"quant_method": "bitsandbytes", "load_in_4bit": True, "load_in_8bit": False, "bnb_4bit_quant_type": "nf4"},
-    "bnb-8bit": {"quant_method": "bitsandbytes", "load_in_4bit": False, "load_in_8bit": True},
-    "awq": {"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": True, "version": "gemm"},
-    "gptq": {"quant_method": "gptq", "bits": 4, "group_size": 128, "desc_act": False},
+    "awq-gemv": {"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": True, "version": "gemv"},
+    "gptq-marlin": {"quant_method": "gptq", "bits": 4, "group_size": 128, "desc_act": False, "checkpoint_format": "marlin"},
     "compressed-tensors": {"quant_method": "compressed-tensors", "format": "float-quantized"},
     "fp8": {"quant_method": "fp8", "activation_scheme": "dynamic"},
 }  # fmt: skip

@@ -3354,7 +3354,7 @@ type Provenance struct {
 	Model string `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
 	// BLAKE3 digest (hex) of the model's weights and configuration.
 	ModelDigest string `protobuf:"bytes,3,opt,name=model_digest,json=modelDigest,proto3" json:"model_digest,omitempty"`
-	// f32, bf16 or f16.
+	// f32, bf16, f16, or on a CPU q8_0, q6_k, q5_k, q4_k or q4_0.
 	Dtype string `protobuf:"bytes,4,opt,name=dtype,proto3" json:"dtype,omitempty"`
 	// cpu or cuda:N.
 	Device string `protobuf:"bytes,5,opt,name=device,proto3" json:"device,omitempty"`

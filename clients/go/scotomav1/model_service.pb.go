@@ -272,7 +272,7 @@ type ModelInfo struct {
 	Family string `protobuf:"bytes,2,opt,name=family,proto3" json:"family,omitempty"`
 	// BLAKE3 digest (hex) of weights and configuration.
 	Digest string `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`
-	// f32, bf16 or f16.
+	// f32, bf16, f16, or on a CPU q8_0, q6_k, q5_k, q4_k or q4_0.
 	Dtype string `protobuf:"bytes,4,opt,name=dtype,proto3" json:"dtype,omitempty"`
 	// cpu or cuda:N.
 	Device string `protobuf:"bytes,5,opt,name=device,proto3" json:"device,omitempty"`
@@ -1290,7 +1290,7 @@ type ParityReport struct {
 	Model string `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
 	// BLAKE3 digest (hex) of the model's weights and configuration.
 	ModelDigest string `protobuf:"bytes,2,opt,name=model_digest,json=modelDigest,proto3" json:"model_digest,omitempty"`
-	// f32, bf16 or f16.
+	// f32, bf16, f16, or on a CPU q8_0, q6_k, q5_k, q4_k or q4_0.
 	Dtype string `protobuf:"bytes,3,opt,name=dtype,proto3" json:"dtype,omitempty"`
 	// cpu or cuda:N.
 	Device string `protobuf:"bytes,4,opt,name=device,proto3" json:"device,omitempty"`
@@ -1491,7 +1491,7 @@ type LoadModelRequest struct {
 	// A folder of the server, an id of the Hugging Face hub (ORGANISATION/NAME or ORGANISATION/NAME@REVISION), `shapes`, or `random:`
 	// and a folder without weights or the name of a model of real size.
 	Place string `protobuf:"bytes,2,opt,name=place,proto3" json:"place,omitempty"`
-	// f32, bf16 or f16. Empty: what the server was started with, or f32 on a CPU and bf16 on a GPU.
+	// f32, bf16, f16, or on a CPU q8_0, q6_k, q5_k, q4_k or q4_0. Empty: what the server was started with, or f32 on a CPU and bf16 on a GPU.
 	Dtype string `protobuf:"bytes,3,opt,name=dtype,proto3" json:"dtype,omitempty"`
 	// cpu or cuda:N, one that the server was started with. Empty: the one on which models hold least.
 	Device string `protobuf:"bytes,4,opt,name=device,proto3" json:"device,omitempty"`

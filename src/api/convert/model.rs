@@ -7,8 +7,7 @@ use crate::model::{self, DecoderConfig, Model, SaeActivation, SparseAutoencoder,
 use crate::nn::{HookRow, Point, Stack};
 use crate::pipeline::{LoadOptions, LoadRequest, ParityCase, ParityReport, PointParity};
 use crate::vision::ProcessorBackend;
-use crate::weights::parse_dtype;
-use candle_core::DType;
+use crate::weights::WeightFormat;
 
 /// Converts a request to load, whose name is filled in.
 pub(in crate::api) fn load_request(message: v1::LoadModelRequest) -> Result<LoadRequest, Error> {
@@ -33,14 +32,15 @@ pub(in crate::api) fn load_request(message: v1::LoadModelRequest) -> Result<Load
     })
 }
 
-fn dtype_by_name(name: &str) -> Result<Option<DType>, Error> {
+fn dtype_by_name(name: &str) -> Result<Option<WeightFormat>, Error> {
     if name.is_empty() {
         return Ok(None);
     }
-    let dtype = parse_dtype(name).ok_or_else(|| {
-        Error::invalid("dtype", format!("{}; f32, bf16, f16 or empty", shown(name)))
+    let format = WeightFormat::parse(name).ok_or_else(|| {
+        let valid = WeightFormat::NAMES.map(|(name, _)| name).join(", ");
+        Error::invalid("dtype", format!("{}; {valid} or empty", shown(name)))
     })?;
-    Ok(Some(dtype))
+    Ok(Some(format))
 }
 
 /// Converts what is said of a resident model.
@@ -54,7 +54,7 @@ pub(in crate::api) fn model_info(state: &State, model: &Model) -> v1::ModelInfo 
         name: model.name.clone(),
         family: model.family.name().into(),
         digest: model.digest.clone(),
-        dtype: model.dtype.as_str().into(),
+        dtype: model.weight_format().name().into(),
         device: model.device.to_string(),
         resident_bytes: model.resident_bytes,
         parameters: model.parameters,
@@ -191,7 +191,7 @@ pub(in crate::api) fn empty_parity_report(model: &Model) -> v1::ParityReport {
     v1::ParityReport {
         model: model.name.clone(),
         model_digest: model.digest.clone(),
-        dtype: model.dtype.as_str().into(),
+        dtype: model.weight_format().name().into(),
         device: model.device.to_string(),
         ..v1::ParityReport::default()
     }

@@ -230,7 +230,7 @@ fn integers(
 }
 
 /// Computes `|found - expected| / |expected|` in the Euclidean norm; NaN counts as infinite.
-fn relative_error(found: &[f32], expected: &[f32]) -> f64 {
+pub(super) fn relative_error(found: &[f32], expected: &[f32]) -> f64 {
     let difference = found
         .iter()
         .zip(expected)

@@ -9,7 +9,7 @@ use super::memory_plan::{DeviceMemory, MemoryPlan, ModelBytes};
 use crate::model::vision_tower::TowerConfig;
 use crate::nn::{DeviceGroup, DeviceId};
 use crate::telemetry;
-use crate::weights::{Checkpoint, Tensors};
+use crate::weights::{Checkpoint, Matrices, Tensors};
 
 /// A model whose weights are not read yet.
 pub(super) struct Unread<'a> {
@@ -17,7 +17,7 @@ pub(super) struct Unread<'a> {
     pub(super) config: &'a Config,
     pub(super) tower: &'a dyn TowerConfig,
     pub(super) dtype: DType,
-    pub(super) keeps_blocks: bool,
+    pub(super) matrices: Matrices,
     pub(super) devices: &'a DeviceGroup,
     /// Set where a resident model's tower serves it.
     pub(super) shares_tower: bool,
@@ -92,7 +92,7 @@ impl Unread<'_> {
     pub(super) fn file_bytes(&self, prefixes: &[&str]) -> u64 {
         let size = self.dtype.size_in_bytes() as u64;
         self.checkpoint
-            .resident_bytes(prefixes, size, self.keeps_blocks)
+            .resident_bytes(prefixes, size, self.matrices)
     }
 
     fn parameters(&self, prefix: &str) -> u64 {

@@ -28,16 +28,15 @@ use crate::model::text::tokenizer::Text;
 use crate::model::vision_tower::{TowerConfig, TowerInfo, feature_entries};
 use crate::nn::{DeviceGroup, DeviceId, Home, HostTensor, for_host};
 use crate::vision::{Processor, ProcessorBackend};
-use crate::weights::{Checkpoint, Tensors};
+use crate::weights::{Checkpoint, Matrices, Tensors};
 
 /// Says how a model is loaded.
 #[derive(Debug)]
 pub struct Load<'a> {
     /// Type of the tensors.
     pub dtype: DType,
-    /// Lets matrices of GGUF files stay in their blocks, on a CPU. The bits of all that is computed
-    /// are those of the dequantised model in f32.
-    pub keeps_blocks: bool,
+    /// Says how matrices are kept, on a CPU.
+    pub matrices: Matrices,
     /// Device of the tensors, or several over which the decoder's layers are spread.
     pub device: DeviceGroup,
     /// Bytes that they may take.
@@ -82,7 +81,7 @@ impl Model {
     pub fn load(name: &str, source: &Source, dtype: DType, device: &Device) -> Result<Self, Error> {
         let options = Load {
             dtype,
-            keeps_blocks: false,
+            matrices: Matrices::Numbers,
             device: DeviceId::of(device).into(),
             budget: u64::MAX,
             keys_and_values: 0,
@@ -122,7 +121,7 @@ pub struct PreparedModel {
     name: String,
     source: Source,
     dtype: DType,
-    keeps_blocks: bool,
+    matrices: Matrices,
     device: DeviceGroup,
     budget: u64,
     keys_and_values: u64,
@@ -191,18 +190,21 @@ impl PreparedModel {
         };
         let answers: Value = source.json("generation_config.json")?.unwrap_or_default();
         let generation = GenerationConfig::parse(&answers, config.text_config.vocab_size)?;
-        // Of files without blocks it says nothing, and must not keep equal parts apart.
-        let keeps_blocks = options.keeps_blocks && checkpoint.has_blocks();
+        let matrices = match options.matrices {
+            // Of files without blocks it says nothing, and must not keep equal parts apart.
+            Matrices::Blocks if !checkpoint.has_blocks() => Matrices::Numbers,
+            matrices => matrices,
+        };
         let prepared = Self {
             name: name.to_owned(),
             source: source.clone(),
             dtype: options.dtype,
-            keeps_blocks,
+            matrices,
             device: options.device.clone(),
             budget: options.budget,
             keys_and_values: options.keys_and_values,
             eos: eos(&config, &text, &answers),
-            shared: Shared::of(options, keeps_blocks, digests),
+            shared: Shared::of(options, matrices, digests),
             json,
             config,
             family,
@@ -259,7 +261,7 @@ impl PreparedModel {
             parameters,
             resident_bytes,
             dtype: self.dtype,
-            keeps_blocks: self.keeps_blocks,
+            matrices: self.matrices,
             device: self.device,
             opened: to.home.keep(to.device()?.clone())?,
             lifetime: Lifetime::default(),
@@ -328,7 +330,7 @@ impl PreparedModel {
             config: &self.config,
             tower: &*self.tower,
             dtype: self.dtype,
-            keeps_blocks: self.keeps_blocks,
+            matrices: self.matrices,
             devices: &self.device,
             shares_tower: self.shared.tower.is_some(),
             keys_and_values: self.keys_and_values,
@@ -365,9 +367,7 @@ impl PreparedModel {
         let mut weights = self
             .checkpoint
             .tensors(self.dtype, to.device()?, to.progress);
-        if self.keeps_blocks {
-            weights.keep_blocks();
-        }
+        weights.keep(self.matrices);
         if let Some(plan) = &plan {
             device_map::spread(&mut weights, plan, to.devices);
         }
@@ -546,12 +546,12 @@ fn eos(config: &Config, text: &Text, answers: &Value) -> Vec<u32> {
 }
 
 impl Shared {
-    /// Finds resident parts with these digests, alike in their blocks, and of the dtype and the
+    /// Finds resident parts with these digests, alike in their matrices, and of the dtype and the
     /// device of `options`.
-    fn of(options: &Load<'_>, keeps_blocks: bool, digests: PartDigests) -> Self {
+    fn of(options: &Load<'_>, matrices: Matrices, digests: PartDigests) -> Self {
         // A part is on one device in one dtype, and gone with that device.
         let mut alike: Vec<&Arc<Model>> = options.resident.iter().collect();
-        alike.retain(|m| (m.dtype, m.keeps_blocks) == (options.dtype, keeps_blocks));
+        alike.retain(|m| (m.dtype, m.matrices) == (options.dtype, matrices));
         alike.retain(|m| m.device == options.device && m.is_live());
         let tower = alike.iter().find(|m| m.parts.tower == digests.tower);
         let decoder = alike.iter().find(|m| m.parts.decoder == digests.decoder);

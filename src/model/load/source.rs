@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::gguf::GgufPair;
 use crate::model::error::Error;
-use crate::weights::{Checkpoint, LFS_POINTER, is_lfs_pointer};
+use crate::weights::{Checkpoint, LFS_POINTER, Quantization, is_lfs_pointer};
 
 /// The files of one model.
 #[derive(Debug, Clone)]
@@ -231,7 +231,14 @@ impl Source {
     /// The tensors.
     pub fn checkpoint(&self) -> Result<Checkpoint, Error> {
         match self {
-            Self::Folder(folder) => Ok(Checkpoint::open_folder(folder)?),
+            Self::Folder(folder) => {
+                let mut checkpoint = Checkpoint::open_folder(folder)?;
+                // Before anything else: adapters ask for the matrices, not for their codes.
+                if let Some(quantization) = quantization(self.json("config.json")?.as_ref())? {
+                    checkpoint.unpack(quantization)?;
+                }
+                Ok(checkpoint)
+            }
             Self::Embedded(files, _) => {
                 let weights = files.iter().find(|f| f.0 == "model.safetensors");
                 let Some((_, bytes)) = weights else {
@@ -256,6 +263,13 @@ impl Source {
             }
         }
     }
+}
+
+/// Reads from config.json how the weights are quantised.
+pub(super) fn quantization(config: Option<&Value>) -> Result<Option<Quantization>, Error> {
+    let fail = |reason| Error::Config(format!("quantization_config: {reason}"));
+    let found = config.map(Quantization::of).transpose();
+    Ok(found.map_err(fail)?.flatten())
 }
 
 /// Bytes of a configuration or tokenizer; the largest known, Gemma's, has 35 million.

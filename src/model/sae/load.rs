@@ -8,7 +8,7 @@ use candle_core::{DType, Device, Tensor};
 use super::autoencoder::{SparseAutoencoder, norm};
 use super::config::{Layout, SaeActivation, SaeConfig};
 use crate::nn::{HostTensor, Linear, Point};
-use crate::weights::{self, Checkpoint, Tensors};
+use crate::weights::{self, Checkpoint, Matrices, Tensors};
 
 /// Files that hold the weights, by layout.
 pub(super) fn file_names(layout: Layout) -> &'static [&'static str] {
@@ -26,7 +26,7 @@ pub(super) fn open(path: PathBuf) -> Result<Checkpoint, weights::Error> {
 
 /// Returns the bytes that the tensors take in f32, of whatever type they are in the file.
 pub(super) fn bytes(checkpoint: &Checkpoint) -> u64 {
-    checkpoint.resident_bytes(&[""], DType::F32.size_in_bytes() as u64, false)
+    checkpoint.resident_bytes(&[""], DType::F32.size_in_bytes() as u64, Matrices::Numbers)
 }
 
 /// Returns the autoencoder that a configuration describes; every tensor is read, and none is left.

@@ -1587,7 +1587,7 @@ export type Provenance = Message<"scotoma.v1.Provenance"> & {
   modelDigest: string;
 
   /**
-   * f32, bf16 or f16.
+   * f32, bf16, f16, or on a CPU q8_0, q6_k, q5_k, q4_k or q4_0.
    *
    * @generated from field: string dtype = 4;
    */

@@ -120,7 +120,7 @@ export type ModelInfo = Message<"scotoma.v1.ModelInfo"> & {
   digest: string;
 
   /**
-   * f32, bf16 or f16.
+   * f32, bf16, f16, or on a CPU q8_0, q6_k, q5_k, q4_k or q4_0.
    *
    * @generated from field: string dtype = 4;
    */
@@ -784,7 +784,7 @@ export type ParityReport = Message<"scotoma.v1.ParityReport"> & {
   modelDigest: string;
 
   /**
-   * f32, bf16 or f16.
+   * f32, bf16, f16, or on a CPU q8_0, q6_k, q5_k, q4_k or q4_0.
    *
    * @generated from field: string dtype = 3;
    */
@@ -911,7 +911,7 @@ export type LoadModelRequest = Message<"scotoma.v1.LoadModelRequest"> & {
   place: string;
 
   /**
-   * f32, bf16 or f16. Empty: what the server was started with, or f32 on a CPU and bf16 on a GPU.
+   * f32, bf16, f16, or on a CPU q8_0, q6_k, q5_k, q4_k or q4_0. Empty: what the server was started with, or f32 on a CPU and bf16 on a GPU.
    *
    * @generated from field: string dtype = 3;
    */
