@@ -195,6 +195,7 @@ fn intervention_kind(error: &intervention::Error) -> Kind {
         intervention::Error::Invalid(_) => of(Code::InvalidArgument, "INVALID_INTERVENTION"),
         intervention::Error::UnknownProjector { .. } => of(Code::NotFound, "UNKNOWN_PROJECTOR"),
         intervention::Error::UnknownSae { .. } => of(Code::NotFound, "UNKNOWN_SAE"),
+        intervention::Error::UnknownLens { .. } => of(Code::NotFound, "UNKNOWN_LENS"),
         intervention::Error::UnknownActivation { .. } => of(Code::NotFound, "UNKNOWN_ACTIVATION"),
         intervention::Error::NeverFired { .. } => {
             of(Code::FailedPrecondition, "INTERVENTION_NEVER_FIRED")

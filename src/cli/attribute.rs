@@ -44,6 +44,8 @@ enum MethodArg {
     AttentionRelevance,
     /// Attention multiplied through all layers, without a gradient
     AttentionRollout,
+    /// The largest flow through the attention of all layers, without a gradient
+    AttentionFlow,
 }
 
 /// Flags of `attribute`.
@@ -246,6 +248,7 @@ fn method(arg: MethodArg) -> AttributionMethod {
         MethodArg::GradCam => AttributionMethod::GradCam,
         MethodArg::AttentionRelevance => AttributionMethod::AttentionRelevance,
         MethodArg::AttentionRollout => AttributionMethod::AttentionRollout,
+        MethodArg::AttentionFlow => AttributionMethod::AttentionFlow,
     }
 }
 

@@ -25,7 +25,12 @@ enum ReduceArg {
     Norm,
     Last,
     Received,
+    TopTokens,
+    TopFeatures,
 }
+
+/// Tokens or features of a row that are shown where --top does not say.
+const TOP: u32 = 5;
 
 /// The tokens whose rows are captured.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -70,6 +75,17 @@ pub(super) struct Capture {
     /// Reduction over the rows of a hook point; none keeps all rows
     #[arg(long, value_enum, default_value = "none")]
     reduce: ReduceArg,
+    /// Tokens of top-tokens (at most 100) or features of top-features (at most 1,000) of each row.
+    /// Default: 5
+    ///
+    /// The file has arrays of their numbers, POINT.tokens or POINT.features, and of their
+    /// log-probabilities or values, POINT.values; a row that has fewer ends in values of 0.
+    #[arg(long, value_name = "N")]
+    top: Option<u32>,
+    /// Tuned lens of top-tokens or autoencoder of top-features, by name. Default: the logit lens, or
+    /// the only autoencoder
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
     /// Tokens whose rows are captured
     #[arg(long, value_enum, default_value = "all")]
     tokens: TokensArg,
@@ -95,6 +111,7 @@ enum Format {
 impl Capture {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let format = self.format()?;
+        self.check_reduction()?;
         let image = files::read(&self.image)?;
         self.model
             .with_client(async |client| self.write(client, image, format).await)
@@ -108,6 +125,18 @@ impl Capture {
             _ => Err(Usage(format!(
                 "--out {}: a name that ends in .npz or .safetensors is needed",
                 self.out.display()
+            ))),
+        }
+    }
+
+    /// Refuses what the reduction does not read.
+    fn check_reduction(&self) -> Result<(), Usage> {
+        let given = [("--top", self.top.is_some()), ("--by", self.by.is_some())];
+        let given = given.into_iter().find(|(_, given)| *given);
+        match (self.reduce, given) {
+            (ReduceArg::TopTokens | ReduceArg::TopFeatures, _) | (_, None) => Ok(()),
+            (_, Some((flag, _))) => Err(Usage(format!(
+                "{flag}: without --reduce top-tokens or top-features"
             ))),
         }
     }
@@ -128,11 +157,12 @@ impl Capture {
         };
         let progress = Progress::new(None, "activations");
         let mut stream = client.capture(request).await?;
-        let mut tensors = BTreeMap::new();
+        let (mut tensors, mut lines) = (BTreeMap::new(), Vec::new());
         while let Some(activation) = stream.next().await? {
             progress.advance();
             progress.note(activation.point.clone());
-            tensors.insert(name(&activation), tensor(&activation)?);
+            add(&mut tensors, &activation)?;
+            lines.extend(read_lines(&activation));
         }
         progress.finish();
         let finished = stream.finish().await?;
@@ -155,6 +185,9 @@ impl Capture {
             let line = with_field(&finished, "out", out.to_string())?;
             return print_line(&with_field(&line, "tensors", shapes)?);
         }
+        for line in lines {
+            println!("{line}");
+        }
         println!(
             "{out}: {} tensors; record {}",
             tensors.len(),
@@ -170,15 +203,26 @@ impl Capture {
             ReduceArg::Norm => Reduction::Norm,
             ReduceArg::Last => Reduction::Last,
             ReduceArg::Received => Reduction::Received,
+            ReduceArg::TopTokens => Reduction::TopTokens,
+            ReduceArg::TopFeatures => Reduction::TopFeatures,
         };
         let named = self.tokens.named();
         let target = scotoma_client::v1::Target {
             tokens: Some([named].into()),
             ..target(point)
         };
+        let by = self.by.clone().unwrap_or_default();
+        let (lens, sae) = match self.reduce {
+            ReduceArg::TopTokens => (by, String::new()),
+            _ => (String::new(), by),
+        };
+        let tops = matches!(self.reduce, ReduceArg::TopTokens | ReduceArg::TopFeatures);
         CaptureTarget {
             target: Some(target),
             reduction: reduction.into(),
+            top: if tops { self.top.unwrap_or(TOP) } else { 0 },
+            lens,
+            sae,
             ..Default::default()
         }
     }
@@ -201,6 +245,65 @@ fn name(activation: &Activation) -> String {
     std::iter::once(activation.point.clone())
         .chain(more)
         .collect()
+}
+
+/// Adds the arrays of an activation: its numbers, or those of tokens or features and their values.
+fn add(tensors: &mut BTreeMap<String, Tensor>, activation: &Activation) -> Result<(), Failure> {
+    let (kind, rows) = read_rows(activation);
+    if rows.is_empty() {
+        tensors.insert(name(activation), tensor(activation)?);
+        return Ok(());
+    }
+    let width = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let padded = |row: &Vec<(u32, f32)>| {
+        let rest = std::iter::repeat_n((0, 0.0), width - row.len());
+        row.iter().copied().chain(rest).collect::<Vec<_>>()
+    };
+    let pairs = rows.iter().flat_map(padded);
+    let (numbers, values): (Vec<u32>, Vec<f32>) = pairs.unzip();
+    let shape = (rows.len(), width);
+    let array = |what: &str| format!("{}.{what}", name(activation));
+    let numbers = Tensor::from_vec(numbers, shape, &Device::Cpu)?;
+    let values = Tensor::from_vec(values, shape, &Device::Cpu)?;
+    tensors.insert(array(kind), numbers);
+    tensors.insert(array("values"), values);
+    Ok(())
+}
+
+/// Returns what top-tokens and top-features are called, and the pairs of each row.
+fn read_rows(activation: &Activation) -> (&'static str, Vec<Vec<(u32, f32)>>) {
+    if !activation.top.is_empty() {
+        let rows = activation.top.iter().map(|row| {
+            let tokens = row.tokens.iter();
+            tokens
+                .map(|token| (token.id, token.logprob as f32))
+                .collect()
+        });
+        return ("tokens", rows.collect());
+    }
+    let rows = activation.features.iter().map(|row| {
+        let features = row.features.iter().copied();
+        features.zip(row.values.iter().copied()).collect()
+    });
+    ("features", rows.collect())
+}
+
+/// Returns a line for each row of top-tokens or top-features.
+fn read_lines(activation: &Activation) -> Vec<String> {
+    let (kind, rows) = read_rows(activation);
+    let rows = rows.iter().zip(&activation.tokens).enumerate();
+    let lines = rows.map(|(i, (row, token))| {
+        let read = row.iter().enumerate().map(|(j, (number, value))| {
+            let text = activation.top.get(i).and_then(|row| row.tokens.get(j));
+            match text.filter(|_| kind == "tokens") {
+                Some(token) => format!("{:?} {value:.3}", token.text),
+                None => format!("{number} {value:.3}"),
+            }
+        });
+        let read: Vec<String> = read.collect();
+        format!("{} {token}: {}", name(activation), read.join("  "))
+    });
+    lines.collect()
 }
 
 fn tensor(activation: &Activation) -> Result<Tensor, Failure> {

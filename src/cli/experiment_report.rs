@@ -13,7 +13,7 @@ use super::files;
 use super::overview::Summary;
 use crate::benchmark::experiments::{Experiment, PlannedVariant};
 use crate::benchmark::report::{
-    AnswerCost, AnswerCounts, Part, Report, VariantCost, variant_costs,
+    AnswerCost, AnswerCounts, Part, Report, Tradeoff, VariantCost, text_table, variant_costs,
 };
 use crate::benchmark::{Comparison, Metric, png};
 
@@ -92,6 +92,10 @@ pub(super) fn write_report(
         metrics: &metrics,
         comparisons: &comparisons,
         costs: &costs,
+        layers: model
+            .language_model
+            .as_ref()
+            .map_or(0, |stack| stack.layers as usize),
         answers: &frequencies(&answers, &planned),
         facts: &all_facts,
         picture: picture.as_deref(),
@@ -104,12 +108,21 @@ pub(super) fn write_report(
         &METRIC_HEADS,
         &metric_rows(&metrics, &costs),
     )?;
+    let tradeoffs = report.tradeoffs();
+    if !tradeoffs.is_empty() {
+        let rows: Vec<Vec<String>> = tradeoffs.iter().map(tradeoff_row).collect();
+        write_csv(&folder.join("tradeoff.csv"), &TRADEOFF_HEADS, &rows)?;
+    }
     files::write(&folder.join("provenance.json"), provenance.as_bytes())?;
     let answers = metrics.first().map_or(0, |(_, m)| m.n) * planned.len();
     let summary = Summary::new(&metrics, answers);
     if json {
         println!("{provenance}");
     } else {
+        let table = report.tradeoff_table(true);
+        for line in table.iter().flat_map(text_table) {
+            println!("{line}");
+        }
         for line in summary.lines() {
             println!("{line}");
         }
@@ -234,6 +247,32 @@ fn metric_rows(metrics: &[(String, Metric)], costs: &[VariantCost]) -> Vec<Vec<S
         row
     });
     rows.collect()
+}
+
+/// Columns of tradeoff.csv; new ones come last.
+const TRADEOFF_HEADS: [&str; 11] = [
+    "variant",
+    "n",
+    "value",
+    "low",
+    "high",
+    "flops",
+    "flops_share",
+    "visual_tokens",
+    "seconds",
+    "seconds_low",
+    "seconds_high",
+];
+
+/// Returns a row for other programs; what is not known is empty.
+fn tradeoff_row(row: &Tradeoff) -> Vec<String> {
+    let mut cells = vec![row.name.clone(), row.n.to_string()];
+    cells.extend([row.value, row.interval.0, row.interval.1].map(|v| v.to_string()));
+    let known = [row.flops, row.flops_share, row.kept];
+    cells.extend(known.map(|v| v.map_or(String::new(), |v| v.to_string())));
+    let (low, high) = row.seconds.interval;
+    cells.extend([row.seconds.value, low, high].map(|v| v.to_string()));
+    cells
 }
 
 /// Counts the answers of each variant, and keeps the most frequent ones.

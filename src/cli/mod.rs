@@ -44,6 +44,7 @@ mod items_page;
 mod json_output;
 mod judge_args;
 mod key;
+mod lens_args;
 mod lifecycle_args;
 mod local_server;
 mod man;

@@ -7,6 +7,7 @@ use super::connection::RemoteArgs;
 use super::device::{DeviceArgs, MODEL};
 use super::error::{Failure, Usage};
 use super::judge_args::JudgeArgs;
+use super::lens_args::LensArgs;
 use super::local_server::with_local_server;
 use super::origin::{AdapterArgs, named_origin};
 use super::sae_args::SaeArgs;
@@ -29,6 +30,8 @@ pub(super) struct ModelArgs {
     adapter: AdapterArgs,
     #[command(flatten)]
     sae: SaeArgs,
+    #[command(flatten)]
+    lens: LensArgs,
     #[command(flatten)]
     template: ChatTemplateArgs,
     #[command(flatten)]
@@ -58,6 +61,7 @@ impl ModelArgs {
             place: self.model.as_deref(),
             adapter: &self.adapter,
             sae: &self.sae,
+            lens: &self.lens,
             template: self.template.chat_template.as_deref(),
         }
     }
@@ -100,6 +104,8 @@ pub(super) struct HostArgs {
     #[command(flatten)]
     sae: SaeArgs,
     #[command(flatten)]
+    lens: LensArgs,
+    #[command(flatten)]
     template: ChatTemplateArgs,
     #[command(flatten)]
     device: DeviceArgs,
@@ -123,6 +129,7 @@ impl HostArgs {
             place: self.local.model.as_deref(),
             adapter: &self.adapter,
             sae: &self.sae,
+            lens: &self.lens,
             template: self.template.chat_template.as_deref(),
         };
         with_client(&self.remote, model, &self.device, None, work).await
@@ -146,6 +153,8 @@ pub(super) struct LocalModel<'a> {
     pub(super) adapter: &'a AdapterArgs,
     /// The sparse autoencoders that it is loaded with.
     pub(super) sae: &'a SaeArgs,
+    /// Its tuned lenses.
+    pub(super) lens: &'a LensArgs,
     /// A chat template in place of its own.
     pub(super) template: Option<&'a str>,
 }
@@ -187,9 +196,10 @@ async fn config(
         config.models = vec![ModelSpec::new(&name, model.adapter.fetch(origin).await?)];
     }
     let template = model.template.map(parse_template).transpose()?;
-    let saes = model.sae.places()?;
+    let (saes, lenses) = (model.sae.places()?, model.lens.places()?);
     for spec in &mut config.models {
         spec.saes.clone_from(&saes);
+        spec.lenses.clone_from(&lenses);
         spec.options.chat_template.clone_from(&template);
     }
     device.apply(&mut config).map_err(Usage)?;

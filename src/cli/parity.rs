@@ -10,6 +10,7 @@ use super::connection::RemoteArgs;
 use super::device::{DeviceArgs, MODEL, formats};
 use super::error::{Failure, Usage};
 use super::json_output::print_line;
+use super::lens_args::LensArgs;
 use super::model_args::{LocalModel, with_client};
 use super::origin::{AdapterArgs, named_origin};
 use super::parity_formats::FormatParity;
@@ -71,6 +72,7 @@ impl Parity {
             place: Some(&self.model),
             adapter: &self.adapter,
             sae: &SaeArgs::default(),
+            lens: &LensArgs::default(),
             template: None,
         };
         // A server in this process has one model only, which needs no name.

@@ -205,6 +205,7 @@ mod tests {
                     &["--model", "a=shapes"],
                     &["--projector", "a=missing.bin"],
                     &["--sae", "a=missing"],
+                    &["--lens", "a=missing"],
                     &["--device", "cuda:77"],
                     &["--dtype", "bf16"],
                     &["--place", "nobody=cpu"],

@@ -469,6 +469,10 @@ mod tests {
                 "generate a b --server http://a --sae c=d",
                 "--sae: for a model of this process",
             ),
+            (
+                "generate a b --server http://a --lens c=d",
+                "--lens: for a model of this process",
+            ),
             ("eval list --limit 2", "--limit: list takes nothing else"),
             (
                 "eval pruning --limit 2",

@@ -95,7 +95,7 @@ fn pass(
 fn fetch(model: &Model, logs: &mut [EffectLog]) -> Result<(), model::Error> {
     for observed in logs {
         observed.flush()?;
-        apply_logit_lens(model, observed)?;
+        apply_lens(model, observed)?;
     }
     Ok(())
 }
@@ -257,21 +257,21 @@ fn select(x: &Tensor, rows: &[u32]) -> Result<Tensor, model::Error> {
     Ok(x.index_select(&Tensor::from_slice(rows, rows.len(), x.device())?, 0)?)
 }
 
-/// Reads the likeliest tokens off rows that were captured for the logit lens.
-fn apply_logit_lens(model: &Model, observed: &mut EffectLog) -> Result<(), model::Error> {
+/// Reads the likeliest tokens off rows that were captured for a lens.
+fn apply_lens(model: &Model, observed: &mut EffectLog) -> Result<(), model::Error> {
     for captured in &mut observed.captured {
-        let Some((count, top)) = &mut captured.lens else {
+        let Some(lens) = &mut captured.lens else {
             continue;
         };
         let logits = model
             .decoder
-            .lens(&captured.value)?
+            .lens(&captured.value, lens.translator.as_ref())?
             .to_dtype(DType::F32)?
             .to_device(&Device::Cpu)?;
         for row in logits.to_vec2::<f32>()? {
-            let tokens = log_softmax(&row).map(|row| likeliest(&row, *count));
+            let tokens = log_softmax(&row).map(|row| likeliest(&row, lens.top));
             // A row that is not finite shows no tokens, and those beside it are still read.
-            top.push(tokens.unwrap_or_default());
+            lens.tokens.push(tokens.unwrap_or_default());
         }
     }
     Ok(())

@@ -29,6 +29,16 @@ pub enum Error {
         /// The names that exist.
         resident: Vec<String>,
     },
+    /// A tuned lens that is not resident.
+    #[error("{field}: {}", self.detail())]
+    UnknownLens {
+        /// Path of the field in the request.
+        field: FieldPath,
+        /// The name that was asked for.
+        name: String,
+        /// The names that exist.
+        resident: Vec<String>,
+    },
     /// Activations that are not kept, or no longer.
     #[error("{field}: {}", self.detail())]
     UnknownActivation {
@@ -57,6 +67,7 @@ impl Error {
             Self::Invalid(InvalidField { field, .. })
             | Self::UnknownProjector { field, .. }
             | Self::UnknownSae { field, .. }
+            | Self::UnknownLens { field, .. }
             | Self::UnknownActivation { field, .. }
             | Self::NeverFired { field, .. } => Some(field),
             Self::Model(_) => None,
@@ -88,6 +99,19 @@ impl Error {
                     resident.join(", ")
                 )
             }
+            Self::UnknownLens { name, resident, .. } if resident.is_empty() => {
+                format!(
+                    "no tuned lens {}; the model has none, `serve --lens NAME=FOLDER` adds one",
+                    shown(name)
+                )
+            }
+            Self::UnknownLens { name, resident, .. } => {
+                format!(
+                    "no tuned lens {}; resident: {}",
+                    shown(name),
+                    resident.join(", ")
+                )
+            }
             Self::UnknownActivation { handle, .. } => {
                 format!(
                     "no activations {} are kept; capture them again, or send them",
@@ -105,6 +129,7 @@ impl Error {
             Self::Invalid(InvalidField { field, .. })
             | Self::UnknownProjector { field, .. }
             | Self::UnknownSae { field, .. }
+            | Self::UnknownLens { field, .. }
             | Self::UnknownActivation { field, .. }
             | Self::NeverFired { field, .. } => Some(field),
             Self::Model(_) => None,

@@ -33,7 +33,7 @@ pub use plan::{
     Capture, Captured, Edit, EditKey, EditKeys, Effect, EffectLog, EffectRecord, FeatureChange,
     FeatureEdit, Fill, ImageChange, ImageEdit, Likeliest, LogMark, Noise, Operation, Plan,
     PlanHooks, PoolValue, Prune, Ranking, Reduction, Resolution, Resolved, Rows, RowsProcessed,
-    TopFeatures, Value,
+    TopFeatures, TopTokens, Value,
 };
 pub use random::{Draws, fresh_seed};
 pub use spec::*;

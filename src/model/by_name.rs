@@ -1,4 +1,4 @@
-//! Parts of a resident model under names: projectors, sparse autoencoders.
+//! Parts of a resident model under names: projectors, sparse autoencoders, tuned lenses.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};

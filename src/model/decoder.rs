@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::error::Error;
 use super::read::{linear, weights_of};
 use super::rotary::Rotary;
+use super::tuned_lens::Translator;
 use super::vit::MAX_SIZE;
 use crate::nn::{
     Activation, Attention, Block, Frequencies, Hooks, Layout, Linear, Mlp, Norm, Point, Rope,
@@ -491,9 +492,12 @@ impl Decoder {
     }
 
     /// The logit lens (nostalgebraist 2020): rows of the residual stream `(R, D)` through the final
-    /// norm and the head, `(R, V)`.
-    pub fn lens(&self, x: &Tensor) -> Result<Tensor, Error> {
-        let x = to_device(x, self.head.device())?;
+    /// norm and the head, `(R, V)`; of a tuned lens what its translator makes of them.
+    pub fn lens(&self, x: &Tensor, translator: Option<&Translator>) -> Result<Tensor, Error> {
+        let mut x = to_device(x, self.head.device())?;
+        if let Some(translator) = translator {
+            x = translator.forward(&x)?;
+        }
         Ok(self
             .head
             .forward(&self.norm.forward(&x, self.head.backend())?)?)

@@ -40,6 +40,7 @@ use super::resident::{DEFAULT_PROJECTOR, ResidentDecoder, ResidentProjector, Res
 use super::sae::SparseAutoencoder;
 use super::text::chat::Chat;
 use super::text::tokenizer::Text;
+use super::tuned_lens::TunedLens;
 use super::vision_tower::ViewBatch;
 use crate::nn::{
     DeviceGroup, HOOK_TABLE, Held, HookRow, Hooks, HostTensor, Layout, OnDevice, Point, Site, Stack,
@@ -71,6 +72,8 @@ pub struct Model {
     pub(super) projectors: ByName<ResidentProjector>,
     /// Sparse autoencoders of its activations.
     pub(super) saes: ByName<SparseAutoencoder>,
+    /// Tuned lenses of its language model.
+    pub(super) lenses: ByName<TunedLens>,
     /// Projected views to visual tokens.
     pub(super) packing: Packing,
     /// Input embeddings to logits.

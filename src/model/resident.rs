@@ -10,6 +10,7 @@ use candle_core::{Device, Tensor};
 use super::decoder::{Decoder, DecoderConfig};
 use super::error::Error;
 use super::projector::Projector;
+use super::tuned_lens::Translator;
 use super::vision_tower::{Earlier, TowerInfo, ViewBatch, ViewInfo, VisionTower};
 use crate::nn::{Held, Home, Hooks, Layout, OnDevice, RopeRows, SequenceCache};
 use crate::vision::Size;
@@ -82,8 +83,8 @@ impl ResidentDecoder {
     }
 
     /// See [`Decoder::lens`].
-    pub fn lens(&self, x: &Tensor) -> Result<Tensor, Error> {
-        self.decoder.get()?.lens(x)
+    pub fn lens(&self, x: &Tensor, translator: Option<&Translator>) -> Result<Tensor, Error> {
+        self.decoder.get()?.lens(x, translator)
     }
 
     /// See [`Decoder::logits`].

@@ -218,8 +218,8 @@ impl Recorder {
             tokens: captured.tokens,
             ..CapturedActivation::default()
         };
-        if let Some((_, rows)) = captured.lens {
-            for row in rows {
+        if let Some(lens) = captured.lens {
+            for row in lens.tokens {
                 // Ids and bits, not texts: different tokens can read alike.
                 for (id, logprob) in &row {
                     self.output.update(&id.to_le_bytes());

@@ -245,6 +245,7 @@ impl ModelRegistry {
                     // Clients have loaded these by name; nobody would load them again.
                     model.adopt_projectors(old);
                     model.adopt_saes(old);
+                    model.adopt_lenses(old);
                     record_bytes(&model);
                     entries[at].model = model;
                 }

@@ -25,6 +25,8 @@ pub struct ModelSpec {
     pub projectors: Vec<(String, PathBuf)>,
     /// Adds sparse autoencoders: name and place of each.
     pub saes: Vec<(String, SaePlace)>,
+    /// Adds tuned lenses: name and folder of each.
+    pub lenses: Vec<(String, PathBuf)>,
     /// Says how it is loaded.
     pub options: pipeline::LoadOptions,
 }
@@ -37,6 +39,7 @@ impl ModelSpec {
             source,
             projectors: Vec::new(),
             saes: Vec::new(),
+            lenses: Vec::new(),
             options: pipeline::LoadOptions::default(),
         }
     }

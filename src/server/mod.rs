@@ -454,6 +454,9 @@ fn load_model(models: &ModelRegistry, spec: &ModelSpec) -> Result<(), pipeline::
     for (name, place) in &spec.saes {
         models.add_sae(&model, name, place)?;
     }
+    for (name, folder) in &spec.lenses {
+        model.add_lens(name, folder)?;
+    }
     Ok(())
 }
 

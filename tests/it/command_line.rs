@@ -355,6 +355,8 @@ fn served(table: &mut Table, base: &str, dtype: Option<&'static str>) {
     );
     let missing = "--sae mine=no-such";
     says(table, base, missing, missing);
+    let missing = "--lens mine=no-such";
+    says(table, base, missing, missing);
     says(
         table,
         base,
@@ -873,6 +875,9 @@ fn capture() {
     differs(&mut table, base, "--out other.safetensors");
     differs(&mut table, base, "--reduce norm");
     differs(&mut table, base, "--tokens last");
+    let lens = format!("{base} --reduce top-tokens");
+    differs(&mut table, &lens, "--top 2");
+    says(&mut table, &lens, "--by mine", "no tuned lens");
     differs(&mut table, base, "--max-tokens 2");
     says(&mut table, base, "--json", "\"tensors\"");
     walk("capture", &table);
@@ -903,6 +908,7 @@ fn models_replay_parity_and_health() {
     // Its golden set has prompts, no conversations and no features.
     table.remove("--chat-template");
     table.remove("--sae");
+    table.remove("--lens");
     says(&mut table, "parity", "--json", "\"maxRelativeError\"");
     walk("parity", &table);
 

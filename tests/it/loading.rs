@@ -337,7 +337,8 @@ fn heads() {
                 &Device::Cpu,
             )
             .unwrap();
-            m.decoder.lens(&row).unwrap().to_vec2::<f32>().unwrap()
+            let logits = m.decoder.lens(&row, None).unwrap();
+            logits.to_vec2::<f32>().unwrap()
         };
         assert_ne!(model.digest, tied);
         assert_eq!(

@@ -463,6 +463,10 @@ const (
 	// The same row of R, where R <- (R + A R) / 2, A the mean over heads of the attention pattern (attention rollout, Abnar and Zuidema
 	// 2020): no gradient plays a part, and the metric is told alone.
 	AttributionMethod_ATTRIBUTION_METHOD_ATTENTION_ROLLOUT AttributionMethod = 8
+	// The largest flow that the row that predicts the answer can draw from each token through (I + A) / 2 as the capacities of the ways
+	// between layers, A as of attention rollout (attention flow, Abnar and Zuidema 2020): one number for each token of the prompt. At most
+	// 67,108,864 ways in all, one maximum flow a token; fewer `layers` take fewer.
+	AttributionMethod_ATTRIBUTION_METHOD_ATTENTION_FLOW AttributionMethod = 9
 )
 
 // Enum value maps for AttributionMethod.
@@ -477,6 +481,7 @@ var (
 		6: "ATTRIBUTION_METHOD_GRAD_CAM",
 		7: "ATTRIBUTION_METHOD_ATTENTION_RELEVANCE",
 		8: "ATTRIBUTION_METHOD_ATTENTION_ROLLOUT",
+		9: "ATTRIBUTION_METHOD_ATTENTION_FLOW",
 	}
 	AttributionMethod_value = map[string]int32{
 		"ATTRIBUTION_METHOD_UNSPECIFIED":          0,
@@ -488,6 +493,7 @@ var (
 		"ATTRIBUTION_METHOD_GRAD_CAM":             6,
 		"ATTRIBUTION_METHOD_ATTENTION_RELEVANCE":  7,
 		"ATTRIBUTION_METHOD_ATTENTION_ROLLOUT":    8,
+		"ATTRIBUTION_METHOD_ATTENTION_FLOW":       9,
 	}
 )
 
@@ -3609,7 +3615,10 @@ type CaptureTarget struct {
 	Sae string `protobuf:"bytes,5,opt,name=sae,proto3" json:"sae,omitempty"`
 	// For REDUCTION_TOP_FEATURES: only the first so many features are told, such as a prefix of a Matryoshka autoencoder
 	// (SaeInfo.prefixes). 0: all.
-	Prefix        uint32 `protobuf:"varint,6,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	Prefix uint32 `protobuf:"varint,6,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	// For REDUCTION_TOP_TOKENS: a resident tuned lens by name (ModelInfo.lenses), which reads the language model's hook_embed,
+	// hook_resid_pre and hook_resid_post. Empty: the logit lens.
+	Lens          string `protobuf:"bytes,7,opt,name=lens,proto3" json:"lens,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3684,6 +3693,13 @@ func (x *CaptureTarget) GetPrefix() uint32 {
 		return x.Prefix
 	}
 	return 0
+}
+
+func (x *CaptureTarget) GetLens() string {
+	if x != nil {
+		return x.Lens
+	}
+	return ""
 }
 
 // Request of Capture.
@@ -5946,8 +5962,8 @@ type AttributeRequest struct {
 	// What is made of gradients. Unspecified: INVALID_ARGUMENT.
 	Method AttributionMethod `protobuf:"varint,5,opt,name=method,proto3,enum=scotoma.v1.AttributionMethod" json:"method,omitempty"`
 	// Names of hook points, as ListHookPoints gives them, or with `{l}` in place of the layer; `pixels` are the views that the tower sees.
-	// At most 1,024, layers counted one by one. Not attention scores; patterns for gradient values, relevance and rollout alone. Empty: `pixels` for
-	// integrated gradients, the tower's last hook_resid_post for Grad-CAM, all patterns of the language model for relevance and rollout, and
+	// At most 1,024, layers counted one by one. Not attention scores; patterns for gradient values, relevance, rollout and flow alone. Empty: `pixels` for
+	// integrated gradients, the tower's last hook_resid_post for Grad-CAM, all patterns of the language model for relevance, rollout and flow, and
 	// `language_model.blocks.{l}.hook_resid_pre` for the others.
 	Points []string `protobuf:"bytes,6,rep,name=points,proto3" json:"points,omitempty"`
 	// Layers that `{l}` stands for. Empty: all that run.
@@ -6154,7 +6170,7 @@ type AttributeResponse_Started struct {
 
 type AttributeResponse_Scores struct {
 	// One number for each row, (rows) or (rows, heads); gradient values as the point's values are; of pixels (H, W), or (3, H, W);
-	// attention_relevance and attention_rollout: (tokens). In f32. `target` is the place among all points, layer by layer.
+	// attention_relevance, attention_rollout and attention_flow: (tokens). In f32. `target` is the place among all points, layer by layer.
 	Scores *Activation `protobuf:"bytes,2,opt,name=scores,proto3,oneof"`
 }
 
@@ -6500,14 +6516,15 @@ const file_scotoma_v1_inference_service_proto_rawDesc = "" +
 	"\rtemplate_time\x18\x14 \x01(\tR\ftemplateTime\"3\n" +
 	"\x05Stage\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
-	"\x06digest\x18\x02 \x01(\tR\x06digest\"\xc0\x01\n" +
+	"\x06digest\x18\x02 \x01(\tR\x06digest\"\xd4\x01\n" +
 	"\rCaptureTarget\x12*\n" +
 	"\x06target\x18\x01 \x01(\v2\x12.scotoma.v1.TargetR\x06target\x123\n" +
 	"\treduction\x18\x02 \x01(\x0e2\x15.scotoma.v1.ReductionR\treduction\x12\x10\n" +
 	"\x03top\x18\x03 \x01(\rR\x03top\x12\x12\n" +
 	"\x04keep\x18\x04 \x01(\bR\x04keep\x12\x10\n" +
 	"\x03sae\x18\x05 \x01(\tR\x03sae\x12\x16\n" +
-	"\x06prefix\x18\x06 \x01(\rR\x06prefix\"\xce\x02\n" +
+	"\x06prefix\x18\x06 \x01(\rR\x06prefix\x12\x12\n" +
+	"\x04lens\x18\a \x01(\tR\x04lens\"\xce\x02\n" +
 	"\x0eCaptureRequest\x12\x14\n" +
 	"\x05model\x18\x01 \x01(\tR\x05model\x12*\n" +
 	"\x06prompt\x18\x02 \x01(\v2\x12.scotoma.v1.PromptR\x06prompt\x12>\n" +
@@ -6754,7 +6771,7 @@ const file_scotoma_v1_inference_service_proto_rawDesc = "" +
 	"\bTraceVia\x12\x19\n" +
 	"\x15TRACE_VIA_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12TRACE_VIA_RESIDUAL\x10\x01\x12\x12\n" +
-	"\x0eTRACE_VIA_MLPS\x10\x02*\xf2\x02\n" +
+	"\x0eTRACE_VIA_MLPS\x10\x02*\x99\x03\n" +
 	"\x11AttributionMethod\x12\"\n" +
 	"\x1eATTRIBUTION_METHOD_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bATTRIBUTION_METHOD_GRADIENT\x10\x01\x12&\n" +
@@ -6764,7 +6781,8 @@ const file_scotoma_v1_inference_service_proto_rawDesc = "" +
 	"\x1bATTRIBUTION_METHOD_PATCHING\x10\x05\x12\x1f\n" +
 	"\x1bATTRIBUTION_METHOD_GRAD_CAM\x10\x06\x12*\n" +
 	"&ATTRIBUTION_METHOD_ATTENTION_RELEVANCE\x10\a\x12(\n" +
-	"$ATTRIBUTION_METHOD_ATTENTION_ROLLOUT\x10\b2\x80\x05\n" +
+	"$ATTRIBUTION_METHOD_ATTENTION_ROLLOUT\x10\b\x12%\n" +
+	"!ATTRIBUTION_METHOD_ATTENTION_FLOW\x10\t2\x80\x05\n" +
 	"\x10InferenceService\x12G\n" +
 	"\bGenerate\x12\x1b.scotoma.v1.GenerateRequest\x1a\x1c.scotoma.v1.GenerateResponse0\x01\x12<\n" +
 	"\x05Score\x12\x18.scotoma.v1.ScoreRequest\x1a\x19.scotoma.v1.ScoreResponse\x12>\n" +

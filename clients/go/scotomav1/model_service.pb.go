@@ -85,7 +85,7 @@ func (x SaeInfo_Activation) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SaeInfo_Activation.Descriptor instead.
 func (SaeInfo_Activation) EnumDescriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{5, 0}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{6, 0}
 }
 
 // Request of ListModels.
@@ -317,7 +317,11 @@ type ModelInfo struct {
 	// Sampling.do_sample asks for it.
 	GenerationConfig string `protobuf:"bytes,23,opt,name=generation_config,json=generationConfig,proto3" json:"generation_config,omitempty"`
 	// Sparse autoencoders for SetFeature and REDUCTION_TOP_FEATURES, sorted by name.
-	Saes          []*SaeInfo `protobuf:"bytes,24,rep,name=saes,proto3" json:"saes,omitempty"`
+	Saes []*SaeInfo `protobuf:"bytes,24,rep,name=saes,proto3" json:"saes,omitempty"`
+	// Tuned lenses for REDUCTION_TOP_TOKENS, sorted by name.
+	Lenses []*LensInfo `protobuf:"bytes,25,rep,name=lenses,proto3" json:"lenses,omitempty"`
+	// Hugging Face's model_type of the language model: llama, qwen2, gemma2.
+	TextModelType string `protobuf:"bytes,26,opt,name=text_model_type,json=textModelType,proto3" json:"text_model_type,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -520,6 +524,84 @@ func (x *ModelInfo) GetSaes() []*SaeInfo {
 	return nil
 }
 
+func (x *ModelInfo) GetLenses() []*LensInfo {
+	if x != nil {
+		return x.Lenses
+	}
+	return nil
+}
+
+func (x *ModelInfo) GetTextModelType() string {
+	if x != nil {
+		return x.TextModelType
+	}
+	return ""
+}
+
+// A resident tuned lens.
+type LensInfo struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name in requests.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Number of its translators, one for each layer.
+	Layers uint32 `protobuf:"varint,2,opt,name=layers,proto3" json:"layers,omitempty"`
+	// BLAKE3 digest (hex) of weights and configuration.
+	Digest        string `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LensInfo) Reset() {
+	*x = LensInfo{}
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LensInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LensInfo) ProtoMessage() {}
+
+func (x *LensInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LensInfo.ProtoReflect.Descriptor instead.
+func (*LensInfo) Descriptor() ([]byte, []int) {
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *LensInfo) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *LensInfo) GetLayers() uint32 {
+	if x != nil {
+		return x.Layers
+	}
+	return 0
+}
+
+func (x *LensInfo) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
 // A resident sparse autoencoder, or transcoder.
 type SaeInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -551,7 +633,7 @@ type SaeInfo struct {
 
 func (x *SaeInfo) Reset() {
 	*x = SaeInfo{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[5]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -563,7 +645,7 @@ func (x *SaeInfo) String() string {
 func (*SaeInfo) ProtoMessage() {}
 
 func (x *SaeInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[5]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -576,7 +658,7 @@ func (x *SaeInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SaeInfo.ProtoReflect.Descriptor instead.
 func (*SaeInfo) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{5}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *SaeInfo) GetName() string {
@@ -670,7 +752,7 @@ type ChatTemplateInfo struct {
 
 func (x *ChatTemplateInfo) Reset() {
 	*x = ChatTemplateInfo{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[6]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -682,7 +764,7 @@ func (x *ChatTemplateInfo) String() string {
 func (*ChatTemplateInfo) ProtoMessage() {}
 
 func (x *ChatTemplateInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[6]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -695,7 +777,7 @@ func (x *ChatTemplateInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChatTemplateInfo.ProtoReflect.Descriptor instead.
 func (*ChatTemplateInfo) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{6}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ChatTemplateInfo) GetOrigin() string {
@@ -731,7 +813,7 @@ type StackInfo struct {
 
 func (x *StackInfo) Reset() {
 	*x = StackInfo{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[7]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -743,7 +825,7 @@ func (x *StackInfo) String() string {
 func (*StackInfo) ProtoMessage() {}
 
 func (x *StackInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[7]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -756,7 +838,7 @@ func (x *StackInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StackInfo.ProtoReflect.Descriptor instead.
 func (*StackInfo) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{7}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *StackInfo) GetLayers() uint32 {
@@ -813,7 +895,7 @@ type Limits struct {
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[8]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -825,7 +907,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[8]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -838,7 +920,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{8}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Limits) GetMaxContext() uint32 {
@@ -887,7 +969,7 @@ type ListHookPointsRequest struct {
 
 func (x *ListHookPointsRequest) Reset() {
 	*x = ListHookPointsRequest{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[9]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -899,7 +981,7 @@ func (x *ListHookPointsRequest) String() string {
 func (*ListHookPointsRequest) ProtoMessage() {}
 
 func (x *ListHookPointsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[9]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -912,7 +994,7 @@ func (x *ListHookPointsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHookPointsRequest.ProtoReflect.Descriptor instead.
 func (*ListHookPointsRequest) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{9}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListHookPointsRequest) GetModel() string {
@@ -933,7 +1015,7 @@ type ListHookPointsResponse struct {
 
 func (x *ListHookPointsResponse) Reset() {
 	*x = ListHookPointsResponse{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[10]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -945,7 +1027,7 @@ func (x *ListHookPointsResponse) String() string {
 func (*ListHookPointsResponse) ProtoMessage() {}
 
 func (x *ListHookPointsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[10]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -958,7 +1040,7 @@ func (x *ListHookPointsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHookPointsResponse.ProtoReflect.Descriptor instead.
 func (*ListHookPointsResponse) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{10}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListHookPointsResponse) GetHookPoints() []*HookPoint {
@@ -989,7 +1071,7 @@ type HookPoint struct {
 
 func (x *HookPoint) Reset() {
 	*x = HookPoint{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[11]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1001,7 +1083,7 @@ func (x *HookPoint) String() string {
 func (*HookPoint) ProtoMessage() {}
 
 func (x *HookPoint) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[11]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1014,7 +1096,7 @@ func (x *HookPoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HookPoint.ProtoReflect.Descriptor instead.
 func (*HookPoint) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{11}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *HookPoint) GetName() string {
@@ -1070,7 +1152,7 @@ type CheckParityRequest struct {
 
 func (x *CheckParityRequest) Reset() {
 	*x = CheckParityRequest{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[12]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1082,7 +1164,7 @@ func (x *CheckParityRequest) String() string {
 func (*CheckParityRequest) ProtoMessage() {}
 
 func (x *CheckParityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[12]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1095,7 +1177,7 @@ func (x *CheckParityRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckParityRequest.ProtoReflect.Descriptor instead.
 func (*CheckParityRequest) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{12}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CheckParityRequest) GetModel() string {
@@ -1121,7 +1203,7 @@ type CheckParityResponse struct {
 
 func (x *CheckParityResponse) Reset() {
 	*x = CheckParityResponse{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[13]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1133,7 +1215,7 @@ func (x *CheckParityResponse) String() string {
 func (*CheckParityResponse) ProtoMessage() {}
 
 func (x *CheckParityResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[13]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1146,7 +1228,7 @@ func (x *CheckParityResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckParityResponse.ProtoReflect.Descriptor instead.
 func (*CheckParityResponse) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{13}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CheckParityResponse) GetEvent() isCheckParityResponse_Event {
@@ -1213,7 +1295,7 @@ type ParityCase struct {
 
 func (x *ParityCase) Reset() {
 	*x = ParityCase{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[14]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1225,7 +1307,7 @@ func (x *ParityCase) String() string {
 func (*ParityCase) ProtoMessage() {}
 
 func (x *ParityCase) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[14]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1238,7 +1320,7 @@ func (x *ParityCase) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ParityCase.ProtoReflect.Descriptor instead.
 func (*ParityCase) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{14}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ParityCase) GetName() string {
@@ -1312,7 +1394,7 @@ type ParityReport struct {
 
 func (x *ParityReport) Reset() {
 	*x = ParityReport{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[15]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1324,7 +1406,7 @@ func (x *ParityReport) String() string {
 func (*ParityReport) ProtoMessage() {}
 
 func (x *ParityReport) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[15]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1337,7 +1419,7 @@ func (x *ParityReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ParityReport.ProtoReflect.Descriptor instead.
 func (*ParityReport) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{15}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ParityReport) GetModel() string {
@@ -1427,7 +1509,7 @@ type PointParity struct {
 
 func (x *PointParity) Reset() {
 	*x = PointParity{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[16]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1439,7 +1521,7 @@ func (x *PointParity) String() string {
 func (*PointParity) ProtoMessage() {}
 
 func (x *PointParity) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[16]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1452,7 +1534,7 @@ func (x *PointParity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PointParity.ProtoReflect.Descriptor instead.
 func (*PointParity) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{16}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *PointParity) GetName() string {
@@ -1513,7 +1595,7 @@ type LoadModelRequest struct {
 
 func (x *LoadModelRequest) Reset() {
 	*x = LoadModelRequest{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[17]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1525,7 +1607,7 @@ func (x *LoadModelRequest) String() string {
 func (*LoadModelRequest) ProtoMessage() {}
 
 func (x *LoadModelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[17]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1538,7 +1620,7 @@ func (x *LoadModelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadModelRequest.ProtoReflect.Descriptor instead.
 func (*LoadModelRequest) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{17}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *LoadModelRequest) GetName() string {
@@ -1606,7 +1688,7 @@ type LoadModelResponse struct {
 
 func (x *LoadModelResponse) Reset() {
 	*x = LoadModelResponse{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[18]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1618,7 +1700,7 @@ func (x *LoadModelResponse) String() string {
 func (*LoadModelResponse) ProtoMessage() {}
 
 func (x *LoadModelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[18]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1631,7 +1713,7 @@ func (x *LoadModelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadModelResponse.ProtoReflect.Descriptor instead.
 func (*LoadModelResponse) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{18}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *LoadModelResponse) GetEvent() isLoadModelResponse_Event {
@@ -1692,7 +1774,7 @@ type LoadProgress struct {
 
 func (x *LoadProgress) Reset() {
 	*x = LoadProgress{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[19]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1704,7 +1786,7 @@ func (x *LoadProgress) String() string {
 func (*LoadProgress) ProtoMessage() {}
 
 func (x *LoadProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[19]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1717,7 +1799,7 @@ func (x *LoadProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadProgress.ProtoReflect.Descriptor instead.
 func (*LoadProgress) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{19}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *LoadProgress) GetFile() string {
@@ -1752,7 +1834,7 @@ type UnloadModelRequest struct {
 
 func (x *UnloadModelRequest) Reset() {
 	*x = UnloadModelRequest{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[20]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1764,7 +1846,7 @@ func (x *UnloadModelRequest) String() string {
 func (*UnloadModelRequest) ProtoMessage() {}
 
 func (x *UnloadModelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[20]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1777,7 +1859,7 @@ func (x *UnloadModelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnloadModelRequest.ProtoReflect.Descriptor instead.
 func (*UnloadModelRequest) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{20}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *UnloadModelRequest) GetModel() string {
@@ -1798,7 +1880,7 @@ type UnloadModelResponse struct {
 
 func (x *UnloadModelResponse) Reset() {
 	*x = UnloadModelResponse{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[21]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1810,7 +1892,7 @@ func (x *UnloadModelResponse) String() string {
 func (*UnloadModelResponse) ProtoMessage() {}
 
 func (x *UnloadModelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[21]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1823,7 +1905,7 @@ func (x *UnloadModelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnloadModelResponse.ProtoReflect.Descriptor instead.
 func (*UnloadModelResponse) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{21}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *UnloadModelResponse) GetFreedBytes() uint64 {
@@ -1848,7 +1930,7 @@ type LoadProjectorRequest struct {
 
 func (x *LoadProjectorRequest) Reset() {
 	*x = LoadProjectorRequest{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[22]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1860,7 +1942,7 @@ func (x *LoadProjectorRequest) String() string {
 func (*LoadProjectorRequest) ProtoMessage() {}
 
 func (x *LoadProjectorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[22]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1873,7 +1955,7 @@ func (x *LoadProjectorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadProjectorRequest.ProtoReflect.Descriptor instead.
 func (*LoadProjectorRequest) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{22}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *LoadProjectorRequest) GetModel() string {
@@ -1908,7 +1990,7 @@ type LoadProjectorResponse struct {
 
 func (x *LoadProjectorResponse) Reset() {
 	*x = LoadProjectorResponse{}
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[23]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1920,7 +2002,7 @@ func (x *LoadProjectorResponse) String() string {
 func (*LoadProjectorResponse) ProtoMessage() {}
 
 func (x *LoadProjectorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_scotoma_v1_model_service_proto_msgTypes[23]
+	mi := &file_scotoma_v1_model_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1933,7 +2015,7 @@ func (x *LoadProjectorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadProjectorResponse.ProtoReflect.Descriptor instead.
 func (*LoadProjectorResponse) Descriptor() ([]byte, []int) {
-	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{23}
+	return file_scotoma_v1_model_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *LoadProjectorResponse) GetModel() *ModelInfo {
@@ -1955,7 +2037,7 @@ const file_scotoma_v1_model_service_proto_rawDesc = "" +
 	"\x0fGetModelRequest\x12\x14\n" +
 	"\x05model\x18\x01 \x01(\tR\x05model\"?\n" +
 	"\x10GetModelResponse\x12+\n" +
-	"\x05model\x18\x01 \x01(\v2\x15.scotoma.v1.ModelInfoR\x05model\"\xbe\a\n" +
+	"\x05model\x18\x01 \x01(\v2\x15.scotoma.v1.ModelInfoR\x05model\"\x94\b\n" +
 	"\tModelInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06family\x18\x02 \x01(\tR\x06family\x12\x16\n" +
@@ -1989,7 +2071,13 @@ const file_scotoma_v1_model_service_proto_rawDesc = "" +
 	"\badapters\x18\x15 \x03(\tR\badapters\x122\n" +
 	"\x15vision_feature_layers\x18\x16 \x03(\x05R\x13visionFeatureLayers\x12+\n" +
 	"\x11generation_config\x18\x17 \x01(\tR\x10generationConfig\x12'\n" +
-	"\x04saes\x18\x18 \x03(\v2\x13.scotoma.v1.SaeInfoR\x04saes\"\xe7\x03\n" +
+	"\x04saes\x18\x18 \x03(\v2\x13.scotoma.v1.SaeInfoR\x04saes\x12,\n" +
+	"\x06lenses\x18\x19 \x03(\v2\x14.scotoma.v1.LensInfoR\x06lenses\x12&\n" +
+	"\x0ftext_model_type\x18\x1a \x01(\tR\rtextModelType\"N\n" +
+	"\bLensInfo\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06layers\x18\x02 \x01(\rR\x06layers\x12\x16\n" +
+	"\x06digest\x18\x03 \x01(\tR\x06digest\"\xe7\x03\n" +
 	"\aSaeInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
 	"\n" +
@@ -2133,7 +2221,7 @@ func file_scotoma_v1_model_service_proto_rawDescGZIP() []byte {
 }
 
 var file_scotoma_v1_model_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_scotoma_v1_model_service_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_scotoma_v1_model_service_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_scotoma_v1_model_service_proto_goTypes = []any{
 	(SaeInfo_Activation)(0),        // 0: scotoma.v1.SaeInfo.Activation
 	(*ListModelsRequest)(nil),      // 1: scotoma.v1.ListModelsRequest
@@ -2141,61 +2229,63 @@ var file_scotoma_v1_model_service_proto_goTypes = []any{
 	(*GetModelRequest)(nil),        // 3: scotoma.v1.GetModelRequest
 	(*GetModelResponse)(nil),       // 4: scotoma.v1.GetModelResponse
 	(*ModelInfo)(nil),              // 5: scotoma.v1.ModelInfo
-	(*SaeInfo)(nil),                // 6: scotoma.v1.SaeInfo
-	(*ChatTemplateInfo)(nil),       // 7: scotoma.v1.ChatTemplateInfo
-	(*StackInfo)(nil),              // 8: scotoma.v1.StackInfo
-	(*Limits)(nil),                 // 9: scotoma.v1.Limits
-	(*ListHookPointsRequest)(nil),  // 10: scotoma.v1.ListHookPointsRequest
-	(*ListHookPointsResponse)(nil), // 11: scotoma.v1.ListHookPointsResponse
-	(*HookPoint)(nil),              // 12: scotoma.v1.HookPoint
-	(*CheckParityRequest)(nil),     // 13: scotoma.v1.CheckParityRequest
-	(*CheckParityResponse)(nil),    // 14: scotoma.v1.CheckParityResponse
-	(*ParityCase)(nil),             // 15: scotoma.v1.ParityCase
-	(*ParityReport)(nil),           // 16: scotoma.v1.ParityReport
-	(*PointParity)(nil),            // 17: scotoma.v1.PointParity
-	(*LoadModelRequest)(nil),       // 18: scotoma.v1.LoadModelRequest
-	(*LoadModelResponse)(nil),      // 19: scotoma.v1.LoadModelResponse
-	(*LoadProgress)(nil),           // 20: scotoma.v1.LoadProgress
-	(*UnloadModelRequest)(nil),     // 21: scotoma.v1.UnloadModelRequest
-	(*UnloadModelResponse)(nil),    // 22: scotoma.v1.UnloadModelResponse
-	(*LoadProjectorRequest)(nil),   // 23: scotoma.v1.LoadProjectorRequest
-	(*LoadProjectorResponse)(nil),  // 24: scotoma.v1.LoadProjectorResponse
+	(*LensInfo)(nil),               // 6: scotoma.v1.LensInfo
+	(*SaeInfo)(nil),                // 7: scotoma.v1.SaeInfo
+	(*ChatTemplateInfo)(nil),       // 8: scotoma.v1.ChatTemplateInfo
+	(*StackInfo)(nil),              // 9: scotoma.v1.StackInfo
+	(*Limits)(nil),                 // 10: scotoma.v1.Limits
+	(*ListHookPointsRequest)(nil),  // 11: scotoma.v1.ListHookPointsRequest
+	(*ListHookPointsResponse)(nil), // 12: scotoma.v1.ListHookPointsResponse
+	(*HookPoint)(nil),              // 13: scotoma.v1.HookPoint
+	(*CheckParityRequest)(nil),     // 14: scotoma.v1.CheckParityRequest
+	(*CheckParityResponse)(nil),    // 15: scotoma.v1.CheckParityResponse
+	(*ParityCase)(nil),             // 16: scotoma.v1.ParityCase
+	(*ParityReport)(nil),           // 17: scotoma.v1.ParityReport
+	(*PointParity)(nil),            // 18: scotoma.v1.PointParity
+	(*LoadModelRequest)(nil),       // 19: scotoma.v1.LoadModelRequest
+	(*LoadModelResponse)(nil),      // 20: scotoma.v1.LoadModelResponse
+	(*LoadProgress)(nil),           // 21: scotoma.v1.LoadProgress
+	(*UnloadModelRequest)(nil),     // 22: scotoma.v1.UnloadModelRequest
+	(*UnloadModelResponse)(nil),    // 23: scotoma.v1.UnloadModelResponse
+	(*LoadProjectorRequest)(nil),   // 24: scotoma.v1.LoadProjectorRequest
+	(*LoadProjectorResponse)(nil),  // 25: scotoma.v1.LoadProjectorResponse
 }
 var file_scotoma_v1_model_service_proto_depIdxs = []int32{
 	5,  // 0: scotoma.v1.ListModelsResponse.models:type_name -> scotoma.v1.ModelInfo
 	5,  // 1: scotoma.v1.GetModelResponse.model:type_name -> scotoma.v1.ModelInfo
-	8,  // 2: scotoma.v1.ModelInfo.vision_tower:type_name -> scotoma.v1.StackInfo
-	8,  // 3: scotoma.v1.ModelInfo.language_model:type_name -> scotoma.v1.StackInfo
-	9,  // 4: scotoma.v1.ModelInfo.limits:type_name -> scotoma.v1.Limits
-	7,  // 5: scotoma.v1.ModelInfo.chat_template:type_name -> scotoma.v1.ChatTemplateInfo
-	6,  // 6: scotoma.v1.ModelInfo.saes:type_name -> scotoma.v1.SaeInfo
-	0,  // 7: scotoma.v1.SaeInfo.activation:type_name -> scotoma.v1.SaeInfo.Activation
-	12, // 8: scotoma.v1.ListHookPointsResponse.hook_points:type_name -> scotoma.v1.HookPoint
-	15, // 9: scotoma.v1.CheckParityResponse.case:type_name -> scotoma.v1.ParityCase
-	16, // 10: scotoma.v1.CheckParityResponse.report:type_name -> scotoma.v1.ParityReport
-	17, // 11: scotoma.v1.ParityReport.points:type_name -> scotoma.v1.PointParity
-	20, // 12: scotoma.v1.LoadModelResponse.progress:type_name -> scotoma.v1.LoadProgress
-	5,  // 13: scotoma.v1.LoadModelResponse.model:type_name -> scotoma.v1.ModelInfo
-	5,  // 14: scotoma.v1.LoadProjectorResponse.model:type_name -> scotoma.v1.ModelInfo
-	1,  // 15: scotoma.v1.ModelService.ListModels:input_type -> scotoma.v1.ListModelsRequest
-	3,  // 16: scotoma.v1.ModelService.GetModel:input_type -> scotoma.v1.GetModelRequest
-	10, // 17: scotoma.v1.ModelService.ListHookPoints:input_type -> scotoma.v1.ListHookPointsRequest
-	18, // 18: scotoma.v1.ModelService.LoadModel:input_type -> scotoma.v1.LoadModelRequest
-	21, // 19: scotoma.v1.ModelService.UnloadModel:input_type -> scotoma.v1.UnloadModelRequest
-	23, // 20: scotoma.v1.ModelService.LoadProjector:input_type -> scotoma.v1.LoadProjectorRequest
-	13, // 21: scotoma.v1.ModelService.CheckParity:input_type -> scotoma.v1.CheckParityRequest
-	2,  // 22: scotoma.v1.ModelService.ListModels:output_type -> scotoma.v1.ListModelsResponse
-	4,  // 23: scotoma.v1.ModelService.GetModel:output_type -> scotoma.v1.GetModelResponse
-	11, // 24: scotoma.v1.ModelService.ListHookPoints:output_type -> scotoma.v1.ListHookPointsResponse
-	19, // 25: scotoma.v1.ModelService.LoadModel:output_type -> scotoma.v1.LoadModelResponse
-	22, // 26: scotoma.v1.ModelService.UnloadModel:output_type -> scotoma.v1.UnloadModelResponse
-	24, // 27: scotoma.v1.ModelService.LoadProjector:output_type -> scotoma.v1.LoadProjectorResponse
-	14, // 28: scotoma.v1.ModelService.CheckParity:output_type -> scotoma.v1.CheckParityResponse
-	22, // [22:29] is the sub-list for method output_type
-	15, // [15:22] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	9,  // 2: scotoma.v1.ModelInfo.vision_tower:type_name -> scotoma.v1.StackInfo
+	9,  // 3: scotoma.v1.ModelInfo.language_model:type_name -> scotoma.v1.StackInfo
+	10, // 4: scotoma.v1.ModelInfo.limits:type_name -> scotoma.v1.Limits
+	8,  // 5: scotoma.v1.ModelInfo.chat_template:type_name -> scotoma.v1.ChatTemplateInfo
+	7,  // 6: scotoma.v1.ModelInfo.saes:type_name -> scotoma.v1.SaeInfo
+	6,  // 7: scotoma.v1.ModelInfo.lenses:type_name -> scotoma.v1.LensInfo
+	0,  // 8: scotoma.v1.SaeInfo.activation:type_name -> scotoma.v1.SaeInfo.Activation
+	13, // 9: scotoma.v1.ListHookPointsResponse.hook_points:type_name -> scotoma.v1.HookPoint
+	16, // 10: scotoma.v1.CheckParityResponse.case:type_name -> scotoma.v1.ParityCase
+	17, // 11: scotoma.v1.CheckParityResponse.report:type_name -> scotoma.v1.ParityReport
+	18, // 12: scotoma.v1.ParityReport.points:type_name -> scotoma.v1.PointParity
+	21, // 13: scotoma.v1.LoadModelResponse.progress:type_name -> scotoma.v1.LoadProgress
+	5,  // 14: scotoma.v1.LoadModelResponse.model:type_name -> scotoma.v1.ModelInfo
+	5,  // 15: scotoma.v1.LoadProjectorResponse.model:type_name -> scotoma.v1.ModelInfo
+	1,  // 16: scotoma.v1.ModelService.ListModels:input_type -> scotoma.v1.ListModelsRequest
+	3,  // 17: scotoma.v1.ModelService.GetModel:input_type -> scotoma.v1.GetModelRequest
+	11, // 18: scotoma.v1.ModelService.ListHookPoints:input_type -> scotoma.v1.ListHookPointsRequest
+	19, // 19: scotoma.v1.ModelService.LoadModel:input_type -> scotoma.v1.LoadModelRequest
+	22, // 20: scotoma.v1.ModelService.UnloadModel:input_type -> scotoma.v1.UnloadModelRequest
+	24, // 21: scotoma.v1.ModelService.LoadProjector:input_type -> scotoma.v1.LoadProjectorRequest
+	14, // 22: scotoma.v1.ModelService.CheckParity:input_type -> scotoma.v1.CheckParityRequest
+	2,  // 23: scotoma.v1.ModelService.ListModels:output_type -> scotoma.v1.ListModelsResponse
+	4,  // 24: scotoma.v1.ModelService.GetModel:output_type -> scotoma.v1.GetModelResponse
+	12, // 25: scotoma.v1.ModelService.ListHookPoints:output_type -> scotoma.v1.ListHookPointsResponse
+	20, // 26: scotoma.v1.ModelService.LoadModel:output_type -> scotoma.v1.LoadModelResponse
+	23, // 27: scotoma.v1.ModelService.UnloadModel:output_type -> scotoma.v1.UnloadModelResponse
+	25, // 28: scotoma.v1.ModelService.LoadProjector:output_type -> scotoma.v1.LoadProjectorResponse
+	15, // 29: scotoma.v1.ModelService.CheckParity:output_type -> scotoma.v1.CheckParityResponse
+	23, // [23:30] is the sub-list for method output_type
+	16, // [16:23] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_scotoma_v1_model_service_proto_init() }
@@ -2203,11 +2293,11 @@ func file_scotoma_v1_model_service_proto_init() {
 	if File_scotoma_v1_model_service_proto != nil {
 		return
 	}
-	file_scotoma_v1_model_service_proto_msgTypes[13].OneofWrappers = []any{
+	file_scotoma_v1_model_service_proto_msgTypes[14].OneofWrappers = []any{
 		(*CheckParityResponse_Case)(nil),
 		(*CheckParityResponse_Report)(nil),
 	}
-	file_scotoma_v1_model_service_proto_msgTypes[18].OneofWrappers = []any{
+	file_scotoma_v1_model_service_proto_msgTypes[19].OneofWrappers = []any{
 		(*LoadModelResponse_Progress)(nil),
 		(*LoadModelResponse_Model)(nil),
 	}
@@ -2217,7 +2307,7 @@ func file_scotoma_v1_model_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_scotoma_v1_model_service_proto_rawDesc), len(file_scotoma_v1_model_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   24,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

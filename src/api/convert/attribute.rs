@@ -68,8 +68,9 @@ fn method(number: i32) -> Result<AttributionMethod, Error> {
         Ok(Number::GradCam) => AttributionMethod::GradCam,
         Ok(Number::AttentionRelevance) => AttributionMethod::AttentionRelevance,
         Ok(Number::AttentionRollout) => AttributionMethod::AttentionRollout,
+        Ok(Number::AttentionFlow) => AttributionMethod::AttentionFlow,
         Ok(Number::Unspecified) | Err(_) => {
-            let valid = ["ATTRIBUTION_METHOD_GRADIENT to _ATTENTION_ROLLOUT, 1 to 8"];
+            let valid = ["ATTRIBUTION_METHOD_GRADIENT to _ATTENTION_FLOW, 1 to 9"];
             return Err(unknown("method".into(), number, &valid));
         }
     })

@@ -46,10 +46,11 @@ fn capture(
 fn check_used(path: &str, message: &v1::CaptureTarget) -> Result<(), Error> {
     let (tokens, features) = (v1::Reduction::TopTokens, v1::Reduction::TopFeatures);
     let is = |of: &[v1::Reduction]| of.iter().any(|of| message.reduction == *of as i32);
-    let given: [(&str, bool, &[v1::Reduction]); 3] = [
+    let given: [(&str, bool, &[v1::Reduction]); 4] = [
         ("top", message.top > 0, &[tokens, features]),
         ("sae", !message.sae.is_empty(), &[features]),
         ("prefix", message.prefix > 0, &[features]),
+        ("lens", !message.lens.is_empty(), &[tokens]),
     ];
     match given.iter().find(|(_, given, by)| *given && !is(by)) {
         None => Ok(()),
@@ -68,7 +69,10 @@ fn reduce(path: &str, message: &v1::CaptureTarget) -> Result<Reduce, Error> {
         Ok(Reduction::Mean) => Reduce::Mean,
         Ok(Reduction::Norm) => Reduce::Norm,
         Ok(Reduction::Last) => Reduce::Last,
-        Ok(Reduction::TopTokens) => Reduce::TopTokens(message.top as usize),
+        Ok(Reduction::TopTokens) => Reduce::TopTokens {
+            top: message.top as usize,
+            lens: message.lens.clone(),
+        },
         Ok(Reduction::Received) => Reduce::Received,
         Ok(Reduction::TopFeatures) => Reduce::TopFeatures {
             sae: message.sae.clone(),

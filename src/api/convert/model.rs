@@ -100,12 +100,24 @@ pub(in crate::api) fn model_info(state: &State, model: &Model) -> v1::ModelInfo 
         }),
         image_processor: model.processor.backend.name().into(),
         saes: saes(model),
+        lenses: lenses(model),
+        text_model_type: model.decoder.config().model_type.clone(),
     }
 }
 
 fn saes(model: &Model) -> Vec<v1::SaeInfo> {
     let all = model.sparse_autoencoders().into_iter();
     all.map(|(name, sae)| sae_info(name, &sae)).collect()
+}
+
+fn lenses(model: &Model) -> Vec<v1::LensInfo> {
+    let all = model.tuned_lenses().into_iter();
+    let infos = all.map(|(name, lens)| v1::LensInfo {
+        name,
+        layers: lens.layers() as u32,
+        digest: lens.digest().to_owned(),
+    });
+    infos.collect()
 }
 
 fn sae_info(name: String, sae: &SparseAutoencoder) -> v1::SaeInfo {

@@ -12,6 +12,8 @@ mod page;
 mod plot;
 mod table;
 mod table_one;
+mod text;
+mod tradeoff;
 
 pub use cost::{AnswerCost, Mean, VariantCost, variant_costs};
 pub use document::{Card, DataTable, Drawing, Part, Section};
@@ -22,3 +24,5 @@ pub use names::{benchmark_name, hook_name, plain};
 pub use plot::{Bar, bar_chart, heat_map, png};
 pub use table::{AnswerCounts, Report, SeriesPoint};
 pub use table_one::{TableOne, TableOneEntry};
+pub use text::text_table;
+pub use tradeoff::Tradeoff;

@@ -49,7 +49,7 @@ impl Report<'_> {
     /// Returns what a page about several experiments has of this one.
     pub fn brief(&self) -> Vec<Part> {
         let mut parts = self.opening();
-        self.add_findings(&mut parts);
+        self.add_findings(true, &mut parts);
         let mut more = Vec::new();
         self.add_numbers(true, &mut more);
         parts.push(Part::Folded("Variant by variant".into(), more));
@@ -58,7 +58,7 @@ impl Report<'_> {
 
     fn parts(&self, with_time: bool) -> Vec<Part> {
         let mut parts = self.opening();
-        self.add_findings(&mut parts);
+        self.add_findings(with_time, &mut parts);
         self.add_numbers(with_time, &mut parts);
         parts.push(Part::Heading("What ran".into()));
         let facts = self.facts.iter();
@@ -100,8 +100,13 @@ impl Report<'_> {
     }
 
     /// Adds what the experiment found: the paper's numbers, series, ratios and answers.
-    fn add_findings(&self, parts: &mut Vec<Part>) {
+    fn add_findings(&self, with_time: bool, parts: &mut Vec<Part>) {
         let points = self.series_points();
+        if let Some(table) = self.tradeoff_table(with_time) {
+            let heading = format!("{} against what answers take", self.metric_name());
+            parts.push(Part::Heading(heading));
+            parts.push(Part::Table(table));
+        }
         if let Some(printed) = &self.experiment.paper {
             self.add_paper_table(printed, &points, parts);
         }
@@ -440,6 +445,7 @@ mod tests {
             metrics: &metrics,
             comparisons: &[],
             costs: &[],
+            layers: 0,
             answers: &answers,
             facts: &[],
             picture: None,

@@ -21,6 +21,8 @@ pub struct Report<'a> {
     pub comparisons: &'a [(String, Comparison)],
     /// Holds what answers took, in the order of the variants.
     pub costs: &'a [VariantCost],
+    /// Counts the layers of the language model; 0 where that is not known.
+    pub layers: usize,
     /// The answers of each variant.
     pub answers: &'a [AnswerCounts],
     /// Names and values of what ran, in the order of the page.

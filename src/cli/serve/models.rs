@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::cli::device::{DEVICES, ServerDeviceArgs};
 use crate::cli::error::{Failure, Usage};
+use crate::cli::lens_args::named_lenses;
 use crate::cli::origin::{fetch, fetch_with, named_origin};
 use crate::cli::sae_args::named_saes;
 use crate::model::{self, ChatTemplate, Origin, Purpose, Source};
@@ -68,6 +69,18 @@ pub(super) struct ServedModelArgs {
         value_delimiter = ','
     )]
     sae: Vec<String>,
+    /// Tuned lens of the first model, for captures of top tokens
+    ///
+    /// A folder that the tuned-lens package saved: config.json with params.pt or params.safetensors.
+    /// Repeat for several.
+    #[arg(
+        help_heading = HEADING,
+        long,
+        env = "SCOTOMA_LENS",
+        value_name = "NAME=FOLDER",
+        value_delimiter = ','
+    )]
+    lens: Vec<String>,
     /// Chat template of a model, in place of its own: a file or a name
     ///
     /// A file is Jinja, or JSON with chat_template. Names are those of LLaVA's conversations, such
@@ -153,6 +166,7 @@ impl ServedModelArgs {
         let mut mistakes = Vec::new();
         self.check_projectors(&mut mistakes);
         mistakes.extend(named_saes(&self.sae).err());
+        mistakes.extend(named_lenses(&self.lens).err());
         let names = origins.iter().map(|(name, _)| name.as_str());
         mistakes.extend(self.device.wrong_processors(names));
         self.check_places(origins, &mut mistakes);
@@ -184,9 +198,14 @@ impl ServedModelArgs {
                 } else {
                     Vec::new()
                 },
-                // So are sparse autoencoders.
+                // So are sparse autoencoders and tuned lenses.
                 saes: if i == 0 {
                     named_saes(&self.sae)?
+                } else {
+                    Vec::new()
+                },
+                lenses: if i == 0 {
+                    named_lenses(&self.lens)?
                 } else {
                     Vec::new()
                 },

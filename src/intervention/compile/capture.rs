@@ -10,16 +10,17 @@ use super::named::Named;
 use super::selector::{Steps, TokenSelector, Tokens};
 use super::target::{ResolvedTarget, Target};
 use crate::intervention::error::Error;
-use crate::intervention::plan::{Reduction, Rows, TopFeatures};
+use crate::intervention::plan::{Reduction, Rows, TopFeatures, TopTokens};
+use crate::model::TunedLens;
 use crate::nn::{Site, Stack};
 
-/// Most tokens of a row that the logit lens shows.
+/// Most tokens of a row that a lens shows.
 const MAX_TOP_TOKENS: usize = 100;
 /// Most features of a row that are told.
 const MAX_TOP_FEATURES: usize = 1000;
 /// Numbers that one feature counts for: number and value.
 const NUMBERS_OF_FEATURE: usize = 2;
-/// Numbers that one token of the logit lens counts for: id, text and log-probability.
+/// Numbers that one token of a lens counts for: id, text and log-probability.
 const NUMBERS_OF_TOP_TOKEN: usize = 16;
 
 /// Sites that hold rows as wide as the residual stream, which the unembedding can read.
@@ -51,7 +52,11 @@ pub enum Reduce {
     Mean,
     Norm,
     Last,
-    TopTokens(usize),
+    TopTokens {
+        top: usize,
+        /// A tuned lens; empty for the logit lens.
+        lens: String,
+    },
     Received,
     TopFeatures {
         sae: String,
@@ -111,23 +116,12 @@ impl CaptureTarget {
             Reduce::Mean => Reduction::Mean,
             Reduce::Norm => Reduction::Norm,
             Reduce::Last => Reduction::Last,
-            &Reduce::TopTokens(top) => {
-                if !(1..=MAX_TOP_TOKENS).contains(&top) {
-                    let message = format!("{top} is not in 1 to {MAX_TOP_TOKENS}");
-                    return Err(entry.invalid("top", message));
-                }
-                // The lens applies the final norm and the unembedding: the width must be theirs.
-                let readable =
-                    stack == Stack::LanguageModel || site == Site::Tokens || site == Site::Out;
-                if !readable || !RESIDUAL.contains(&site) {
-                    let message = format!(
-                        "{} is not a residual stream of the language model",
-                        self.target.point
-                    );
-                    return Err(entry.invalid("reduction", message));
-                }
-                Reduction::TopTokens(top)
-            }
+            Reduce::TopTokens { top, lens } => Reduction::TopTokens(self.top_tokens(
+                entry,
+                (stack, site),
+                (*top, lens),
+                compiler,
+            )?),
             Reduce::Received => {
                 if site != Site::Pattern {
                     let message = format!(
@@ -142,6 +136,44 @@ impl CaptureTarget {
                 let features = self.top_features(entry, target, (sae, *top, *prefix), compiler)?;
                 Reduction::TopFeatures(features)
             }
+        })
+    }
+
+    fn top_tokens(
+        &self,
+        entry: Entry,
+        (stack, site): (Stack, Site),
+        (top, lens): (usize, &str),
+        compiler: &Compiler<'_>,
+    ) -> Result<TopTokens, Error> {
+        if !(1..=MAX_TOP_TOKENS).contains(&top) {
+            let message = format!("{top} is not in 1 to {MAX_TOP_TOKENS}");
+            return Err(entry.invalid("top", message));
+        }
+        // A lens applies the final norm and the unembedding: the width must be theirs.
+        let readable = stack == Stack::LanguageModel || site == Site::Tokens || site == Site::Out;
+        if !readable || !RESIDUAL.contains(&site) {
+            let message = format!(
+                "{} is not a residual stream of the language model",
+                self.target.point
+            );
+            return Err(entry.invalid("reduction", message));
+        }
+        if lens.is_empty() {
+            return Ok(TopTokens { top, lens: None });
+        }
+        let tuned = entry.lens(lens, compiler.context.model)?;
+        if !TunedLens::reads(stack, site) {
+            let message = format!(
+                "{} is not between layers; a tuned lens reads hook_embed, hook_resid_pre and \
+                 hook_resid_post of the language model",
+                self.target.point
+            );
+            return Err(entry.invalid("lens", message));
+        }
+        Ok(TopTokens {
+            top,
+            lens: Some(tuned),
         })
     }
 
@@ -249,7 +281,7 @@ fn numbers(
         // One row for each view; a view of which no row is chosen has none.
         Reduction::Mean | Reduction::Last => views.min(rows) * heads * width,
         Reduction::Norm => rows * heads,
-        Reduction::TopTokens(top) => rows * top * NUMBERS_OF_TOP_TOKEN,
+        Reduction::TopTokens(lens) => rows * lens.top * NUMBERS_OF_TOP_TOKEN,
         Reduction::TopFeatures(features) => {
             rows * features.top.min(features.prefix) * NUMBERS_OF_FEATURE
         }

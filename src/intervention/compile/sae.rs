@@ -1,11 +1,11 @@
-//! Sparse autoencoders that a request names.
+//! Sparse autoencoders and tuned lenses that a request names.
 
 use std::sync::Arc;
 
 use super::entry::Entry;
 use super::target::ResolvedTarget;
 use crate::intervention::error::Error;
-use crate::model::{Model, SparseAutoencoder};
+use crate::model::{Model, SparseAutoencoder, TunedLens};
 
 impl Entry {
     /// Returns the resident autoencoder called `name`, or the only one where it is empty.
@@ -24,6 +24,16 @@ impl Entry {
             field: self.field(field),
             name: name.to_owned(),
             resident: all.into_iter().map(|(name, _)| name).collect(),
+        })
+    }
+
+    /// Returns the resident tuned lens called `name`.
+    pub(crate) fn lens(self, name: &str, model: &Model) -> Result<Arc<TunedLens>, Error> {
+        let all = model.tuned_lenses().into_iter();
+        model.lens(name).ok_or_else(|| Error::UnknownLens {
+            field: self.field("lens"),
+            name: name.to_owned(),
+            resident: all.map(|(name, _)| name).collect(),
         })
     }
 

@@ -6,7 +6,7 @@ use candle_core::{D, DType, Tensor};
 
 use super::rows::Rows;
 use super::tensors::select;
-use crate::model::{Feature, SparseAutoencoder};
+use crate::model::{Feature, SparseAutoencoder, Translator, TunedLens};
 use crate::nn::{HostTensor, Point, Result, Span, Stack};
 
 /// Rows to write down at a hook point.
@@ -33,12 +33,21 @@ pub enum Reduction {
     Norm,
     /// The last row.
     Last,
-    /// The rows, for the logit lens: so many likeliest tokens.
-    TopTokens(usize),
+    /// The rows, for a lens.
+    TopTokens(TopTokens),
     /// The attention that each key of these tokens receives, mean over heads and rows.
     Received(Arc<Rows>),
     /// The strongest features of each row.
     TopFeatures(TopFeatures),
+}
+
+/// The likeliest tokens of rows, by the logit lens or a tuned one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopTokens {
+    /// The tokens of a row.
+    pub top: usize,
+    /// The tuned lens; `None` for the logit lens.
+    pub lens: Option<Arc<TunedLens>>,
 }
 
 /// The strongest features of rows.
@@ -55,6 +64,17 @@ pub struct TopFeatures {
 /// Tokens with their log-probabilities, likeliest first.
 pub type Likeliest = Vec<(u32, f64)>;
 
+/// Rows that a lens reads once the step is over.
+#[derive(Debug)]
+pub struct LensRows {
+    /// The tokens that are shown of a row.
+    pub top: usize,
+    /// The map of a tuned lens at this point.
+    pub translator: Option<Translator>,
+    /// The likeliest of each row, as soon as they are read.
+    pub tokens: Vec<Likeliest>,
+}
+
 /// Rows taken at a hook point: in the memory of the process, but for the step that takes them.
 #[derive(Debug)]
 pub struct Captured<V = HostTensor> {
@@ -70,9 +90,8 @@ pub struct Captured<V = HostTensor> {
     pub tokens: Vec<u32>,
     /// The rows.
     pub value: V,
-    /// The number of tokens that the logit lens shows and, once the step is over, the likeliest of
-    /// each row.
-    pub lens: Option<(usize, Vec<Likeliest>)>,
+    /// The likeliest tokens of each row, in place of the rows.
+    pub lens: Option<LensRows>,
     /// The strongest features of each row, in place of the rows.
     pub features: Option<Vec<Vec<Feature>>>,
 }
@@ -124,8 +143,12 @@ impl Capture {
             // What a request may take was counted without the rows: they stay behind.
             value = rows.narrow(0, 0, 1)?.narrow(1, 0, 1)?;
         }
-        let lens = match self.reduction {
-            Reduction::TopTokens(top) => Some((top, Vec::new())),
+        let lens = match &self.reduction {
+            Reduction::TopTokens(TopTokens { top, lens }) => Some(LensRows {
+                top: *top,
+                translator: lens.as_ref().and_then(|lens| lens.at(point)),
+                tokens: Vec::new(),
+            }),
             _ => None,
         };
         Ok(Some(Captured {

@@ -18,7 +18,7 @@ mod tensors;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use capture::{Capture, Captured, Likeliest, Reduction, TopFeatures};
+pub use capture::{Capture, Captured, Likeliest, Reduction, TopFeatures, TopTokens};
 pub use edit::Edit;
 pub use effects::{Effect, EffectLog, EffectRecord, LogMark, RowsProcessed};
 pub use feature::{FeatureChange, FeatureEdit};

@@ -249,6 +249,7 @@ impl PreparedModel {
             own_projector,
             projectors,
             saes: ByName::default(),
+            lenses: ByName::default(),
             packing: Packing {
                 row_ends: parts.row_ends,
                 most_tiles: self.config.most_tiles()?,

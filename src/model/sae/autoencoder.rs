@@ -3,12 +3,11 @@
 //! Values are of `p = (n(x) - b) W + c` with n the normalisation of the row; see [`SaeActivation`]. In f32,
 //! row by row: what a row's features are does not depend on the rows beside it.
 
-use std::sync::{Mutex, PoisonError};
-
 use candle_core::{D, Device, Tensor};
 
 use super::config::{Normalize, SaeActivation};
-use crate::nn::{Home, HostTensor, Linear, OnDevice, Point, Result};
+use crate::model::hosted_linear::HostedLinear;
+use crate::nn::{HostTensor, Point, Result};
 
 /// Most numbers of all features of the rows that are encoded at once: 64 MiB of them.
 const AT_ONCE: usize = 1 << 24;
@@ -18,8 +17,7 @@ const DEVIATION: f64 = 1e-5;
 /// A feature and its value.
 pub type Feature = (u32, f32);
 
-/// A sparse autoencoder in the memory of the process, and a copy of its encoder on the device where
-/// it last ran.
+/// A sparse autoencoder in the memory of the process.
 #[derive(Debug)]
 pub struct SparseAutoencoder {
     pub(super) point: Point,
@@ -30,7 +28,7 @@ pub struct SparseAutoencoder {
     pub(super) prefixes: Vec<usize>,
     pub(super) digest: String,
     pub(super) bytes: u64,
-    pub(super) encoder: Linear,
+    pub(super) encoder: HostedLinear,
     /// Taken from a row before it is encoded, `(W)`.
     pub(super) centre: Option<HostTensor>,
     /// Thresholds of the features, `(F)` or `(1)`; of a gated one the bias of the gates.
@@ -42,7 +40,6 @@ pub struct SparseAutoencoder {
     /// Directions `(F, W)`, for values as they are told; `None` of a transcoder, which writes
     /// elsewhere than it reads.
     pub(super) decoder: Option<HostTensor>,
-    pub(super) uploaded: Mutex<Option<OnDevice<Linear>>>,
 }
 
 /// Describes it.
@@ -159,34 +156,9 @@ impl SparseAutoencoder {
         let (rows, step) = (x.dim(0)?, (AT_ONCE / self.features()).max(1));
         for first in (0..rows).step_by(step) {
             let part = x.narrow(0, first, step.min(rows - first))?;
-            f(&self.encode(&self.centred(&part)?)?)?;
+            f(&self.encoder.forward(&self.centred(&part)?)?)?;
         }
         Ok(())
-    }
-
-    /// Returns the encoder's product of rows `(n, W)`, `(n, F)`.
-    fn encode(&self, x: &Tensor) -> Result<Tensor> {
-        // On a CPU the resident encoder itself; elsewhere a copy, made when it first runs there.
-        if x.device().is_cpu() {
-            return self.encoder.forward(x);
-        }
-        self.uploaded_to(x.device())?.get()?.forward(x)
-    }
-
-    fn uploaded_to(&self, device: &Device) -> Result<OnDevice<Linear>> {
-        let mut known = self.uploaded.lock().unwrap_or_else(PoisonError::into_inner);
-        // Not one of another device, nor one that was there before its device was restarted.
-        if let Some(uploaded) = known.as_ref()
-            && let Ok(there) = uploaded.get()
-            && there.device().same_device(device)
-        {
-            return Ok(uploaded.clone());
-        }
-        let weight = self.encoder.weight()?.to_device(device)?;
-        let bias = self.encoder.bias().map(|bias| bias.to_device(device));
-        let uploaded = Home::here().keep(Linear::new(weight, bias.transpose()?)?)?;
-        *known = Some(uploaded.clone());
-        Ok(uploaded)
     }
 
     /// Returns rows as the encoder reads them.

@@ -1,12 +1,12 @@
 //! Weights of sparse autoencoders, under the names of three libraries.
 
 use std::path::PathBuf;
-use std::sync::Mutex;
 
 use candle_core::{DType, Device, Tensor};
 
 use super::autoencoder::{SparseAutoencoder, norm};
 use super::config::{Layout, SaeActivation, SaeConfig};
+use crate::model::hosted_linear::HostedLinear;
 use crate::nn::{HostTensor, Linear, Point};
 use crate::weights::{self, Checkpoint, Matrices, Tensors};
 
@@ -191,7 +191,7 @@ impl Parts {
             prefixes: config.prefixes.clone(),
             digest,
             bytes,
-            encoder: Linear::new(self.encoder, self.encoder_bias)?,
+            encoder: HostedLinear::new(Linear::new(self.encoder, self.encoder_bias)?),
             centre: config
                 .centres
                 .then(|| host(&self.decoder_bias))
@@ -204,7 +204,6 @@ impl Parts {
                 .is_none()
                 .then(|| host(&self.decoder))
                 .transpose()?,
-            uploaded: Mutex::default(),
         })
     }
 

@@ -1,10 +1,11 @@
 //! Attribute: how much each row of a run matters for a metric, by its gradient.
 //!
 //! [`points`] says where, [`cost`] what it takes, [`run`] goes through the passes of a method,
-//! [`maps`] and [`scores`] make of gradients what methods call an attribution.
+//! [`maps`], [`flow`] and [`scores`] make of gradients what methods call an attribution.
 
 mod compiled;
 mod cost;
+mod flow;
 mod maps;
 mod points;
 mod request;

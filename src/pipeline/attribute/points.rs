@@ -59,9 +59,9 @@ impl AttributeRequest {
         let name = match self.method {
             AttributionMethod::IntegratedGradients => PIXELS,
             AttributionMethod::GradCam => "vision_tower.blocks.{l}.hook_resid_post",
-            AttributionMethod::AttentionRelevance | AttributionMethod::AttentionRollout => {
-                "language_model.blocks.{l}.attn.hook_pattern"
-            }
+            AttributionMethod::AttentionRelevance
+            | AttributionMethod::AttentionRollout
+            | AttributionMethod::AttentionFlow => "language_model.blocks.{l}.attn.hook_pattern",
             _ => "language_model.blocks.{l}.hook_resid_pre",
         };
         vec![name.to_owned()]
@@ -141,14 +141,16 @@ impl AttributeRequest {
             {
                 wrong("Grad-CAM is of rows in the vision tower, such as its hook_resid_post")
             }
-            AttributionMethod::AttentionRelevance | AttributionMethod::AttentionRollout
+            AttributionMethod::AttentionRelevance
+            | AttributionMethod::AttentionRollout
+            | AttributionMethod::AttentionFlow
                 if places.pixels
                     || !places
                         .points
                         .iter()
                         .all(|p| p.stack == Stack::LanguageModel && is_pattern(p)) =>
             {
-                wrong("relevance and rollout are of attn.hook_pattern in the language model")
+                wrong("relevance, rollout and flow are of attn.hook_pattern in the language model")
             }
             AttributionMethod::IntegratedGradients | AttributionMethod::Patching
                 if self.steps() > 1 && count != 1 =>
@@ -166,7 +168,9 @@ impl AttributeRequest {
             | AttributionMethod::Patching
                 if places.points.iter().any(is_pattern) =>
             {
-                wrong("attention patterns are taken by relevance, rollout and gradient values")
+                wrong(
+                    "attention patterns are taken by relevance, rollout, flow and gradient values",
+                )
             }
             _ => Ok(()),
         }

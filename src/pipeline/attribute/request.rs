@@ -34,6 +34,8 @@ pub enum AttributionMethod {
     AttentionRelevance,
     /// Attention and the identity, from layer to layer.
     AttentionRollout,
+    /// The largest flow through attention and the identity.
+    AttentionFlow,
 }
 
 impl AttributionMethod {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use candle_core::{DType, Tensor};
 
 use super::cost::{bytes_of, passes, price_of};
+use super::flow;
 use super::maps;
 use super::points::Places;
 use super::request::{AttributeRequest, AttributionInput, AttributionMethod};
@@ -25,6 +26,7 @@ use crate::pipeline::output::{CapturedActivation, Started, TokenLogprob};
 use crate::pipeline::provenance::RecordedRequest;
 use crate::pipeline::record::Provenance;
 use crate::pipeline::runtime::Runtime;
+use crate::pipeline::turns::Price;
 
 /// An attribution that is checked, compiled and paid for.
 #[derive(Debug)]
@@ -86,6 +88,7 @@ impl Runtime {
             let message = "pixels, but the prompt has no picture";
             return Err(Error::invalid("points", message));
         }
+        check_flow(&request, &places, compiled.prompt.ids.len())?;
         let source = match &request.source {
             Some(source) => Some(self.compile_source(&request, &compiled, source).await?),
             None => None,
@@ -174,6 +177,21 @@ fn check_plan(compiled: &CompiledRequest, field: &str) -> Result<(), Error> {
     Err(Error::invalid(field, message))
 }
 
+/// Fails where a flow would take too long.
+fn check_flow(request: &AttributeRequest, places: &Places, tokens: usize) -> Result<(), Error> {
+    let layers = places.points.len();
+    let ways = flow::ways(tokens, layers);
+    if request.method != AttributionMethod::AttentionFlow || ways <= flow::MOST_WAYS {
+        return Ok(());
+    }
+    let message = format!(
+        "flow from {tokens} tokens through {layers} layers has {ways} ways, all tokens together; \
+         at most {} are taken: choose fewer layers",
+        flow::MOST_WAYS
+    );
+    Err(Error::invalid("points", message))
+}
+
 /// Returns the tokens whose probability counts for, and the last one that counts against.
 fn answer_of(
     metric: &AnswerMetric,
@@ -219,6 +237,24 @@ impl Attribution {
             .ok_or(Error::EngineStopped)
     }
 
+    /// Returns the flow through the patterns that were found, which it takes; on the pool, as it may
+    /// take seconds.
+    async fn flow(
+        &self,
+        runtime: &Runtime,
+        found: &mut Gradients,
+    ) -> Result<Vec<CapturedActivation>, Error> {
+        let taps = std::mem::take(&mut found.taps);
+        let Some(last) = taps.first().cloned() else {
+            return Ok(Vec::new());
+        };
+        let row = self.compiled.prompt.ids.len() - 1;
+        let work = move || Ok(flow::flow(&taps, row).map_err(model::Error::from)?);
+        let client = &self.request.context.client;
+        let flows = runtime.turns.run(client, Price::BASE, work).await?;
+        Ok(vec![self.activation(&last, &flows, "attention_flow", 0)?])
+    }
+
     /// Runs to the end and keeps the record alone.
     pub async fn finish(mut self, runtime: &Runtime) -> Result<AttributionFinished, Error> {
         loop {
@@ -239,7 +275,11 @@ impl Attribution {
             let input = self.input(self.taps(&others), self.reduction());
             (self.pass(runtime, input).await?, None)
         };
-        let scores = self.scores(&found)?;
+        let mut found = found;
+        let scores = match self.request.method {
+            AttributionMethod::AttentionFlow => self.flow(runtime, &mut found).await?,
+            _ => self.scores(&found)?,
+        };
         let mut output = blake3::Hasher::new();
         for one in &scores {
             output.update(&one.data);
@@ -418,7 +458,9 @@ impl Attribution {
             | AttributionMethod::IntegratedGradients
             | AttributionMethod::Patching => GradientReduction::Product,
             AttributionMethod::AttentionRelevance => GradientReduction::Relevance,
-            AttributionMethod::AttentionRollout => GradientReduction::MeanPattern,
+            AttributionMethod::AttentionRollout | AttributionMethod::AttentionFlow => {
+                GradientReduction::MeanPattern
+            }
         }
     }
 

@@ -45,7 +45,7 @@ impl Attribution {
         Ok(all)
     }
 
-    fn activation(
+    pub(super) fn activation(
         &self,
         tap: &TapGradient,
         values: &HostTensor,

@@ -30,12 +30,17 @@ def direct_logits(
     The last token is looked at. A part is `embed`, `attn.LAYER`, `mlp.LAYER` and, of the layers `heads_of`,
     `attn.LAYER.HEAD`; all but the heads add up to the difference of the logits. The scale of the final norm is that
     of the whole stream (Elhage et al. 2021). A head's part is what its layer's output loses without it, which takes a
-    capture each. The answers are one token each. Not for models that cap logits or norm what attention and MLPs add
-    (Gemma 2).
+    capture each. The answers are one token each. Of Gemma 2, which norms what all heads of a layer add
+    together, `heads_of` raises ValueError.
     """
     asked = {"model": model} if model else {}
-    decoder = client.get_model(**asked).language_model  # type: ignore[arg-type]
+    info = client.get_model(**asked)  # type: ignore[arg-type]
+    decoder = info.language_model
     layers, chosen = decoder.layers, set(heads_of)
+    if chosen and info.text_model_type == "gemma2":
+        raise ValueError(
+            "heads_of: Gemma 2 norms what the heads of a layer add together, so that no head has a part; leave it out"
+        )
     if not chosen <= set(range(layers)):
         raise ValueError(f"heads_of: {sorted(chosen)}; layers 0 to {layers - 1} are")
     blocks = hooks.blocks[:]

@@ -291,6 +291,8 @@ class CaptureOptions(ScoreOptions, total=False):
     """Likeliest tokens of "top_tokens", 1 to 100; strongest features of "top_features", 1 to 1,000."""
     sae: str
     """The sparse autoencoder of "top_features"; the only one by default."""
+    lens: str
+    """The tuned lens of "top_tokens"; the logit lens by default."""
     prefix: int
     """Tell only the first so many features, such as a prefix of a Matryoshka autoencoder."""
     keep: bool
@@ -316,6 +318,7 @@ class AttributeOptions(ScoreOptions, total=False):
         "grad_cam",
         "attention_relevance",
         "attention_rollout",
+        "attention_flow",
     ]
     """What is made of gradients; "gradient_times_input" by default."""
     points: str | Hook | Iterable[str | Hook]

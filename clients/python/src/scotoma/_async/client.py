@@ -131,10 +131,10 @@ class AsyncClient:
         """Activations at hook points, as arrays, as they come.
 
         A target is a hook (`hooks.blocks[:].attn.pattern.at(tokens.last)`), the name of a point, a Target, or a
-        CaptureTarget; `reduction`, `top`, `keep`, `sae` and `prefix` are for all but the last.
+        CaptureTarget; `reduction`, `top`, `keep`, `sae`, `prefix` and `lens` are for all but the last.
         """
         own: dict[str, Any] = dict(options)
-        said = {name: own.pop(name, None) for name in ("reduction", "top", "keep", "sae", "prefix")}
+        said = {name: own.pop(name, None) for name in ("reduction", "top", "keep", "sae", "prefix", "lens")}
         fields = {"text": text, "images": images, "targets": capture_targets(targets, **said)}
         asked, call = request(pb.CaptureRequest, fields, own)
         begun = await self._servers.begin("inference.Capture", asked, call)

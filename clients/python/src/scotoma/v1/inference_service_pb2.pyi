@@ -71,6 +71,7 @@ class AttributionMethod(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ATTRIBUTION_METHOD_GRAD_CAM: _ClassVar[AttributionMethod]
     ATTRIBUTION_METHOD_ATTENTION_RELEVANCE: _ClassVar[AttributionMethod]
     ATTRIBUTION_METHOD_ATTENTION_ROLLOUT: _ClassVar[AttributionMethod]
+    ATTRIBUTION_METHOD_ATTENTION_FLOW: _ClassVar[AttributionMethod]
 ROLE_UNSPECIFIED: Role
 ROLE_SYSTEM: Role
 ROLE_USER: Role
@@ -111,6 +112,7 @@ ATTRIBUTION_METHOD_PATCHING: AttributionMethod
 ATTRIBUTION_METHOD_GRAD_CAM: AttributionMethod
 ATTRIBUTION_METHOD_ATTENTION_RELEVANCE: AttributionMethod
 ATTRIBUTION_METHOD_ATTENTION_ROLLOUT: AttributionMethod
+ATTRIBUTION_METHOD_ATTENTION_FLOW: AttributionMethod
 
 class Image(_message.Message):
     __slots__ = ("data", "handle")
@@ -584,20 +586,22 @@ class Stage(_message.Message):
     def __init__(self, name: _Optional[str] = ..., digest: _Optional[str] = ...) -> None: ...
 
 class CaptureTarget(_message.Message):
-    __slots__ = ("target", "reduction", "top", "keep", "sae", "prefix")
+    __slots__ = ("target", "reduction", "top", "keep", "sae", "prefix", "lens")
     TARGET_FIELD_NUMBER: _ClassVar[int]
     REDUCTION_FIELD_NUMBER: _ClassVar[int]
     TOP_FIELD_NUMBER: _ClassVar[int]
     KEEP_FIELD_NUMBER: _ClassVar[int]
     SAE_FIELD_NUMBER: _ClassVar[int]
     PREFIX_FIELD_NUMBER: _ClassVar[int]
+    LENS_FIELD_NUMBER: _ClassVar[int]
     target: _intervention_pb2.Target
     reduction: Reduction
     top: int
     keep: bool
     sae: str
     prefix: int
-    def __init__(self, target: _Optional[_Union[_intervention_pb2.Target, _Mapping]] = ..., reduction: _Optional[_Union[Reduction, str]] = ..., top: _Optional[int] = ..., keep: _Optional[bool] = ..., sae: _Optional[str] = ..., prefix: _Optional[int] = ...) -> None: ...
+    lens: str
+    def __init__(self, target: _Optional[_Union[_intervention_pb2.Target, _Mapping]] = ..., reduction: _Optional[_Union[Reduction, str]] = ..., top: _Optional[int] = ..., keep: _Optional[bool] = ..., sae: _Optional[str] = ..., prefix: _Optional[int] = ..., lens: _Optional[str] = ...) -> None: ...
 
 class CaptureRequest(_message.Message):
     __slots__ = ("model", "prompt", "interventions", "targets", "dtype", "max_tokens", "max_bytes", "sample_key")

@@ -30,7 +30,7 @@ class GetModelResponse(_message.Message):
     def __init__(self, model: _Optional[_Union[ModelInfo, _Mapping]] = ...) -> None: ...
 
 class ModelInfo(_message.Message):
-    __slots__ = ("name", "family", "digest", "dtype", "device", "resident_bytes", "parameters", "vision_tower", "language_model", "vision_feature_layer", "vision_feature_select_strategy", "image_size", "patch_grid", "vocabulary", "projectors", "limits", "interventions", "saliency_models", "chat_template", "image_processor", "adapters", "vision_feature_layers", "generation_config", "saes")
+    __slots__ = ("name", "family", "digest", "dtype", "device", "resident_bytes", "parameters", "vision_tower", "language_model", "vision_feature_layer", "vision_feature_select_strategy", "image_size", "patch_grid", "vocabulary", "projectors", "limits", "interventions", "saliency_models", "chat_template", "image_processor", "adapters", "vision_feature_layers", "generation_config", "saes", "lenses", "text_model_type")
     NAME_FIELD_NUMBER: _ClassVar[int]
     FAMILY_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -55,6 +55,8 @@ class ModelInfo(_message.Message):
     VISION_FEATURE_LAYERS_FIELD_NUMBER: _ClassVar[int]
     GENERATION_CONFIG_FIELD_NUMBER: _ClassVar[int]
     SAES_FIELD_NUMBER: _ClassVar[int]
+    LENSES_FIELD_NUMBER: _ClassVar[int]
+    TEXT_MODEL_TYPE_FIELD_NUMBER: _ClassVar[int]
     name: str
     family: str
     digest: str
@@ -79,7 +81,19 @@ class ModelInfo(_message.Message):
     vision_feature_layers: _containers.RepeatedScalarFieldContainer[int]
     generation_config: str
     saes: _containers.RepeatedCompositeFieldContainer[SaeInfo]
-    def __init__(self, name: _Optional[str] = ..., family: _Optional[str] = ..., digest: _Optional[str] = ..., dtype: _Optional[str] = ..., device: _Optional[str] = ..., resident_bytes: _Optional[int] = ..., parameters: _Optional[int] = ..., vision_tower: _Optional[_Union[StackInfo, _Mapping]] = ..., language_model: _Optional[_Union[StackInfo, _Mapping]] = ..., vision_feature_layer: _Optional[int] = ..., vision_feature_select_strategy: _Optional[str] = ..., image_size: _Optional[int] = ..., patch_grid: _Optional[int] = ..., vocabulary: _Optional[int] = ..., projectors: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., interventions: _Optional[_Iterable[str]] = ..., saliency_models: _Optional[_Iterable[str]] = ..., chat_template: _Optional[_Union[ChatTemplateInfo, _Mapping]] = ..., image_processor: _Optional[str] = ..., adapters: _Optional[_Iterable[str]] = ..., vision_feature_layers: _Optional[_Iterable[int]] = ..., generation_config: _Optional[str] = ..., saes: _Optional[_Iterable[_Union[SaeInfo, _Mapping]]] = ...) -> None: ...
+    lenses: _containers.RepeatedCompositeFieldContainer[LensInfo]
+    text_model_type: str
+    def __init__(self, name: _Optional[str] = ..., family: _Optional[str] = ..., digest: _Optional[str] = ..., dtype: _Optional[str] = ..., device: _Optional[str] = ..., resident_bytes: _Optional[int] = ..., parameters: _Optional[int] = ..., vision_tower: _Optional[_Union[StackInfo, _Mapping]] = ..., language_model: _Optional[_Union[StackInfo, _Mapping]] = ..., vision_feature_layer: _Optional[int] = ..., vision_feature_select_strategy: _Optional[str] = ..., image_size: _Optional[int] = ..., patch_grid: _Optional[int] = ..., vocabulary: _Optional[int] = ..., projectors: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., interventions: _Optional[_Iterable[str]] = ..., saliency_models: _Optional[_Iterable[str]] = ..., chat_template: _Optional[_Union[ChatTemplateInfo, _Mapping]] = ..., image_processor: _Optional[str] = ..., adapters: _Optional[_Iterable[str]] = ..., vision_feature_layers: _Optional[_Iterable[int]] = ..., generation_config: _Optional[str] = ..., saes: _Optional[_Iterable[_Union[SaeInfo, _Mapping]]] = ..., lenses: _Optional[_Iterable[_Union[LensInfo, _Mapping]]] = ..., text_model_type: _Optional[str] = ...) -> None: ...
+
+class LensInfo(_message.Message):
+    __slots__ = ("name", "layers", "digest")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LAYERS_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    layers: int
+    digest: str
+    def __init__(self, name: _Optional[str] = ..., layers: _Optional[int] = ..., digest: _Optional[str] = ...) -> None: ...
 
 class SaeInfo(_message.Message):
     __slots__ = ("name", "hook_point", "features", "width", "activation", "k", "class_name", "prefixes", "transcoder", "digest", "bytes")

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file scotoma/v1/model_service.proto.
  */
 export const file_scotoma_v1_model_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch5zY290b21hL3YxL21vZGVsX3NlcnZpY2UucHJvdG8SCnNjb3RvbWEudjEiEwoRTGlzdE1vZGVsc1JlcXVlc3QiOwoSTGlzdE1vZGVsc1Jlc3BvbnNlEiUKBm1vZGVscxgBIAMoCzIVLnNjb3RvbWEudjEuTW9kZWxJbmZvIiAKD0dldE1vZGVsUmVxdWVzdBINCgVtb2RlbBgBIAEoCSI4ChBHZXRNb2RlbFJlc3BvbnNlEiQKBW1vZGVsGAEgASgLMhUuc2NvdG9tYS52MS5Nb2RlbEluZm8ihwUKCU1vZGVsSW5mbxIMCgRuYW1lGAEgASgJEg4KBmZhbWlseRgCIAEoCRIOCgZkaWdlc3QYAyABKAkSDQoFZHR5cGUYBCABKAkSDgoGZGV2aWNlGAUgASgJEhYKDnJlc2lkZW50X2J5dGVzGAYgASgEEhIKCnBhcmFtZXRlcnMYByABKAQSKwoMdmlzaW9uX3Rvd2VyGAggASgLMhUuc2NvdG9tYS52MS5TdGFja0luZm8SLQoObGFuZ3VhZ2VfbW9kZWwYCSABKAsyFS5zY290b21hLnYxLlN0YWNrSW5mbxIcChR2aXNpb25fZmVhdHVyZV9sYXllchgKIAEoBRImCh52aXNpb25fZmVhdHVyZV9zZWxlY3Rfc3RyYXRlZ3kYCyABKAkSEgoKaW1hZ2Vfc2l6ZRgMIAEoDRISCgpwYXRjaF9ncmlkGA0gASgNEhIKCnZvY2FidWxhcnkYDiABKA0SEgoKcHJvamVjdG9ycxgPIAMoCRIiCgZsaW1pdHMYECABKAsyEi5zY290b21hLnYxLkxpbWl0cxIVCg1pbnRlcnZlbnRpb25zGBEgAygJEhcKD3NhbGllbmN5X21vZGVscxgSIAMoCRIzCg1jaGF0X3RlbXBsYXRlGBQgASgLMhwuc2NvdG9tYS52MS5DaGF0VGVtcGxhdGVJbmZvEhcKD2ltYWdlX3Byb2Nlc3NvchgTIAEoCRIQCghhZGFwdGVycxgVIAMoCRIdChV2aXNpb25fZmVhdHVyZV9sYXllcnMYFiADKAUSGQoRZ2VuZXJhdGlvbl9jb25maWcYFyABKAkSIQoEc2FlcxgYIAMoCzITLnNjb3RvbWEudjEuU2FlSW5mbyKGAwoHU2FlSW5mbxIMCgRuYW1lGAEgASgJEhIKCmhvb2tfcG9pbnQYAiABKAkSEAoIZmVhdHVyZXMYAyABKA0SDQoFd2lkdGgYBCABKA0SMgoKYWN0aXZhdGlvbhgFIAEoDjIeLnNjb3RvbWEudjEuU2FlSW5mby5BY3RpdmF0aW9uEgkKAWsYBiABKA0SEgoKY2xhc3NfbmFtZRgHIAEoCRIQCghwcmVmaXhlcxgIIAMoDRISCgp0cmFuc2NvZGVyGAkgASgIEg4KBmRpZ2VzdBgKIAEoCRINCgVieXRlcxgLIAEoBCKfAQoKQWN0aXZhdGlvbhIaChZBQ1RJVkFUSU9OX1VOU1BFQ0lGSUVEEAASEwoPQUNUSVZBVElPTl9SRUxVEAESFAoQQUNUSVZBVElPTl9UT1BfSxACEhgKFEFDVElWQVRJT05fSlVNUF9SRUxVEAMSGgoWQUNUSVZBVElPTl9CQVRDSF9UT1BfSxAEEhQKEEFDVElWQVRJT05fR0FURUQQBSI1ChBDaGF0VGVtcGxhdGVJbmZvEg4KBm9yaWdpbhgBIAEoCRIRCgl0ZXh0X29ubHkYAiABKAgiXwoJU3RhY2tJbmZvEg4KBmxheWVycxgBIAEoDRINCgV3aWR0aBgCIAEoDRINCgVoZWFkcxgDIAEoDRIQCghrdl9oZWFkcxgEIAEoDRISCgpsYXllcnNfcnVuGAUgASgNIoEBCgZMaW1pdHMSEwoLbWF4X2NvbnRleHQYASABKA0SEgoKbWF4X2ltYWdlcxgCIAEoDRIYChBtYXhfaW1hZ2VfcGl4ZWxzGAMgASgEEhkKEW1heF9tZXNzYWdlX2J5dGVzGAQgASgEEhkKEW1heF9jYXB0dXJlX2J5dGVzGAUgASgEIiYKFUxpc3RIb29rUG9pbnRzUmVxdWVzdBINCgVtb2RlbBgBIAEoCSJEChZMaXN0SG9va1BvaW50c1Jlc3BvbnNlEioKC2hvb2tfcG9pbnRzGAEgAygLMhUuc2NvdG9tYS52MS5Ib29rUG9pbnQiaAoJSG9va1BvaW50EgwKBG5hbWUYASABKAkSDgoGbGF5ZXJzGAIgASgNEhAKCGVxdWF0aW9uGAMgASgJEg0KBXNoYXBlGAQgASgJEg0KBXdpZHRoGAUgASgNEg0KBWhlYWRzGAYgASgNIiMKEkNoZWNrUGFyaXR5UmVxdWVzdBINCgVtb2RlbBgBIAEoCSJyChNDaGVja1Bhcml0eVJlc3BvbnNlEiYKBGNhc2UYASABKAsyFi5zY290b21hLnYxLlBhcml0eUNhc2VIABIqCgZyZXBvcnQYAiABKAsyGC5zY290b21hLnYxLlBhcml0eVJlcG9ydEgAQgcKBWV2ZW50IoIBCgpQYXJpdHlDYXNlEgwKBG5hbWUYASABKAkSDAoEZG9uZRgCIAEoDRINCgV0b3RhbBgDIAEoDRIaChJtYXhfcmVsYXRpdmVfZXJyb3IYBCABKAESGAoQd29yc3RfaG9va19wb2ludBgFIAEoCRITCgtzYW1lX3Rva2VucxgGIAEoCCLjAQoMUGFyaXR5UmVwb3J0Eg0KBW1vZGVsGAEgASgJEhQKDG1vZGVsX2RpZ2VzdBgCIAEoCRINCgVkdHlwZRgDIAEoCRIOCgZkZXZpY2UYBCABKAkSEQoJcmVmZXJlbmNlGAUgASgJEicKBnBvaW50cxgGIAMoCzIXLnNjb3RvbWEudjEuUG9pbnRQYXJpdHkSGgoSbWF4X3JlbGF0aXZlX2Vycm9yGAcgASgBEhEKCXRvbGVyYW5jZRgIIAEoARIUCgxvdGhlcl90b2tlbnMYCSADKAkSDgoGcGFzc2VkGAogASgIIlsKC1BvaW50UGFyaXR5EgwKBG5hbWUYASABKAkSGgoSbWF4X3JlbGF0aXZlX2Vycm9yGAIgASgBEg4KBnZhbHVlcxgDIAEoBBISCgp3b3JzdF9jYXNlGAQgASgJIo8BChBMb2FkTW9kZWxSZXF1ZXN0EgwKBG5hbWUYASABKAkSDQoFcGxhY2UYAiABKAkSDQoFZHR5cGUYAyABKAkSDgoGZGV2aWNlGAQgASgJEhUKDWNoYXRfdGVtcGxhdGUYBSABKAkSFwoPaW1hZ2VfcHJvY2Vzc29yGAYgASgJEg8KB2FkYXB0ZXIYByABKAkicgoRTG9hZE1vZGVsUmVzcG9uc2USLAoIcHJvZ3Jlc3MYASABKAsyGC5zY290b21hLnYxLkxvYWRQcm9ncmVzc0gAEiYKBW1vZGVsGAIgASgLMhUuc2NvdG9tYS52MS5Nb2RlbEluZm9IAEIHCgVldmVudCI5CgxMb2FkUHJvZ3Jlc3MSDAoEZmlsZRgBIAEoCRIMCgRkb25lGAIgASgEEg0KBXRvdGFsGAMgASgEIiMKElVubG9hZE1vZGVsUmVxdWVzdBINCgVtb2RlbBgBIAEoCSIqChNVbmxvYWRNb2RlbFJlc3BvbnNlEhMKC2ZyZWVkX2J5dGVzGAEgASgEIkEKFExvYWRQcm9qZWN0b3JSZXF1ZXN0Eg0KBW1vZGVsGAEgASgJEgwKBG5hbWUYAiABKAkSDAoEZmlsZRgDIAEoCSI9ChVMb2FkUHJvamVjdG9yUmVzcG9uc2USJAoFbW9kZWwYASABKAsyFS5zY290b21hLnYxLk1vZGVsSW5mbzK/BAoMTW9kZWxTZXJ2aWNlEksKCkxpc3RNb2RlbHMSHS5zY290b21hLnYxLkxpc3RNb2RlbHNSZXF1ZXN0Gh4uc2NvdG9tYS52MS5MaXN0TW9kZWxzUmVzcG9uc2USRQoIR2V0TW9kZWwSGy5zY290b21hLnYxLkdldE1vZGVsUmVxdWVzdBocLnNjb3RvbWEudjEuR2V0TW9kZWxSZXNwb25zZRJXCg5MaXN0SG9va1BvaW50cxIhLnNjb3RvbWEudjEuTGlzdEhvb2tQb2ludHNSZXF1ZXN0GiIuc2NvdG9tYS52MS5MaXN0SG9va1BvaW50c1Jlc3BvbnNlEkoKCUxvYWRNb2RlbBIcLnNjb3RvbWEudjEuTG9hZE1vZGVsUmVxdWVzdBodLnNjb3RvbWEudjEuTG9hZE1vZGVsUmVzcG9uc2UwARJOCgtVbmxvYWRNb2RlbBIeLnNjb3RvbWEudjEuVW5sb2FkTW9kZWxSZXF1ZXN0Gh8uc2NvdG9tYS52MS5VbmxvYWRNb2RlbFJlc3BvbnNlElQKDUxvYWRQcm9qZWN0b3ISIC5zY290b21hLnYxLkxvYWRQcm9qZWN0b3JSZXF1ZXN0GiEuc2NvdG9tYS52MS5Mb2FkUHJvamVjdG9yUmVzcG9uc2USUAoLQ2hlY2tQYXJpdHkSHi5zY290b21hLnYxLkNoZWNrUGFyaXR5UmVxdWVzdBofLnNjb3RvbWEudjEuQ2hlY2tQYXJpdHlSZXNwb25zZTABQp0BCg5jb20uc2NvdG9tYS52MUIRTW9kZWxTZXJ2aWNlUHJvdG9QAVovZ2l0aHViLmNvbS9zY290b21hL3Njb3RvbWEvY2xpZW50cy9nby9zY290b21hdjGiAgNTWFiqAgpTY290b21hLlYxygIKU2NvdG9tYVxWMeICFlNjb3RvbWFcVjFcR1BCTWV0YWRhdGHqAgtTY290b21hOjpWMWIGcHJvdG8z");
+  fileDesc("Ch5zY290b21hL3YxL21vZGVsX3NlcnZpY2UucHJvdG8SCnNjb3RvbWEudjEiEwoRTGlzdE1vZGVsc1JlcXVlc3QiOwoSTGlzdE1vZGVsc1Jlc3BvbnNlEiUKBm1vZGVscxgBIAMoCzIVLnNjb3RvbWEudjEuTW9kZWxJbmZvIiAKD0dldE1vZGVsUmVxdWVzdBINCgVtb2RlbBgBIAEoCSI4ChBHZXRNb2RlbFJlc3BvbnNlEiQKBW1vZGVsGAEgASgLMhUuc2NvdG9tYS52MS5Nb2RlbEluZm8ixgUKCU1vZGVsSW5mbxIMCgRuYW1lGAEgASgJEg4KBmZhbWlseRgCIAEoCRIOCgZkaWdlc3QYAyABKAkSDQoFZHR5cGUYBCABKAkSDgoGZGV2aWNlGAUgASgJEhYKDnJlc2lkZW50X2J5dGVzGAYgASgEEhIKCnBhcmFtZXRlcnMYByABKAQSKwoMdmlzaW9uX3Rvd2VyGAggASgLMhUuc2NvdG9tYS52MS5TdGFja0luZm8SLQoObGFuZ3VhZ2VfbW9kZWwYCSABKAsyFS5zY290b21hLnYxLlN0YWNrSW5mbxIcChR2aXNpb25fZmVhdHVyZV9sYXllchgKIAEoBRImCh52aXNpb25fZmVhdHVyZV9zZWxlY3Rfc3RyYXRlZ3kYCyABKAkSEgoKaW1hZ2Vfc2l6ZRgMIAEoDRISCgpwYXRjaF9ncmlkGA0gASgNEhIKCnZvY2FidWxhcnkYDiABKA0SEgoKcHJvamVjdG9ycxgPIAMoCRIiCgZsaW1pdHMYECABKAsyEi5zY290b21hLnYxLkxpbWl0cxIVCg1pbnRlcnZlbnRpb25zGBEgAygJEhcKD3NhbGllbmN5X21vZGVscxgSIAMoCRIzCg1jaGF0X3RlbXBsYXRlGBQgASgLMhwuc2NvdG9tYS52MS5DaGF0VGVtcGxhdGVJbmZvEhcKD2ltYWdlX3Byb2Nlc3NvchgTIAEoCRIQCghhZGFwdGVycxgVIAMoCRIdChV2aXNpb25fZmVhdHVyZV9sYXllcnMYFiADKAUSGQoRZ2VuZXJhdGlvbl9jb25maWcYFyABKAkSIQoEc2FlcxgYIAMoCzITLnNjb3RvbWEudjEuU2FlSW5mbxIkCgZsZW5zZXMYGSADKAsyFC5zY290b21hLnYxLkxlbnNJbmZvEhcKD3RleHRfbW9kZWxfdHlwZRgaIAEoCSI4CghMZW5zSW5mbxIMCgRuYW1lGAEgASgJEg4KBmxheWVycxgCIAEoDRIOCgZkaWdlc3QYAyABKAkihgMKB1NhZUluZm8SDAoEbmFtZRgBIAEoCRISCgpob29rX3BvaW50GAIgASgJEhAKCGZlYXR1cmVzGAMgASgNEg0KBXdpZHRoGAQgASgNEjIKCmFjdGl2YXRpb24YBSABKA4yHi5zY290b21hLnYxLlNhZUluZm8uQWN0aXZhdGlvbhIJCgFrGAYgASgNEhIKCmNsYXNzX25hbWUYByABKAkSEAoIcHJlZml4ZXMYCCADKA0SEgoKdHJhbnNjb2RlchgJIAEoCBIOCgZkaWdlc3QYCiABKAkSDQoFYnl0ZXMYCyABKAQinwEKCkFjdGl2YXRpb24SGgoWQUNUSVZBVElPTl9VTlNQRUNJRklFRBAAEhMKD0FDVElWQVRJT05fUkVMVRABEhQKEEFDVElWQVRJT05fVE9QX0sQAhIYChRBQ1RJVkFUSU9OX0pVTVBfUkVMVRADEhoKFkFDVElWQVRJT05fQkFUQ0hfVE9QX0sQBBIUChBBQ1RJVkFUSU9OX0dBVEVEEAUiNQoQQ2hhdFRlbXBsYXRlSW5mbxIOCgZvcmlnaW4YASABKAkSEQoJdGV4dF9vbmx5GAIgASgIIl8KCVN0YWNrSW5mbxIOCgZsYXllcnMYASABKA0SDQoFd2lkdGgYAiABKA0SDQoFaGVhZHMYAyABKA0SEAoIa3ZfaGVhZHMYBCABKA0SEgoKbGF5ZXJzX3J1bhgFIAEoDSKBAQoGTGltaXRzEhMKC21heF9jb250ZXh0GAEgASgNEhIKCm1heF9pbWFnZXMYAiABKA0SGAoQbWF4X2ltYWdlX3BpeGVscxgDIAEoBBIZChFtYXhfbWVzc2FnZV9ieXRlcxgEIAEoBBIZChFtYXhfY2FwdHVyZV9ieXRlcxgFIAEoBCImChVMaXN0SG9va1BvaW50c1JlcXVlc3QSDQoFbW9kZWwYASABKAkiRAoWTGlzdEhvb2tQb2ludHNSZXNwb25zZRIqCgtob29rX3BvaW50cxgBIAMoCzIVLnNjb3RvbWEudjEuSG9va1BvaW50ImgKCUhvb2tQb2ludBIMCgRuYW1lGAEgASgJEg4KBmxheWVycxgCIAEoDRIQCghlcXVhdGlvbhgDIAEoCRINCgVzaGFwZRgEIAEoCRINCgV3aWR0aBgFIAEoDRINCgVoZWFkcxgGIAEoDSIjChJDaGVja1Bhcml0eVJlcXVlc3QSDQoFbW9kZWwYASABKAkicgoTQ2hlY2tQYXJpdHlSZXNwb25zZRImCgRjYXNlGAEgASgLMhYuc2NvdG9tYS52MS5QYXJpdHlDYXNlSAASKgoGcmVwb3J0GAIgASgLMhguc2NvdG9tYS52MS5QYXJpdHlSZXBvcnRIAEIHCgVldmVudCKCAQoKUGFyaXR5Q2FzZRIMCgRuYW1lGAEgASgJEgwKBGRvbmUYAiABKA0SDQoFdG90YWwYAyABKA0SGgoSbWF4X3JlbGF0aXZlX2Vycm9yGAQgASgBEhgKEHdvcnN0X2hvb2tfcG9pbnQYBSABKAkSEwoLc2FtZV90b2tlbnMYBiABKAgi4wEKDFBhcml0eVJlcG9ydBINCgVtb2RlbBgBIAEoCRIUCgxtb2RlbF9kaWdlc3QYAiABKAkSDQoFZHR5cGUYAyABKAkSDgoGZGV2aWNlGAQgASgJEhEKCXJlZmVyZW5jZRgFIAEoCRInCgZwb2ludHMYBiADKAsyFy5zY290b21hLnYxLlBvaW50UGFyaXR5EhoKEm1heF9yZWxhdGl2ZV9lcnJvchgHIAEoARIRCgl0b2xlcmFuY2UYCCABKAESFAoMb3RoZXJfdG9rZW5zGAkgAygJEg4KBnBhc3NlZBgKIAEoCCJbCgtQb2ludFBhcml0eRIMCgRuYW1lGAEgASgJEhoKEm1heF9yZWxhdGl2ZV9lcnJvchgCIAEoARIOCgZ2YWx1ZXMYAyABKAQSEgoKd29yc3RfY2FzZRgEIAEoCSKPAQoQTG9hZE1vZGVsUmVxdWVzdBIMCgRuYW1lGAEgASgJEg0KBXBsYWNlGAIgASgJEg0KBWR0eXBlGAMgASgJEg4KBmRldmljZRgEIAEoCRIVCg1jaGF0X3RlbXBsYXRlGAUgASgJEhcKD2ltYWdlX3Byb2Nlc3NvchgGIAEoCRIPCgdhZGFwdGVyGAcgASgJInIKEUxvYWRNb2RlbFJlc3BvbnNlEiwKCHByb2dyZXNzGAEgASgLMhguc2NvdG9tYS52MS5Mb2FkUHJvZ3Jlc3NIABImCgVtb2RlbBgCIAEoCzIVLnNjb3RvbWEudjEuTW9kZWxJbmZvSABCBwoFZXZlbnQiOQoMTG9hZFByb2dyZXNzEgwKBGZpbGUYASABKAkSDAoEZG9uZRgCIAEoBBINCgV0b3RhbBgDIAEoBCIjChJVbmxvYWRNb2RlbFJlcXVlc3QSDQoFbW9kZWwYASABKAkiKgoTVW5sb2FkTW9kZWxSZXNwb25zZRITCgtmcmVlZF9ieXRlcxgBIAEoBCJBChRMb2FkUHJvamVjdG9yUmVxdWVzdBINCgVtb2RlbBgBIAEoCRIMCgRuYW1lGAIgASgJEgwKBGZpbGUYAyABKAkiPQoVTG9hZFByb2plY3RvclJlc3BvbnNlEiQKBW1vZGVsGAEgASgLMhUuc2NvdG9tYS52MS5Nb2RlbEluZm8yvwQKDE1vZGVsU2VydmljZRJLCgpMaXN0TW9kZWxzEh0uc2NvdG9tYS52MS5MaXN0TW9kZWxzUmVxdWVzdBoeLnNjb3RvbWEudjEuTGlzdE1vZGVsc1Jlc3BvbnNlEkUKCEdldE1vZGVsEhsuc2NvdG9tYS52MS5HZXRNb2RlbFJlcXVlc3QaHC5zY290b21hLnYxLkdldE1vZGVsUmVzcG9uc2USVwoOTGlzdEhvb2tQb2ludHMSIS5zY290b21hLnYxLkxpc3RIb29rUG9pbnRzUmVxdWVzdBoiLnNjb3RvbWEudjEuTGlzdEhvb2tQb2ludHNSZXNwb25zZRJKCglMb2FkTW9kZWwSHC5zY290b21hLnYxLkxvYWRNb2RlbFJlcXVlc3QaHS5zY290b21hLnYxLkxvYWRNb2RlbFJlc3BvbnNlMAESTgoLVW5sb2FkTW9kZWwSHi5zY290b21hLnYxLlVubG9hZE1vZGVsUmVxdWVzdBofLnNjb3RvbWEudjEuVW5sb2FkTW9kZWxSZXNwb25zZRJUCg1Mb2FkUHJvamVjdG9yEiAuc2NvdG9tYS52MS5Mb2FkUHJvamVjdG9yUmVxdWVzdBohLnNjb3RvbWEudjEuTG9hZFByb2plY3RvclJlc3BvbnNlElAKC0NoZWNrUGFyaXR5Eh4uc2NvdG9tYS52MS5DaGVja1Bhcml0eVJlcXVlc3QaHy5zY290b21hLnYxLkNoZWNrUGFyaXR5UmVzcG9uc2UwAUKdAQoOY29tLnNjb3RvbWEudjFCEU1vZGVsU2VydmljZVByb3RvUAFaL2dpdGh1Yi5jb20vc2NvdG9tYS9zY290b21hL2NsaWVudHMvZ28vc2NvdG9tYXYxogIDU1hYqgIKU2NvdG9tYS5WMcoCClNjb3RvbWFcVjHiAhZTY290b21hXFYxXEdQQk1ldGFkYXRh6gILU2NvdG9tYTo6VjFiBnByb3RvMw");
 
 /**
  * Request of ListModels.
@@ -269,6 +269,20 @@ export type ModelInfo = Message<"scotoma.v1.ModelInfo"> & {
    * @generated from field: repeated scotoma.v1.SaeInfo saes = 24;
    */
   saes: SaeInfo[];
+
+  /**
+   * Tuned lenses for REDUCTION_TOP_TOKENS, sorted by name.
+   *
+   * @generated from field: repeated scotoma.v1.LensInfo lenses = 25;
+   */
+  lenses: LensInfo[];
+
+  /**
+   * Hugging Face's model_type of the language model: llama, qwen2, gemma2.
+   *
+   * @generated from field: string text_model_type = 26;
+   */
+  textModelType: string;
 };
 
 /**
@@ -277,6 +291,41 @@ export type ModelInfo = Message<"scotoma.v1.ModelInfo"> & {
  */
 export const ModelInfoSchema: GenMessage<ModelInfo> = /*@__PURE__*/
   messageDesc(file_scotoma_v1_model_service, 4);
+
+/**
+ * A resident tuned lens.
+ *
+ * @generated from message scotoma.v1.LensInfo
+ */
+export type LensInfo = Message<"scotoma.v1.LensInfo"> & {
+  /**
+   * Its name in requests.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Number of its translators, one for each layer.
+   *
+   * @generated from field: uint32 layers = 2;
+   */
+  layers: number;
+
+  /**
+   * BLAKE3 digest (hex) of weights and configuration.
+   *
+   * @generated from field: string digest = 3;
+   */
+  digest: string;
+};
+
+/**
+ * Describes the message scotoma.v1.LensInfo.
+ * Use `create(LensInfoSchema)` to create a new message.
+ */
+export const LensInfoSchema: GenMessage<LensInfo> = /*@__PURE__*/
+  messageDesc(file_scotoma_v1_model_service, 5);
 
 /**
  * A resident sparse autoencoder, or transcoder.
@@ -367,7 +416,7 @@ export type SaeInfo = Message<"scotoma.v1.SaeInfo"> & {
  * Use `create(SaeInfoSchema)` to create a new message.
  */
 export const SaeInfoSchema: GenMessage<SaeInfo> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_model_service, 5);
+  messageDesc(file_scotoma_v1_model_service, 6);
 
 /**
  * How features follow from the encoder's product.
@@ -422,7 +471,7 @@ export enum SaeInfo_Activation {
  * Describes the enum scotoma.v1.SaeInfo.Activation.
  */
 export const SaeInfo_ActivationSchema: GenEnum<SaeInfo_Activation> = /*@__PURE__*/
-  enumDesc(file_scotoma_v1_model_service, 5, 0);
+  enumDesc(file_scotoma_v1_model_service, 6, 0);
 
 /**
  * A chat template.
@@ -451,7 +500,7 @@ export type ChatTemplateInfo = Message<"scotoma.v1.ChatTemplateInfo"> & {
  * Use `create(ChatTemplateInfoSchema)` to create a new message.
  */
 export const ChatTemplateInfoSchema: GenMessage<ChatTemplateInfo> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_model_service, 6);
+  messageDesc(file_scotoma_v1_model_service, 7);
 
 /**
  * The shape of a transformer.
@@ -500,7 +549,7 @@ export type StackInfo = Message<"scotoma.v1.StackInfo"> & {
  * Use `create(StackInfoSchema)` to create a new message.
  */
 export const StackInfoSchema: GenMessage<StackInfo> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_model_service, 7);
+  messageDesc(file_scotoma_v1_model_service, 8);
 
 /**
  * What a request may hold.
@@ -549,7 +598,7 @@ export type Limits = Message<"scotoma.v1.Limits"> & {
  * Use `create(LimitsSchema)` to create a new message.
  */
 export const LimitsSchema: GenMessage<Limits> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_model_service, 8);
+  messageDesc(file_scotoma_v1_model_service, 9);
 
 /**
  * Request of ListHookPoints.
@@ -570,7 +619,7 @@ export type ListHookPointsRequest = Message<"scotoma.v1.ListHookPointsRequest"> 
  * Use `create(ListHookPointsRequestSchema)` to create a new message.
  */
 export const ListHookPointsRequestSchema: GenMessage<ListHookPointsRequest> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_model_service, 9);
+  messageDesc(file_scotoma_v1_model_service, 10);
 
 /**
  * Response of ListHookPoints.
@@ -591,7 +640,7 @@ export type ListHookPointsResponse = Message<"scotoma.v1.ListHookPointsResponse"
  * Use `create(ListHookPointsResponseSchema)` to create a new message.
  */
 export const ListHookPointsResponseSchema: GenMessage<ListHookPointsResponse> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_model_service, 10);
+  messageDesc(file_scotoma_v1_model_service, 11);
 
 /**
  * A named place in the forward pass.
@@ -647,7 +696,7 @@ export type HookPoint = Message<"scotoma.v1.HookPoint"> & {
  * Use `create(HookPointSchema)` to create a new message.
  */
 export const HookPointSchema: GenMessage<HookPoint> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_model_service, 11);
+  messageDesc(file_scotoma_v1_model_service, 12);
 
 /**
  * Request of CheckParity.
@@ -668,7 +717,7 @@ export type CheckParityRequest = Message<"scotoma.v1.CheckParityRequest"> & {
  * Use `create(CheckParityRequestSchema)` to create a new message.
  */
 export const CheckParityRequestSchema: GenMessage<CheckParityRequest> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_model_service, 12);
+  messageDesc(file_scotoma_v1_model_service, 13);
 
 /**
  * One event of a check: cases as they are compared, then the report.
@@ -705,7 +754,7 @@ export type CheckParityResponse = Message<"scotoma.v1.CheckParityResponse"> & {
  * Use `create(CheckParityResponseSchema)` to create a new message.
  */
 export const CheckParityResponseSchema: GenMessage<CheckParityResponse> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_model_service, 13);
+  messageDesc(file_scotoma_v1_model_service, 14);
 
 /**
  * What comparing one case of a golden set found.
@@ -761,7 +810,7 @@ export type ParityCase = Message<"scotoma.v1.ParityCase"> & {
  * Use `create(ParityCaseSchema)` to create a new message.
  */
 export const ParityCaseSchema: GenMessage<ParityCase> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_model_service, 14);
+  messageDesc(file_scotoma_v1_model_service, 15);
 
 /**
  * The certificate.
@@ -845,7 +894,7 @@ export type ParityReport = Message<"scotoma.v1.ParityReport"> & {
  * Use `create(ParityReportSchema)` to create a new message.
  */
 export const ParityReportSchema: GenMessage<ParityReport> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_model_service, 15);
+  messageDesc(file_scotoma_v1_model_service, 16);
 
 /**
  * The worst agreement at one kind of hook point.
@@ -887,7 +936,7 @@ export type PointParity = Message<"scotoma.v1.PointParity"> & {
  * Use `create(PointParitySchema)` to create a new message.
  */
 export const PointParitySchema: GenMessage<PointParity> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_model_service, 16);
+  messageDesc(file_scotoma_v1_model_service, 17);
 
 /**
  * Request of LoadModel.
@@ -957,7 +1006,7 @@ export type LoadModelRequest = Message<"scotoma.v1.LoadModelRequest"> & {
  * Use `create(LoadModelRequestSchema)` to create a new message.
  */
 export const LoadModelRequestSchema: GenMessage<LoadModelRequest> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_model_service, 17);
+  messageDesc(file_scotoma_v1_model_service, 18);
 
 /**
  * One event of loading: progress, then the model.
@@ -994,7 +1043,7 @@ export type LoadModelResponse = Message<"scotoma.v1.LoadModelResponse"> & {
  * Use `create(LoadModelResponseSchema)` to create a new message.
  */
 export const LoadModelResponseSchema: GenMessage<LoadModelResponse> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_model_service, 18);
+  messageDesc(file_scotoma_v1_model_service, 19);
 
 /**
  * How far fetching or loading has come.
@@ -1029,7 +1078,7 @@ export type LoadProgress = Message<"scotoma.v1.LoadProgress"> & {
  * Use `create(LoadProgressSchema)` to create a new message.
  */
 export const LoadProgressSchema: GenMessage<LoadProgress> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_model_service, 19);
+  messageDesc(file_scotoma_v1_model_service, 20);
 
 /**
  * Request of UnloadModel.
@@ -1050,7 +1099,7 @@ export type UnloadModelRequest = Message<"scotoma.v1.UnloadModelRequest"> & {
  * Use `create(UnloadModelRequestSchema)` to create a new message.
  */
 export const UnloadModelRequestSchema: GenMessage<UnloadModelRequest> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_model_service, 20);
+  messageDesc(file_scotoma_v1_model_service, 21);
 
 /**
  * Response of UnloadModel.
@@ -1071,7 +1120,7 @@ export type UnloadModelResponse = Message<"scotoma.v1.UnloadModelResponse"> & {
  * Use `create(UnloadModelResponseSchema)` to create a new message.
  */
 export const UnloadModelResponseSchema: GenMessage<UnloadModelResponse> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_model_service, 21);
+  messageDesc(file_scotoma_v1_model_service, 22);
 
 /**
  * Request of LoadProjector.
@@ -1106,7 +1155,7 @@ export type LoadProjectorRequest = Message<"scotoma.v1.LoadProjectorRequest"> & 
  * Use `create(LoadProjectorRequestSchema)` to create a new message.
  */
 export const LoadProjectorRequestSchema: GenMessage<LoadProjectorRequest> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_model_service, 22);
+  messageDesc(file_scotoma_v1_model_service, 23);
 
 /**
  * Response of LoadProjector.
@@ -1127,7 +1176,7 @@ export type LoadProjectorResponse = Message<"scotoma.v1.LoadProjectorResponse"> 
  * Use `create(LoadProjectorResponseSchema)` to create a new message.
  */
 export const LoadProjectorResponseSchema: GenMessage<LoadProjectorResponse> = /*@__PURE__*/
-  messageDesc(file_scotoma_v1_model_service, 23);
+  messageDesc(file_scotoma_v1_model_service, 24);
 
 /**
  * Tells which models are resident, their shapes and their hook points.
