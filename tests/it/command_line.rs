@@ -1083,9 +1083,9 @@ fn features() {
     says(&mut table, base, "--json", "exit Some(0)\n{");
     walk("features", &table);
     let mut runs = Runs::new();
-    let page = runs.once(&words(&format!("{base} --feature 65,9 --out page.html")));
+    let page = runs.once(&words(&format!("{base} --feature 116,9 --out page.html")));
     let page = String::from_utf8(page.files["page.html"].clone()).unwrap();
-    assert!(page.contains("<h2>Feature 65</h2>"), "{page}");
+    assert!(page.contains("<h2>Feature 116</h2>"), "{page}");
     assert!(page.contains("href=\"data:image/png;base64,") && page.contains("stroke=\"#d7263d\""));
     for (asked, says) in [
         ("features shapes --feature 256", "256 is not below 256"),
