@@ -10,11 +10,12 @@ use super::benchmark_args::{LIST, PRUNING, Scoring};
 use crate::benchmark;
 
 /// Groups of flags for a model of this process; clap names a group by its struct.
-const OF_THIS_PROCESS: [&str; 6] = [
+const OF_THIS_PROCESS: [&str; 7] = [
     "DeviceArgs",
     "LocalModelArgs",
     "AdapterArgs",
     "SaeArgs",
+    "LensArgs",
     "ChatTemplateArgs",
     "JudgeArgs",
 ];
