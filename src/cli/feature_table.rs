@@ -6,7 +6,12 @@ use std::collections::BTreeMap;
 use scotoma_client::v1::{Activation, TracePatch, TracePosition};
 use serde_json::{Value, json};
 
-use super::features::Asked;
+/// One question as it is put to the model.
+pub(super) struct Asked {
+    pub(super) id: String,
+    pub(super) text: String,
+    pub(super) images: Vec<Vec<u8>>,
+}
 
 /// Where a feature is strong.
 #[derive(Debug, Clone)]

@@ -14,7 +14,7 @@ use super::capture::TokensArg;
 use super::csv_file::write_csv;
 use super::dataset::known;
 use super::error::{Failure, Usage};
-use super::feature_table::{FeatureTable, Summary};
+use super::feature_table::{Asked, FeatureTable, Summary};
 use super::features_page;
 use super::files;
 use super::json_output::print_line;
@@ -82,13 +82,6 @@ pub(super) struct Features {
 /// Parses the name of a file to write.
 fn out_file(text: &str) -> Result<PathBuf, String> {
     files::of_kind(text, &["html", "csv"])
-}
-
-/// One question as it is put to the model.
-pub(super) struct Asked {
-    pub(super) id: String,
-    pub(super) text: String,
-    pub(super) images: Vec<Vec<u8>>,
 }
 
 impl Features {

@@ -9,8 +9,7 @@ use scotoma_client::v1::{SaeInfo, TracePatch};
 use scotoma_client::{Client, PreviewRequest, image};
 
 use super::error::Failure;
-use super::feature_table::{Example, FeatureTable, Summary};
-use super::features::Asked;
+use super::feature_table::{Asked, Example, FeatureTable, Summary};
 use super::items_page::{cut, small};
 use crate::benchmark::report::{DataTable, Drawing, Part, html};
 

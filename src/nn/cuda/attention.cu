@@ -339,7 +339,7 @@ struct Few {
 // values at a time. The sums go through the blocks one by one, as above.
 template <typename T, int WIDTH, int STAGES>
 __device__ void attend_few(const Place<T>& place) {
-    constexpr int PITCH = WIDTH + 8, PARTS = (WIDTH / 16 + FEW_WARPS - 1) / FEW_WARPS;
+    constexpr int PARTS = (WIDTH / 16 + FEW_WARPS - 1) / FEW_WARPS;
     extern __shared__ __align__(16) unsigned char shared[];
     auto& own = *reinterpret_cast<Few<T, WIDTH, STAGES>*>(shared);
     const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, row = lane / 4;
