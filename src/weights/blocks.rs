@@ -50,7 +50,8 @@ pub(super) fn quantize(matrix: &Tensor, format: GgmlDType) -> Result<Vec<u8>> {
     let starts: Vec<usize> = (0..rows).step_by(share).collect();
     let quantized = |&start: &usize| -> Result<Vec<u8>> {
         let part = matrix.narrow(0, start, share.min(rows - start))?;
-        let part = QTensor::quantize(&part.contiguous()?, format)?;
+        // A copy: candle quantises what is stored, from its first number on, and not the view.
+        let part = QTensor::quantize(&part.force_contiguous()?, format)?;
         Ok(part.data()?.into_owned())
     };
     let parts: Result<Vec<Vec<u8>>> = starts.par_iter().map(quantized).collect();

@@ -910,6 +910,12 @@ fn models_replay_parity_and_health() {
     table.remove("--sae");
     table.remove("--lens");
     says(&mut table, "parity", "--json", "\"maxRelativeError\"");
+    let formats = "--against f32 --items 2 --tokens 1";
+    says(&mut table, "parity", formats, "nats of divergence");
+    let base = "parity --against f32 --tokens 1";
+    says(&mut table, base, "--items 3", "3 of 3 are the same");
+    let base = "parity --against f32 --items 2";
+    says(&mut table, base, "--tokens 3", "6 of 6 tokens");
     walk("parity", &table);
 
     let mut table = Table::new();

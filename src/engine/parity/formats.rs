@@ -33,9 +33,9 @@ pub fn compare_formats(
     input: &Input,
     tokens: usize,
 ) -> Result<FormatComparison, Error> {
-    // The same tokens and pixels for both: formats of weights change neither.
-    let prepared = unchanged(reference, input)?;
-    let (expected, found) = (prepared.values(reference)?, prepared.values(model)?);
+    // The same tokens for both, and the same pixels, in the type of each.
+    let (own, other) = (unchanged(reference, input)?, unchanged(model, input)?);
+    let (expected, found) = (own.values(reference)?, other.values(model)?);
     let mut points: BTreeMap<String, f64> = BTreeMap::new();
     for (name, expected) in &expected {
         let found = found.get(name).map(Vec::as_slice).unwrap_or_default();
@@ -49,8 +49,8 @@ pub fn compare_formats(
     }
     let rows = reference.decoder.config().vocab_size;
     let [p, q] = [&expected, &found].map(|values| last_row(values, rows));
-    let expected = prepared.greedy(reference, tokens)?;
-    let found = prepared.greedy(model, tokens)?;
+    let expected = own.greedy(reference, tokens)?;
+    let found = other.greedy(model, tokens)?;
     let pairs = expected.iter().zip(&found);
     Ok(FormatComparison {
         points,
@@ -78,14 +78,12 @@ fn unchanged(model: &Model, input: &Input) -> Result<Prepared, Error> {
     };
     let plan = compile(&[], &context)?;
     let prompt = model.expand(&input.ids, &plan.images);
+    let pictures = input.images.iter().map(|i| model.pixels(&i.picture));
+    let pixels = pictures.collect::<Result<_, _>>()?;
     Ok(Prepared {
         plan: Arc::new(plan),
         observed: EffectLog::default(),
-        pixels: input
-            .images
-            .iter()
-            .map(|i| i.pixels.views.clone())
-            .collect(),
+        pixels,
         images,
         prompt,
     })
