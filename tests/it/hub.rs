@@ -257,10 +257,10 @@ async fn what_is_not_read_is_said_before_its_weights_are_fetched() {
     };
     for (config, name, weights, says) in [
         (
-            r#"{"model_type": "llava", "quantization_config": {"quant_method": "awq", "bits": 4}}"#,
+            r#"{"model_type": "llava", "quantization_config": {"quant_method": "awq", "bits": 8}}"#,
             "config.json",
             "model.safetensors",
-            "AWQ 4-bit",
+            "AWQ 8-bit",
         ),
         (
             r#"{"model_type": "pixtral_next"}"#,
