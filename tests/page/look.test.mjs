@@ -141,9 +141,17 @@ describe("look", () => {
   onPage("what runs is ended by Cancel", "look", async (page) => {
     await page.locator(".words").waitFor();
     await tab(page, "Patching grid");
+    // Held back, so that it still runs when it is cancelled.
+    let letGo;
+    const cancelled = new Promise((done) => (letGo = done));
+    await page.route("**/Trace", async (route) => {
+      await cancelled;
+      await route.continue().catch(() => {});
+    });
     await page.getByRole("button", { name: /^Patch \d+ places/ }).click();
     await page.locator(".task").getByRole("button", { name: "Cancel" }).click();
     await page.locator(".task").waitFor({ state: "detached" });
+    letGo();
     assert.equal(await page.locator(".notice.error").count(), 0);
   });
 
