@@ -292,6 +292,13 @@ async fn what_cannot_be_done_is_refused_by_name() {
         ),
         (
             v1::AttributeRequest {
+                method: 111,
+                ..plain()
+            },
+            "method",
+        ),
+        (
+            v1::AttributeRequest {
                 steps: 4,
                 ..plain()
             },

@@ -22,6 +22,8 @@ pub(in crate::api) fn attribute(
     let own = prompt(message.prompt.take())?;
     let interventions = request_interventions(&mut message.interventions)?;
     let source = message.source.take().map(source).transpose()?;
+    // Read before they are written: a number that is none has no name in JSON.
+    let (metric, method) = (metric(message.metric.clone())?, method(message.method)?);
     // Inputs are spelled elsewhere, their pictures by handles.
     let canonical = v1::AttributeRequest {
         metric: message.metric.clone(),
@@ -37,8 +39,8 @@ pub(in crate::api) fn attribute(
         model,
         prompt: own,
         interventions,
-        metric: metric(message.metric.clone())?,
-        method: method(message.method)?,
+        metric,
+        method,
         points: message.points,
         layers: message.layers,
         steps: message.steps,
