@@ -13,6 +13,8 @@ pub enum Quantization {
         bits: u32,
         /// Set where zeros stand in the file less one, as the first version of the layout has them.
         less_one: bool,
+        /// Set where inputs are grouped in an order of their own, which `g_idx` has to say.
+        reordered: bool,
     },
     /// `bitsandbytes`, of 4 or 8 bits; which one each matrix says itself.
     Bitsandbytes,
@@ -89,6 +91,7 @@ fn gptq(fields: &Value) -> Result<Option<Quantization>, String> {
         format @ ("gptq" | "gptq_v2") => Ok(Some(Quantization::Gptq {
             bits: bits as u32,
             less_one: format == "gptq",
+            reordered: fields["desc_act"] == true,
         })),
         format => Err(format!(
             "checkpoint_format {format:?}; \"gptq\" and \"gptq_v2\" are read"
@@ -118,7 +121,11 @@ mod tests {
 
     #[test]
     fn configurations_are_told_apart() {
-        let gptq = |bits, less_one| Quantization::Gptq { bits, less_one };
+        let gptq = |bits, less_one, reordered| Quantization::Gptq {
+            bits,
+            less_one,
+            reordered,
+        };
         for (fields, expected) in [
             (
                 json!({"load_in_4bit": true, "bnb_4bit_quant_type": "nf4"}),
@@ -132,10 +139,13 @@ mod tests {
                 json!({"quant_method": "awq", "bits": 4, "version": "GEMM"}),
                 Quantization::Awq,
             ),
-            (json!({"quant_method": "gptq", "bits": 3}), gptq(3, true)),
+            (
+                json!({"quant_method": "gptq", "bits": 3, "desc_act": true}),
+                gptq(3, true, true),
+            ),
             (
                 json!({"quant_method": "gptq", "bits": 8, "checkpoint_format": "gptq_v2"}),
-                gptq(8, false),
+                gptq(8, false, false),
             ),
         ] {
             for config in [

@@ -22,10 +22,12 @@ impl Checkpoint {
     pub fn unpack(&mut self, quantization: Quantization) -> Result<(), Error> {
         let before = self.entries.len();
         match quantization {
-            Quantization::Awq => self.unpack_grouped(Scheme::Awq)?,
-            Quantization::Gptq { bits, less_one } => {
-                self.unpack_grouped(Scheme::Gptq { bits, less_one })?;
-            }
+            Quantization::Awq => self.unpack_grouped(Scheme::Awq, false)?,
+            Quantization::Gptq {
+                bits,
+                less_one,
+                reordered,
+            } => self.unpack_grouped(Scheme::Gptq { bits, less_one }, reordered)?,
             Quantization::Bitsandbytes => {
                 self.unpack_four()?;
                 self.unpack_eight()?;
@@ -58,7 +60,7 @@ impl Checkpoint {
         Ok(())
     }
 
-    fn unpack_grouped(&mut self, scheme: Scheme) -> Result<(), Error> {
+    fn unpack_grouped(&mut self, scheme: Scheme, reordered: bool) -> Result<(), Error> {
         for codes_name in self.names_with(".qweight") {
             let Some(module) = codes_name.strip_suffix(".qweight") else {
                 continue;
@@ -68,8 +70,11 @@ impl Checkpoint {
             for part in ["qzeros", "scales"] {
                 parts.insert(part, take(&mut self.entries, &format!("{module}.{part}"))?);
             }
-            let group = self.entries.remove(&format!("{module}.g_idx"));
-            parts.extend(group.map(|group| ("g_idx", group)));
+            let groups = format!("{module}.g_idx");
+            // Without it the inputs would be taken in their own order, for other numbers.
+            if reordered || self.entries.contains_key(&groups) {
+                parts.insert("g_idx", take(&mut self.entries, &groups)?);
+            }
             let packed = Packed { scheme, parts };
             let shape = grouped_shape(module, &codes, &packed)?;
             self.put(format!("{module}.weight"), codes, packed, shape)?;

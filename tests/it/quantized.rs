@@ -174,6 +174,7 @@ fn damaged_files_are_named() {
     for (variant, part) in [
         ("awq", "scales"),
         ("gptq", "qzeros"),
+        ("gptq", "g_idx"),
         ("nf4", "weight"),
         ("nf4", "weight.absmax"),
         ("nf4-double", "weight.nested_quant_map"),
