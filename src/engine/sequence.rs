@@ -262,7 +262,7 @@ impl Sequence {
         let layers = self.program.layers.len() - 1;
         let own = self.ids.len().saturating_sub(self.own.position as usize)
             * layers.saturating_sub(self.own.depth);
-        // A decode slot has a copy of the prompt.
+        // A static cache, or a slot, has a copy of the prompt.
         let copied = if self.decodes_in_slot(model) {
             self.ids.len()
         } else {
@@ -272,8 +272,7 @@ impl Sequence {
         (own + (copied + self.max_new_tokens()) * layers) * kv_row_bytes(model)
     }
 
-    /// Returns whether its generated rows are kept beside those of other sequences, so that one
-    /// kernel reads all of them.
+    /// Returns whether one kernel reads its generated rows and those of other sequences.
     fn decodes_in_slot(&self, model: &Model) -> bool {
         // The first token comes of the prefill: where it is the only one, nothing is decoded. The
         // kernel over slots makes neither scores nor a pattern.

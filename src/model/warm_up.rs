@@ -18,7 +18,7 @@ impl Model {
         // A meter of its own: these keys and values are gone before a request could be refused for
         // them.
         let mut cache = SequenceCache::new(PROMPT, 1, &kv, &kv);
-        // Decoding through slots has kernels of its own, which must be compiled too.
+        // Decoding together has kernels of its own, which must be compiled too.
         cache.use_slots(&DecodeSlots::new(&kv));
         for (first, rows) in [(0, PROMPT), (PROMPT, 1)] {
             let numbers: Vec<u32> = (first as u32..(first + rows) as u32).collect();
