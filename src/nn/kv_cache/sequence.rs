@@ -436,3 +436,64 @@ impl DecodeBuffer {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device, IndexOp};
+
+    use super::*;
+
+    /// A prompt of three tokens that has passed two layers, with the keys of the first.
+    fn read_prompt() -> Result<(SequenceCache, MemoryTracker, Tensor)> {
+        let kv = MemoryTracker::default();
+        let mut cache = SequenceCache::new(3, 4, &kv, &kv);
+        cache.use_slots(&DecodeSlots::new(&kv));
+        let keys = Tensor::arange(0f32, 48.0, &Device::Cpu)?.reshape((3, 2, 8))?;
+        let keys = keys.to_dtype(DType::BF16)?;
+        for layer in 0..2 {
+            // In two chunks, the second of which another sequence may not share.
+            for tokens in [0..2u32, 2..3] {
+                let own = keys.narrow(0, tokens.start as usize, tokens.len())?;
+                let numbers: Arc<[u32]> = tokens.collect();
+                cache.append((layer, layer), (&own, &own), &numbers)?;
+            }
+        }
+        Ok((cache, kv, keys))
+    }
+
+    #[test]
+    fn a_static_cache_has_all_layers_and_takes_tokens_back() -> Result<()> {
+        let (mut cache, kv, keys) = read_prompt()?;
+        let before = kv.bytes();
+        let layer = cache.append_to_static((1, 1), 3, &keys)?;
+        assert_eq!(layer.tokens(), [0, 1, 2, 3]);
+        let (tensor, index) = layer.kv();
+        assert_eq!((tensor.dims(), index), (&[2, 2, 2, 64, 8][..], 1));
+        for part in 0..2 {
+            let moved = tensor.i((0, part, .., 0..3))?.transpose(0, 1)?;
+            let moved: Vec<f32> = moved.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
+            let numbers: Vec<f32> = (0..48u8).map(f32::from).collect();
+            assert_eq!(moved, numbers, "part {part} of the other layer");
+        }
+        assert_eq!(kv.bytes(), before / 3 * 64, "segments are let go");
+        assert!(cache.rewind(0, 3)?, "a step that failed is taken back");
+        assert_eq!(
+            cache.append_to_static((1, 1), 3, &keys)?.tokens(),
+            [0, 1, 2, 3]
+        );
+        drop(cache);
+        assert_eq!(kv.bytes(), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn a_static_cache_that_is_full_is_an_error() -> Result<()> {
+        let (mut cache, _, keys) = read_prompt()?;
+        for token in 3..64 {
+            cache.append_to_static((0, 0), token, &keys)?;
+        }
+        let full = cache.append_to_static((0, 0), 64, &keys).err();
+        assert!(full.is_some_and(|error| error.to_string().contains("64 tokens")));
+        Ok(())
+    }
+}
