@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::device::MODEL;
 use super::error::Usage;
+use super::named::once_each;
 
 /// The tuned lenses of a model in this process.
 #[derive(Debug, Clone, Default, Args)]
@@ -30,22 +31,19 @@ impl LensArgs {
 
 /// Parses `NAME=FOLDER` of each; the folder must be there, and a name stands for one.
 pub(super) fn named_lenses(texts: &[String]) -> Result<Vec<(String, PathBuf)>, String> {
-    let mut found: Vec<(String, PathBuf)> = Vec::with_capacity(texts.len());
-    for text in texts {
-        let parts = text.split_once('=');
-        let Some((name, folder)) =
-            parts.filter(|(name, folder)| !name.is_empty() && !folder.is_empty())
-        else {
-            return Err(format!("--lens {text}: NAME=FOLDER is needed"));
-        };
-        if found.iter().any(|(other, _)| other == name) {
-            return Err(format!("--lens {text}: {name} is named twice"));
-        }
-        let folder = PathBuf::from(folder);
-        if !folder.is_dir() {
-            return Err(format!("--lens {text}: no folder {}", folder.display()));
-        }
-        found.push((name.to_owned(), folder));
+    once_each("--lens", texts, named_lens)
+}
+
+fn named_lens(text: &str) -> Result<(String, PathBuf), String> {
+    let parts = text.split_once('=');
+    let Some((name, folder)) =
+        parts.filter(|(name, folder)| !name.is_empty() && !folder.is_empty())
+    else {
+        return Err("NAME=FOLDER is needed".into());
+    };
+    let folder = PathBuf::from(folder);
+    if !folder.is_dir() {
+        return Err(format!("no folder {}", folder.display()));
     }
-    Ok(found)
+    Ok((name.to_owned(), folder))
 }

@@ -52,6 +52,7 @@ mod merge;
 mod messages;
 mod model_args;
 mod models;
+mod named;
 mod openai_args;
 mod origin;
 mod overview;

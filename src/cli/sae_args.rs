@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::device::MODEL;
 use super::error::Usage;
+use super::named::once_each;
 use crate::model::SaePlace;
 
 /// The sparse autoencoders of a model in this process.
@@ -29,30 +30,17 @@ impl SaeArgs {
 
 /// Parses the name and the place of each; a name stands for one.
 pub(super) fn named_saes(texts: &[String]) -> Result<Vec<(String, SaePlace)>, String> {
-    let mut found: Vec<(String, SaePlace)> = Vec::with_capacity(texts.len());
-    for text in texts {
-        let (name, place) = named_sae(text)?;
-        if found.iter().any(|(other, _)| *other == name) {
-            return Err(format!("--sae {text}: {name} is named twice"));
-        }
-        found.push((name, place));
-    }
-    Ok(found)
+    once_each("--sae", texts, named_sae)
 }
 
 /// Parses `NAME=FOLDER` or `NAME=FOLDER@HOOK_POINT`; the folder must be there.
 fn named_sae(text: &str) -> Result<(String, SaePlace), String> {
     let Some((name, place)) = text.split_once('=').filter(|(name, _)| !name.is_empty()) else {
-        return Err(format!(
-            "--sae {text}: NAME=FOLDER or NAME=FOLDER@HOOK_POINT is needed"
-        ));
+        return Err("NAME=FOLDER or NAME=FOLDER@HOOK_POINT is needed".into());
     };
-    let place: SaePlace = place.parse().map_err(|e| format!("--sae {text}: {e}"))?;
+    let place: SaePlace = place.parse()?;
     if !place.folder.is_dir() {
-        return Err(format!(
-            "--sae {text}: no folder {}",
-            place.folder.display()
-        ));
+        return Err(format!("no folder {}", place.folder.display()));
     }
     Ok((name.to_owned(), place))
 }

@@ -13,10 +13,8 @@ use super::guard::guarded;
 use super::measure_rows::MeasureRows;
 use super::parity::{self, CaseComparison, GoldenSet, ParityCheck};
 use super::request::ClientId;
-use crate::model::{
-    GradientPass, Gradients, ImageInput, ImageTokens, MeasuredRows, Model, SaliencyModel,
-};
-use crate::nn::{HostTensor, NoHooks};
+use crate::model::{GradientPass, Gradients, ImageTokens, MeasuredRows, Model, SaliencyModel};
+use crate::nn::HostTensor;
 
 /// An auxiliary request that is admitted.
 pub(super) struct AuxiliaryRequest {
@@ -201,17 +199,7 @@ impl Steps for EncodeImage {
     }
 
     fn step(&mut self) -> Result<Option<Self::Output>, crate::model::Error> {
-        let model = &self.model;
-        let pixels = self.pixels.upload(&*model.on_device()?)?;
-        // Without hooks: a donor is seen by the model as it is.
-        let image = ImageInput {
-            sequence: 0,
-            image: 0,
-            pixels: &pixels,
-            tokens: &self.tokens,
-        };
-        let own = model.own_projector();
-        let tokens = model.encode_images(&[image], own, &mut NoHooks)?;
+        let tokens = self.model.encode_image(&self.pixels, &self.tokens)?;
         Ok(Some(HostTensor::download(&tokens)?))
     }
 }

@@ -102,7 +102,7 @@ impl MeasurePass {
 }
 
 /// Returns the Kullback-Leibler divergence of `rows` from `reference`, summed over rows.
-fn divergence(reference: &[Vec<f64>], rows: &[Vec<f64>]) -> f64 {
+pub(super) fn divergence(reference: &[Vec<f64>], rows: &[Vec<f64>]) -> f64 {
     let mut sum = 0.0;
     for (reference, row) in reference.iter().zip(rows) {
         for (&p, &q) in reference.iter().zip(row) {

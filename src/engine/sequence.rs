@@ -16,7 +16,9 @@ use super::reuse::program::{Program, Rectangle, Row};
 use super::sampler::{Reading, Sampling};
 use crate::intervention::{Captured, EffectLog, Plan};
 use crate::model::{Error, ImageTokens, Model};
-use crate::nn::{Backend, DecodeSlots, MemoryTracker, ResidualCheckpoint, SequenceCache, Stack};
+use crate::nn::{
+    Backend, DecodeSlots, MemoryTracker, ResidualCheckpoint, SequenceCache, Stack, static_room,
+};
 
 /// The purpose of a sequence.
 #[derive(Debug, Clone)]
@@ -262,18 +264,18 @@ impl Sequence {
         let layers = self.program.layers.len() - 1;
         let own = self.ids.len().saturating_sub(self.own.position as usize)
             * layers.saturating_sub(self.own.depth);
-        // A static cache, or a slot, has a copy of the prompt.
-        let copied = if self.decodes_in_slot(model) {
-            self.ids.len()
+        // What generated rows are kept in is allocated whole; where they decode together it has a copy
+        // of the prompt, too.
+        let kept = if self.decodes_together(model) {
+            static_room(self.ids.len() + self.max_new_tokens())
         } else {
-            0
+            self.max_new_tokens()
         };
-        // Buffers of generated rows are allocated whole.
-        (own + (copied + self.max_new_tokens()) * layers) * kv_row_bytes(model)
+        (own + kept * layers) * kv_row_bytes(model)
     }
 
     /// Returns whether one kernel reads its generated rows and those of other sequences.
-    fn decodes_in_slot(&self, model: &Model) -> bool {
+    fn decodes_together(&self, model: &Model) -> bool {
         // The first token comes of the prefill: where it is the only one, nothing is decoded. The
         // kernel over slots makes neither scores nor a pattern.
         self.max_new_tokens() > 1
@@ -341,7 +343,7 @@ impl Sequence {
         checkpoints: Vec<Arc<ResidualCheckpoint>>,
         rows: Vec<(u32, u32)>,
     ) -> Box<Prefill> {
-        if self.decodes_in_slot(model) {
+        if self.decodes_together(model) {
             cache.use_slots(slots);
         }
         Box::new(Prefill {

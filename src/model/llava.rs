@@ -43,7 +43,8 @@ use super::text::tokenizer::Text;
 use super::tuned_lens::TunedLens;
 use super::vision_tower::ViewBatch;
 use crate::nn::{
-    DeviceGroup, HOOK_TABLE, Held, HookRow, Hooks, HostTensor, Layout, OnDevice, Point, Site, Stack,
+    DeviceGroup, HOOK_TABLE, Held, HookRow, Hooks, HostTensor, Layout, NoHooks, OnDevice, Point,
+    Site, Stack,
 };
 use crate::vision::Processor;
 use crate::weights::{Checkpoint, Matrices, WeightFormat};
@@ -165,6 +166,17 @@ impl Model {
         let projected = projector.forward(&features, &layout, hooks)?; // (sum of V N, D)
         let tokens = images.iter().map(|i| (i.sequence, i.image, i.tokens));
         self.pack(&projected, tokens, hooks) // (N, D)
+    }
+
+    /// Encodes a picture by itself, as the model is: its visual tokens, `(N, D)`.
+    pub fn encode_image(&self, pixels: &HostTensor, tokens: &ImageTokens) -> Result<Tensor, Error> {
+        let image = ImageInput {
+            sequence: 0,
+            image: 0,
+            pixels: &pixels.upload(&*self.on_device()?)?,
+            tokens,
+        };
+        self.encode_images(&[image], self.own_projector(), &mut NoHooks)
     }
 
     /// Lays out the views of a picture for the tower.

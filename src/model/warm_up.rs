@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::{Error, ImageInput, Model};
+use super::{Error, Model};
 use crate::nn::{DecodeSlots, Layout, MemoryTracker, NoHooks, SequenceCache, likeliest};
 use crate::vision::Rgb;
 
@@ -46,13 +46,6 @@ impl Model {
             data: vec![128; 3 * side * side],
         };
         let picture = self.processor.picture(&grey, 1)?;
-        let pixels = self.pixels(&picture)?.upload(&*self.on_device()?)?;
-        let image = ImageInput {
-            sequence: 0,
-            image: 0,
-            pixels: &pixels,
-            tokens: &self.tokens(&picture),
-        };
-        self.encode_images(&[image], self.own_projector(), &mut NoHooks)
+        self.encode_image(&self.pixels(&picture)?, &self.tokens(&picture))
     }
 }

@@ -130,7 +130,7 @@ impl Attention {
     ) -> Result<Tensor> {
         let at = (stack, layer);
         let asking = pass.spans(layout);
-        let projected = self.project(x, &layout.spans, at, pass, hooks)?;
+        let projected = self.project(x, layout, at, pass, hooks)?;
         let groups = self.partition(&projected, (&layout.spans, asking), at, caches, hooks)?;
         if cuda::attends(&projected.q, self.head_dim) {
             let z = self.attend_on_gpu(&projected, &groups, &layout.spans, at, pass, hooks)?;
@@ -163,12 +163,13 @@ impl Attention {
     fn project(
         &self,
         x: &Tensor,
-        spans: &[Span],
+        layout: &Layout,
         (stack, layer): (Stack, usize),
         pass: &PassState,
         hooks: &mut dyn Hooks,
     ) -> Result<Projected> {
         let at = |site| Point::at(stack, layer, site);
+        let (spans, asking) = (&layout.spans, pass.spans(layout));
         // The fused kernel goes from the joined product to rotated heads, and has no place for what
         // hooks or norms do on the way.
         if let Some(qkv) = &self.qkv
@@ -184,10 +185,6 @@ impl Attention {
             let (q, k, v) = cuda::rotate(&qkv.forward(x)?, sizes, pass.angles.as_ref())?;
             return Ok(Projected { q, k, v });
         }
-        let asking = match &pass.queries {
-            Some(queries) => queries.layout.spans.as_slice(),
-            None => spans,
-        };
         let q = self.heads_of(&self.q, &pass.going_on(x)?, self.heads)?;
         let mut q = hooks.on(at(Site::Q), asking, q)?;
         let rows = |linear: &Linear| self.heads_of(linear, x, self.kv_heads);

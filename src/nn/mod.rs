@@ -56,6 +56,7 @@ pub use hook::{HOOK_TABLE, HookRow, Hooks, NoHooks, Point, Site, Stack, nearest_
 pub use kv_cache::memory::MemoryTracker;
 pub use kv_cache::sequence::{ResidualCheckpoint, SequenceCache};
 pub use kv_cache::slots::DecodeSlots;
+pub use kv_cache::static_cache::static_room;
 pub use layout::{Layout, Span, replace_rows, scatter_rows};
 pub use linear::Linear;
 pub use micro_batch::to_device;

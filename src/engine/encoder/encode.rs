@@ -136,7 +136,7 @@ fn project(model: &Model, jobs: &mut [EncodeJob<'_>]) -> Result<Vec<Arc<EncodedI
             unattributed_cost: Mutex::new(job.cost),
         }));
     }
-    TokensDigest::all(digests, !tokens.device().is_cpu());
+    TokensDigest::make_all(digests, !tokens.device().is_cpu());
     Ok(images)
 }
 

@@ -15,7 +15,7 @@ pub(in crate::engine) struct EncodedImage {
     pub(in crate::engine) key: blake3::Hash,
     /// `(N, D)`.
     pub(in crate::engine) tokens: Tensor,
-    /// Of the tokens.
+    /// Identifies the tokens.
     pub(in crate::engine) digest: TokensDigest,
     /// The effects in the tower and the projector.
     pub(in crate::engine) cells: Vec<EffectRecord>,
@@ -38,14 +38,15 @@ impl EncodedImage {
     }
 }
 
-/// BLAKE3 (hex) of visual tokens, little-endian f32; empty without any. Made when it is first asked
-/// for, if [`all`](Self::all) has not been done by then.
+/// Holds the BLAKE3 (hex) of visual tokens, little-endian f32; empty without any. It is made when it is
+/// first asked for, if [`make_all`](Self::make_all) has not been done by then.
 #[derive(Debug, Clone)]
 pub(in crate::engine) struct TokensDigest(Arc<LazyLock<String, Hash>>);
 
 type Hash = Box<dyn FnOnce() -> String + Send>;
 
 impl TokensDigest {
+    /// Describes the digest of `values`, without making it.
     pub(in crate::engine) fn of(values: Option<HostValues>) -> Self {
         let hash = move || values.map_or_else(String::new, |v| v.hash().to_hex().to_string());
         Self(Arc::new(LazyLock::new(Box::new(hash))))
@@ -57,7 +58,7 @@ impl TokensDigest {
     }
 
     /// Makes all of `digests`: here, or on a thread beside, where a device waits for this one.
-    pub(in crate::engine) fn all(digests: Vec<Self>, is_beside: bool) {
+    pub(in crate::engine) fn make_all(digests: Vec<Self>, is_beside: bool) {
         let make = move || {
             for digest in &digests {
                 LazyLock::force(&digest.0);

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use super::check::relative_error;
 use super::golden_set::{Error, Prepared, kind};
+use crate::engine::measure;
+use crate::engine::sampler::log_softmax;
 use crate::intervention::{Context, EffectLog, SaliencyMaps, compile};
 use crate::model::{ImageTokens, Input, MeasuredRows, Model};
 
@@ -95,19 +97,14 @@ fn last_row(values: &BTreeMap<String, Vec<f32>>, rows: usize) -> &[f32] {
     &logits[logits.len().saturating_sub(rows)..]
 }
 
-/// Computes KL(p || q) of the softmaxes of two rows of logits, in nats.
+/// Computes KL(p || q) of the softmaxes of two rows of logits, in nats; infinite where one of them is
+/// not finite.
 fn divergence(p: &[f32], q: &[f32]) -> f64 {
-    let (p, q) = (log_softmax(p), log_softmax(q));
-    let terms = p.iter().zip(&q).map(|(p, q)| p.exp() * (p - q));
+    let (Some(p), Some(q)) = (log_softmax(p), log_softmax(q)) else {
+        return f64::INFINITY;
+    };
     // Rounding may leave less than nothing.
-    terms.sum::<f64>().max(0.0)
-}
-
-fn log_softmax(logits: &[f32]) -> Vec<f64> {
-    let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f64 = logits.iter().map(|l| f64::from(l - highest).exp()).sum();
-    let shift = f64::from(highest) + sum.ln();
-    logits.iter().map(|l| f64::from(*l) - shift).collect()
+    measure::divergence(&[p], &[q]).max(0.0)
 }
 
 #[cfg(test)]
@@ -121,5 +118,6 @@ mod tests {
         // 0.75 ln(0.75 / 0.5) + 0.25 ln(0.25 / 0.5).
         let found = divergence(&[3f32.ln(), 0.0], &[1.0, 1.0]);
         assert!((found - 0.130_812_035_941_136_96).abs() < 1e-7, "{found}");
+        assert_eq!(divergence(&p, &[f32::NAN, 0.0, 0.0]), f64::INFINITY);
     }
 }

@@ -18,9 +18,7 @@ use crate::intervention::{
 use crate::model::{
     Error as ModelError, ImageInput, ImageTokens, MeasuredRows, Model, Prompt, Rendered, Source,
 };
-use crate::nn::{
-    Hooks, HostTensor, Layout, NoHooks, Point, Result as TensorResult, Site, Span, Stack,
-};
+use crate::nn::{Hooks, HostTensor, Layout, Point, Result as TensorResult, Site, Span, Stack};
 use crate::vision::{self, Picture};
 
 /// The largest relative error `|a - b| / |b|` at a hook point that passes in f32.
@@ -253,15 +251,7 @@ impl GoldenSet {
 /// Returns the visual tokens of a donor picture, by the unchanged model.
 fn encode_donor(model: &Model, case: &Case, bytes: &[u8]) -> Result<HostTensor, Error> {
     let read = model.read_image(bytes, case.images.len(), MAX_PICTURE_PIXELS)?;
-    let pixels = read.pixels.views.upload(&*model.on_device()?)?;
-    let donor = ImageInput {
-        sequence: 0,
-        image: 0,
-        pixels: &pixels,
-        tokens: &read.tokens,
-    };
-    let own = model.own_projector();
-    let tokens = model.encode_images(&[donor], own, &mut NoHooks)?;
+    let tokens = model.encode_image(&read.pixels.views, &read.tokens)?;
     Ok(HostTensor::download(&tokens)?)
 }
 

@@ -10,8 +10,11 @@ use super::cached_keys::CachedKeys;
 use super::memory::{MemoryReservation, MemoryTracker};
 use crate::nn::cuda;
 
-/// Tokens to whose multiple the room of a sequence is rounded up.
-const ROUNDING: usize = 64;
+/// Returns the tokens that there is room for where `tokens` are to come: sizes come again, so that the
+/// pool of the device can hand out what others have left.
+pub fn static_room(tokens: usize) -> usize {
+    tokens.next_multiple_of(64)
+}
 
 /// Keys and values of several layers of one sequence.
 #[derive(Debug)]
@@ -41,8 +44,7 @@ impl StaticLayer {
     ) -> Result<Vec<Self>> {
         let (_, kv_heads, width) = like.dims3()?;
         let longest = layers.iter().map(|layer| layer.tokens.len()).max();
-        // Sizes come again, so that the pool of the device can hand out what others have left.
-        let room = (longest.unwrap_or(0) + more).next_multiple_of(ROUNDING);
+        let room = static_room(longest.unwrap_or(0) + more);
         let shape = (layers.len(), 2, kv_heads, room, width);
         let kv = cuda::room(shape, like)?;
         let cache = Arc::new(StaticCache {
