@@ -207,23 +207,12 @@ impl BenchmarkRun {
         if self.items()?.next().is_some() {
             return Ok(());
         }
-        let path = self
-            .data
-            .as_ref()
-            .map_or_else(String::new, |p| format!("{}: ", p.display()));
-        Err(format!(
-            "--data {path}no row; a table has a header and rows, a manifest one object a line"
-        )
-        .into())
+        Err(no_row(self.data.as_deref()))
     }
 
     /// Returns how the columns of the data are read.
     fn reading(&self) -> Result<ColumnMapping, Failure> {
-        if self.data.is_none() && !self.args.column.is_empty() {
-            let message = "--column says how --data is read, and there is no --data";
-            return Err(Usage(message.into()).into());
-        }
-        Ok(reading(&self.rule, &self.args.column).map_err(Usage)?)
+        reading_of(&self.rule, self.data.as_deref(), &self.args.column)
     }
 
     /// Counts the items, pictures unread.
@@ -238,8 +227,8 @@ impl BenchmarkRun {
 
     /// Opens the items.
     pub(super) fn items(&self) -> Result<Items, Failure> {
-        let items = open_items(&self.rule, self.data.as_deref(), self.reading()?)?;
-        Ok(Box::new(items.take(self.limit())))
+        let (data, columns) = (self.data.as_deref(), &self.args.column);
+        open_items(&self.rule, data, columns, self.args.limit)
     }
 
     /// Refuses a file with results of more items than are to be asked: all results of a file count.
@@ -270,22 +259,51 @@ impl BenchmarkRun {
     }
 }
 
-/// Opens the items of a rule: those of the file `data`, or those inside the program.
+/// Returns how the columns of `data` are read for a rule.
+fn reading_of(
+    rule: &str,
+    data: Option<&Path>,
+    columns: &[(String, String)],
+) -> Result<ColumnMapping, Failure> {
+    if data.is_none() && !columns.is_empty() {
+        let message = "--column says how --data is read, and there is no --data";
+        return Err(Usage(message.into()).into());
+    }
+    Ok(reading(rule, columns).map_err(Usage)?)
+}
+
+/// Returns the error of a file without items.
+pub(super) fn no_row(data: Option<&Path>) -> Failure {
+    let path = data.map_or_else(String::new, |path| format!("{}: ", path.display()));
+    format!("--data {path}no row; a table has a header and rows, a manifest one object a line")
+        .into()
+}
+
+/// Opens the first `limit` items of a rule, or all where that is 0: those of the file `data`, or those
+/// inside the program.
 pub(super) fn open_items(
     rule: &str,
     data: Option<&Path>,
-    reading: ColumnMapping,
+    columns: &[(String, String)],
+    limit: usize,
 ) -> Result<Items, Failure> {
-    match data {
-        Some(path) => Ok(Box::new(ItemReader::open_as(path, reading)?)),
+    let reading = reading_of(rule, data, columns)?;
+    let items: Items = match data {
+        Some(path) => Box::new(ItemReader::open_as(path, reading)?),
         None if rule.starts_with(model::SHAPES) => {
-            Ok(Box::new(benchmark::shapes()?.into_iter().map(Ok)))
+            Box::new(benchmark::shapes()?.into_iter().map(Ok))
         }
-        None => Err(Usage(format!(
-            "--data FILE is needed: the items of {rule} are not inside the program"
-        ))
-        .into()),
-    }
+        None => {
+            return Err(Usage(format!(
+                "--data FILE is needed: the items of {rule} are not inside the program"
+            ))
+            .into());
+        }
+    };
+    Ok(match limit {
+        0 => items,
+        limit => Box::new(items.take(limit)),
+    })
 }
 
 /// Returns the id of the row that a result is of: an item whose options were rotated is of the same.

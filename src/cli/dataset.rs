@@ -102,14 +102,8 @@ impl Dataset {
 
 impl PrintSamples {
     fn run(&self) -> Result<(), Failure> {
-        let reading = reading(&self.rule, &self.column).map_err(Usage)?;
-        let limit = if self.limit == 0 {
-            usize::MAX
-        } else {
-            self.limit
-        };
-        let mut items = open_items(&self.rule, self.data.as_deref(), reading)?;
-        items = Box::new(items.take(limit));
+        let data = self.data.as_deref();
+        let mut items = open_items(&self.rule, data, &self.column, self.limit)?;
         if self.others {
             items = Box::new(substitute::with_other(items));
         }

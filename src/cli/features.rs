@@ -1,5 +1,6 @@
 //! `scotoma features`: what the features of a sparse autoencoder fire on, over a file of questions.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -8,8 +9,8 @@ use scotoma_client::v1::{Activation, Prompt, Reduction, SaeInfo, Target};
 use scotoma_client::{CaptureRequest, CaptureTarget, Client, prompt, target};
 use serde_json::json;
 
-use super::benchmark_args::{column, reading};
-use super::benchmark_run::{Items, open_items};
+use super::benchmark_args::column;
+use super::benchmark_run::{Items, no_row, open_items};
 use super::capture::TokensArg;
 use super::csv_file::write_csv;
 use super::dataset::known;
@@ -88,7 +89,7 @@ impl Features {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let rule = rule(&self.rule).ok_or_else(|| Usage(format!("no benchmark {}", self.rule)))?;
         if self.items()?.next().is_none() {
-            return Err("--data: no row is there".into());
+            return Err(no_row(self.data.as_deref()));
         }
         self.model
             .with_client(async |client| self.look(client, rule).await)
@@ -97,16 +98,8 @@ impl Features {
 
     /// Opens the items.
     fn items(&self) -> Result<Items, Failure> {
-        if self.data.is_none() && !self.column.is_empty() {
-            let message = "--column says how --data is read, and there is no --data";
-            return Err(Usage(message.into()).into());
-        }
-        let reading = reading(&self.rule, &self.column).map_err(Usage)?;
-        let items = open_items(&self.rule, self.data.as_deref(), reading)?;
-        Ok(match self.limit {
-            0 => items,
-            limit => Box::new(items.take(limit)),
-        })
+        let data = self.data.as_deref();
+        open_items(&self.rule, data, &self.column, self.limit)
     }
 
     async fn look(&self, mut client: Client, rule: &Rule) -> Result<(), Failure> {
@@ -156,6 +149,10 @@ impl Features {
             let count = sae.features;
             let message = format!("--feature: {wrong} is not below {count}, the features of it");
             return Err(Usage(message));
+        }
+        let mut seen = HashSet::new();
+        if let Some(twice) = self.feature.iter().find(|feature| !seen.insert(**feature)) {
+            return Err(Usage(format!("--feature: {twice} is named twice")));
         }
         Ok((!self.feature.is_empty()).then(|| self.feature.clone()))
     }

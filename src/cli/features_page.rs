@@ -11,7 +11,7 @@ use scotoma_client::{Client, PreviewRequest, image};
 use super::error::Failure;
 use super::feature_table::{Asked, Example, FeatureTable, Summary};
 use super::items_page::{cut, small};
-use crate::benchmark::report::{DataTable, Drawing, Part, html};
+use crate::benchmark::report::{DataTable, Drawing, Part, escaped, html};
 
 /// Units of a panel's side.
 const PANEL: f64 = 112.0;
@@ -220,10 +220,4 @@ fn draw(picture: &Picture, patch: Option<&TracePatch>, (x, y): (f64, f64), svg: 
              stroke=\"{colour}\" stroke-width=\"{line}\"/>"
         );
     }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
 }

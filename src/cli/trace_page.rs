@@ -10,7 +10,7 @@ use scotoma_client::v1::{TraceBaseline, TraceCell, TraceFinished, TracePosition,
 use super::csv_file::write_csv;
 use super::error::Failure;
 use super::files;
-use crate::benchmark::report;
+use crate::benchmark::report::{self, escaped};
 
 /// The columns of a table of cells.
 const COLUMNS: [&str; 8] = [
@@ -280,10 +280,4 @@ fn page(traced: &Traced, drawings: &[String]) -> String {
 /// Returns a label on one line, its spaces at the ends shown.
 fn spelled(label: &str) -> String {
     label.replace('\n', "\\n").trim().to_owned()
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
 }

@@ -27,7 +27,7 @@ pub fn html(title: &str, parts: &[Part]) -> String {
 }
 
 /// Escapes a text for HTML and SVG.
-pub(super) fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     let is_written = |c: &char| !c.is_control() || matches!(c, '\n' | '\t');
     // What a model writes may hold characters that no XML can.
     let text: String = text.chars().filter(is_written).collect();

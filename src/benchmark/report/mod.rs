@@ -17,7 +17,7 @@ mod tradeoff;
 
 pub use cost::{AnswerCost, Mean, VariantCost, variant_costs};
 pub use document::{Card, DataTable, Drawing, Part, Section};
-pub use html::html;
+pub use html::{escaped, html};
 pub use latex::latex;
 pub use markdown::markdown;
 pub use names::{benchmark_name, hook_name, plain};
