@@ -168,6 +168,14 @@ impl Model {
         self.pack(&projected, tokens, hooks) // (N, D)
     }
 
+    /// Returns the bytes that it holds: of its tensors, its sparse autoencoders and its tuned lenses.
+    pub fn held_bytes(&self) -> u64 {
+        let (saes, lenses) = (self.saes.all(), self.lenses.all());
+        let saes = saes.iter().map(|(_, sae)| sae.bytes());
+        let lenses = lenses.iter().map(|(_, lens)| lens.bytes());
+        self.resident_bytes + saes.chain(lenses).sum::<u64>()
+    }
+
     /// Encodes a picture by itself, as the model is: its visual tokens, `(N, D)`.
     pub fn encode_image(&self, pixels: &HostTensor, tokens: &ImageTokens) -> Result<Tensor, Error> {
         let image = ImageInput {

@@ -1,5 +1,6 @@
 //! Keeps the resident models.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Instant;
 
@@ -259,13 +260,23 @@ impl ModelRegistry {
 
     /// Makes a sparse autoencoder resident beside `model`, as far as the budget of all models goes.
     pub fn add_sae(&self, model: &Model, name: &str, place: &SaePlace) -> Result<(), Error> {
-        let held: u64 = self.all().iter().map(|m| m.held_bytes()).sum();
-        let left = self.placement.budget.saturating_sub(held);
-        model
-            .add_sae(name, place, left)
-            .map_err(Error::load("sae"))?;
+        let added = model.add_sae(name, place, self.bytes_left());
+        added.map_err(Error::load("sae"))?;
         record_bytes(model);
         Ok(())
+    }
+
+    /// Makes a tuned lens resident beside `model`, as far as the budget of all models goes.
+    pub fn add_lens(&self, model: &Model, name: &str, folder: &Path) -> Result<(), Error> {
+        let added = model.add_lens(name, folder, self.bytes_left());
+        added.map_err(Error::load("lens"))?;
+        record_bytes(model);
+        Ok(())
+    }
+
+    fn bytes_left(&self) -> u64 {
+        let held: u64 = self.all().iter().map(|m| m.held_bytes()).sum();
+        self.placement.budget.saturating_sub(held)
     }
 
     /// Takes a model away from new requests; those that run hold it until they end.

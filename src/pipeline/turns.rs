@@ -52,6 +52,14 @@ impl Price {
         }
     }
 
+    /// Prices an attention flow through so many ways, counted once for each token.
+    pub(super) fn of_flow(ways: usize) -> Self {
+        Self {
+            micros: Self::BASE.micros + ways as u64 / 6,
+            pixels: 0,
+        }
+    }
+
     /// Prices a picture of so many pixels, in a file of so many bytes, that is decoded.
     pub(super) fn of_picture(pixels: u64, bytes: usize) -> Self {
         Self {

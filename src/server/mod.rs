@@ -455,7 +455,7 @@ fn load_model(models: &ModelRegistry, spec: &ModelSpec) -> Result<(), pipeline::
         models.add_sae(&model, name, place)?;
     }
     for (name, folder) in &spec.lenses {
-        model.add_lens(name, folder)?;
+        models.add_lens(&model, name, folder)?;
     }
     Ok(())
 }

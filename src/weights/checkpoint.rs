@@ -319,6 +319,11 @@ impl Checkpoint {
         self.entries.keys().any(|name| self.can_stay(name))
     }
 
+    /// Returns the bytes that all tensors take in f32, of whatever type they are in the file.
+    pub fn floats_bytes(&self) -> u64 {
+        self.resident_bytes(&[""], DType::F32.size_in_bytes() as u64, Matrices::Numbers)
+    }
+
     /// Returns the bytes that those tensors take as numbers of `size` bytes, but for matrices that
     /// are kept in blocks.
     pub fn resident_bytes(&self, prefixes: &[&str], size: u64, matrices: Matrices) -> u64 {

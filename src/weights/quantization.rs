@@ -6,7 +6,10 @@ use serde_json::Value;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quantization {
     /// `AutoAWQ`'s GEMM layout: 4 bits, packed along outputs.
-    Awq,
+    Awq {
+        /// Inputs of a group, where config.json says how many.
+        group_size: Option<u64>,
+    },
     /// The layout of `AutoGPTQ` and `GPTQModel`, packed along inputs.
     Gptq {
         /// Bits of a number: 2, 3, 4 or 8.
@@ -14,7 +17,9 @@ pub enum Quantization {
         /// Set where zeros stand in the file less one, as the first version of the layout has them.
         less_one: bool,
         /// Set where inputs are grouped in an order of their own, which `g_idx` has to say.
-        reordered: bool,
+        desc_act: bool,
+        /// Inputs of a group, where config.json says how many.
+        group_size: Option<u64>,
     },
     /// `bitsandbytes`, of 4 or 8 bits; which one each matrix says itself.
     Bitsandbytes,
@@ -73,7 +78,9 @@ fn awq(fields: &Value) -> Result<Option<Quantization>, String> {
     }
     let version = fields["version"].as_str().or(fields["format"].as_str());
     match version.unwrap_or("gemm").to_lowercase().as_str() {
-        "gemm" => Ok(Some(Quantization::Awq)),
+        "gemm" => Ok(Some(Quantization::Awq {
+            group_size: group_size(fields)?,
+        })),
         version => Err(format!("AWQ of version {version:?}; \"gemm\" is read")),
     }
 }
@@ -91,11 +98,29 @@ fn gptq(fields: &Value) -> Result<Option<Quantization>, String> {
         format @ ("gptq" | "gptq_v2") => Ok(Some(Quantization::Gptq {
             bits: bits as u32,
             less_one: format == "gptq",
-            reordered: fields["desc_act"] == true,
+            desc_act: fields["desc_act"] == true,
+            group_size: group_size(fields)?,
         })),
         format => Err(format!(
             "checkpoint_format {format:?}; \"gptq\" and \"gptq_v2\" are read"
         )),
+    }
+}
+
+/// Returns the inputs of a group; `None` where a matrix has one, or nothing is said.
+fn group_size(fields: &Value) -> Result<Option<u64>, String> {
+    let named = ["group_size", "q_group_size"];
+    let mut given = named
+        .iter()
+        .map(|name| &fields[name])
+        .filter(|v| !v.is_null());
+    match given.next() {
+        None => Ok(None),
+        Some(size) if size.as_i64() == Some(-1) => Ok(None),
+        Some(size) => match size.as_u64().filter(|size| *size > 0) {
+            Some(size) => Ok(Some(size)),
+            None => Err(format!("group_size {size}; a whole number above 0, or -1")),
+        },
     }
 }
 
@@ -121,10 +146,11 @@ mod tests {
 
     #[test]
     fn configurations_are_told_apart() {
-        let gptq = |bits, less_one, reordered| Quantization::Gptq {
+        let gptq = |bits, less_one, desc_act, group_size| Quantization::Gptq {
             bits,
             less_one,
-            reordered,
+            desc_act,
+            group_size,
         };
         for (fields, expected) in [
             (
@@ -137,15 +163,16 @@ mod tests {
             ),
             (
                 json!({"quant_method": "awq", "bits": 4, "version": "GEMM"}),
-                Quantization::Awq,
+                Quantization::Awq { group_size: None },
             ),
             (
-                json!({"quant_method": "gptq", "bits": 3, "desc_act": true}),
-                gptq(3, true, true),
+                json!({"quant_method": "gptq", "bits": 3, "desc_act": true, "group_size": 128}),
+                gptq(3, true, true, Some(128)),
             ),
             (
-                json!({"quant_method": "gptq", "bits": 8, "checkpoint_format": "gptq_v2"}),
-                gptq(8, false, false),
+                json!({"quant_method": "gptq", "bits": 8, "checkpoint_format": "gptq_v2",
+                    "group_size": -1}),
+                gptq(8, false, false, None),
             ),
         ] {
             for config in [
@@ -173,6 +200,10 @@ mod tests {
             (
                 json!({"quant_method": "gptq", "bits": 5}),
                 "GPTQ 5-bit weights",
+            ),
+            (
+                json!({"quant_method": "awq", "bits": 4, "group_size": 0}),
+                "group_size 0; a whole number above 0, or -1",
             ),
             (
                 json!({"quant_method": "gptq", "bits": 4, "checkpoint_format": "marlin"}),

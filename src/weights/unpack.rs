@@ -22,12 +22,15 @@ impl Checkpoint {
     pub fn unpack(&mut self, quantization: Quantization) -> Result<(), Error> {
         let before = self.entries.len();
         match quantization {
-            Quantization::Awq => self.unpack_grouped(Scheme::Awq, false)?,
+            Quantization::Awq { group_size } => {
+                self.unpack_grouped(Scheme::Awq, false, group_size)?;
+            }
             Quantization::Gptq {
                 bits,
                 less_one,
-                reordered,
-            } => self.unpack_grouped(Scheme::Gptq { bits, less_one }, reordered)?,
+                desc_act,
+                group_size,
+            } => self.unpack_grouped(Scheme::Gptq { bits, less_one }, desc_act, group_size)?,
             Quantization::Bitsandbytes => {
                 self.unpack_four()?;
                 self.unpack_eight()?;
@@ -60,7 +63,12 @@ impl Checkpoint {
         Ok(())
     }
 
-    fn unpack_grouped(&mut self, scheme: Scheme, reordered: bool) -> Result<(), Error> {
+    fn unpack_grouped(
+        &mut self,
+        scheme: Scheme,
+        desc_act: bool,
+        group_size: Option<u64>,
+    ) -> Result<(), Error> {
         for codes_name in self.names_with(".qweight") {
             let Some(module) = codes_name.strip_suffix(".qweight") else {
                 continue;
@@ -72,15 +80,18 @@ impl Checkpoint {
             }
             let groups = format!("{module}.g_idx");
             // Without it the inputs would be taken in their own order, for other numbers.
-            if reordered || self.entries.contains_key(&groups) {
+            if desc_act || self.entries.contains_key(&groups) {
                 parts.insert("g_idx", take(&mut self.entries, &groups)?);
             }
             let packed = Packed { scheme, parts };
             let shape = grouped_shape(module, &codes, &packed)?;
+            check_groups(module, &packed, shape[1], group_size)?;
             self.put(format!("{module}.weight"), codes, packed, shape)?;
             // AutoGPTQ gives every layer a bias, of zeros where the model has none.
             let bias = format!("{module}.bias");
-            let is_zero = |entry: &Entry| self.bytes(entry).iter().all(|byte| *byte == 0);
+            let is_zero = |entry: &Entry| {
+                entry.fault.is_none() && self.bytes(entry).iter().all(|byte| *byte == 0)
+            };
             if self.entries.get(&bias).is_some_and(is_zero) {
                 self.spare.insert(bias);
             }
@@ -180,9 +191,12 @@ fn grouped_shape(module: &str, codes: &Entry, packed: &Packed<Entry>) -> Result<
         Scheme::Gptq { bits, .. } => (rows.saturating_mul(32) / bits as usize, bits as usize),
         _ => (rows, 4),
     };
-    // Neither overflows: a tensor of so many bytes is there.
+    // A tensor without columns may have any number of rows.
     let fits = match packed.scheme {
-        Scheme::Gptq { .. } => columns == out && (rows * 32).is_multiple_of(bits),
+        Scheme::Gptq { .. } => {
+            let whole = rows.checked_mul(32).is_some_and(|b| b.is_multiple_of(bits));
+            columns == out && whole
+        }
         _ => columns.checked_mul(8) == Some(out),
     };
     let words = out.checked_mul(bits).filter(|bits| bits.is_multiple_of(32));
@@ -201,6 +215,25 @@ fn grouped_shape(module: &str, codes: &Entry, packed: &Packed<Entry>) -> Result<
         count(module, "g_idx", listed, input)?;
     }
     Ok([out, input])
+}
+
+/// Fails where config.json names groups of another size than the scales are of.
+fn check_groups(
+    module: &str,
+    packed: &Packed<Entry>,
+    input: usize,
+    group_size: Option<u64>,
+) -> Result<(), Error> {
+    let groups = packed.parts["scales"].shape[0];
+    match group_size {
+        Some(size) if (input as u64).div_ceil(size) != groups as u64 => {
+            let reason = format!(
+                "{groups} groups of {input} inputs, where quantization_config has group_size {size}"
+            );
+            wrong(module, &reason)
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_four(

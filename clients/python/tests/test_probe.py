@@ -68,6 +68,8 @@ def test_the_answer_is_known_behind_the_layer_that_looks(
     assert axes.get_xlabel() == "layer"
     with pytest.raises(ValueError, match="'pink'; there are 'blue'"):
         kept.vector(point, "pink")
+    with pytest.raises(KeyError, match="nowhere: no such point; there are language_model"):
+        kept.vector("nowhere", "blue")
 
 
 def test_probes_are_those_of_scikit_learn_and_hold_groups_out_together() -> None:
@@ -126,4 +128,9 @@ def test_the_command_probes_a_benchmark(
     assert probe.main([*asked, "--only", "category=smell"]) == 1
     assert "no question is left" in capsys.readouterr().err
     assert probe.main([*asked, "--only", "smell=1"]) == 1
-    assert "smell: no such column" in capsys.readouterr().err
+    assert "smell: no such column; there are id, answer" in capsys.readouterr().err
+    assert probe.main([*asked, "--model", "nobody"]) == 1
+    assert "nobody" in capsys.readouterr().err
+    # Before anything is asked of a server.
+    assert probe.main([*asked[:1], "--server", "nowhere:1", "--only", "category=colour", "--label", "category"]) == 1
+    assert "all are the same" in capsys.readouterr().err

@@ -7,7 +7,7 @@ and its column, and where no word has looked at it yet (block 2 points at the ce
 2024, written as SAELens writes it: cfg.json, sae_weights.safetensors in f16. features.json says which features mean a colour,
 a row or a column, by how well each tells the visual tokens of unseen scenes apart (F1 of "it is active above half of its
 99th percentile"), and the value that it has where it is there. `means` are the mean values of all features at the shapes of
-a colour, and of a column: no colour is one feature alone, and steer.py sets the few that differ most between two of them.
+a colour, and of a column, by which steer.py sets the few features that differ most between two of them.
 --describe writes features.json anew of the weights that are there.
 """
 
@@ -145,11 +145,13 @@ def means(sae: TopK, visual: torch.Tensor, colours: torch.Tensor) -> dict[str, d
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scenes", type=int, default=1200)
-    parser.add_argument("--steps", type=int, default=2500)
+    parser.add_argument("--scenes", type=int, help="drawn for training; default 1200")
+    parser.add_argument("--steps", type=int, help="of training; default 2500")
     parser.add_argument("--describe", action="store_true", help="train nothing; say what the features of --out mean")
     parser.add_argument("--out", type=Path, default=HERE)
     arguments = parser.parse_args()
+    if arguments.describe and (arguments.scenes or arguments.steps):
+        parser.error("--describe trains nothing; leave out --scenes and --steps")
     torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(HERE.parent)
     model = LlavaForConditionalGeneration.from_pretrained(HERE.parent, dtype=torch.float32).eval()
@@ -159,9 +161,9 @@ def main() -> None:
         written = json.loads((arguments.out / "features.json").read_text())
         count, sae = written["rows"], kept(arguments.out)
     else:
-        visual, words, _ = residuals(model, tokenizer, range(first, first + arguments.scenes))
+        visual, words, _ = residuals(model, tokenizer, range(first, first + (arguments.scenes or 1200)))
         rows = torch.cat([visual.flatten(0, 1), words])
-        count, sae = len(rows), train(rows, arguments.steps)
+        count, sae = len(rows), train(rows, arguments.steps or 2500)
     with torch.no_grad():
         for part in sae.parameters():
             part.copy_(part.half().float())

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::autoencoder::SparseAutoencoder;
 use super::config::{Layout, SaeConfig};
-use super::load::{bytes, file_names, load, open};
+use super::load::{file_names, load, open};
 use crate::field_path::shown;
 use crate::model::error::Error;
 use crate::model::llava::Model;
@@ -69,18 +69,12 @@ impl Model {
     /// dictionary_learning or sparsify, in at most `budget` bytes. One of that name is replaced.
     pub fn add_sae(&self, name: &str, place: &SaePlace, budget: u64) -> Result<(), Error> {
         let files = Files::open(place)?;
-        let needed = bytes(&files.weights);
+        let needed = files.weights.floats_bytes();
         if needed > budget {
             let left = budget;
             return Err(Error::Budget { needed, left });
         }
         self.keep_sae(name, files)
-    }
-
-    /// Returns the bytes that it holds: of its tensors, and of its sparse autoencoders.
-    pub fn held_bytes(&self) -> u64 {
-        let saes = self.saes.all();
-        self.resident_bytes + saes.iter().map(|(_, sae)| sae.bytes()).sum::<u64>()
     }
 
     /// Makes the one that is in the binary beside an embedded model resident under `name`.

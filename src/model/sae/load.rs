@@ -8,7 +8,7 @@ use super::autoencoder::{SparseAutoencoder, norm};
 use super::config::{Layout, SaeActivation, SaeConfig};
 use crate::model::hosted_linear::HostedLinear;
 use crate::nn::{HostTensor, Linear, Point};
-use crate::weights::{self, Checkpoint, Matrices, Tensors};
+use crate::weights::{self, Checkpoint, Tensors};
 
 /// Files that hold the weights, by layout.
 pub(super) fn file_names(layout: Layout) -> &'static [&'static str] {
@@ -22,11 +22,6 @@ pub(super) fn file_names(layout: Layout) -> &'static [&'static str] {
 /// Opens the weights in files.
 pub(super) fn open(path: PathBuf) -> Result<Checkpoint, weights::Error> {
     Checkpoint::open(&[path])
-}
-
-/// Returns the bytes that the tensors take in f32, of whatever type they are in the file.
-pub(super) fn bytes(checkpoint: &Checkpoint) -> u64 {
-    checkpoint.resident_bytes(&[""], DType::F32.size_in_bytes() as u64, Matrices::Numbers)
 }
 
 /// Returns the autoencoder that a configuration describes; every tensor is read, and none is left.
@@ -47,7 +42,7 @@ pub(super) fn load(
     }?;
     tensors.finish()?;
     parts
-        .put_together(config, point, (digest, bytes(checkpoint)))
+        .put_together(config, point, (digest, checkpoint.floats_bytes()))
         .map_err(|source| weights::Error::Device {
             name: "of the autoencoder".into(),
             source,

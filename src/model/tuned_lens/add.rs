@@ -30,12 +30,13 @@ const FIELDS: [&str; 7] = [
 const LINEAR: &str = "linear_tuned_lens";
 
 impl Model {
-    /// Makes the tuned lens of a folder resident under `name`. One of that name is replaced.
-    pub fn add_lens(&self, name: &str, folder: &Path) -> Result<(), Error> {
+    /// Makes the tuned lens of a folder resident under `name`, in at most `budget` bytes. One of that
+    /// name is replaced.
+    pub fn add_lens(&self, name: &str, folder: &Path, budget: u64) -> Result<(), Error> {
         let decoder = self.decoder.config();
         let sizes = (decoder.num_hidden_layers, decoder.hidden_size);
         // Kept by the model, which any thread may be the last to hold.
-        let lens = for_host(|| read(folder, sizes))?;
+        let lens = for_host(|| read(folder, sizes, budget))?;
         self.lenses.insert(name, Arc::new(lens));
         Ok(())
     }
@@ -57,7 +58,7 @@ impl Model {
 }
 
 /// Reads the lens of a folder for a model of these (layers, width).
-fn read(folder: &Path, sizes: (usize, usize)) -> Result<TunedLens, Error> {
+fn read(folder: &Path, sizes: (usize, usize), budget: u64) -> Result<TunedLens, Error> {
     let shown = folder.display().to_string();
     let wrong = |reason: String| Error::unsupported(&shown, reason);
     let json: Option<Value> = Source::Folder(folder.to_owned()).json("config.json")?;
@@ -68,6 +69,11 @@ fn read(folder: &Path, sizes: (usize, usize)) -> Result<TunedLens, Error> {
         return Err(wrong(format!("{} is not there", FILES.join(" or "))));
     };
     let checkpoint = Checkpoint::open(&[file]).map_err(|error| wrong(error.to_string()))?;
+    let needed = checkpoint.floats_bytes();
+    if needed > budget {
+        let left = budget;
+        return Err(Error::Budget { needed, left });
+    }
     let translators = translators(&checkpoint, sizes, has_bias);
     let translators = translators.map_err(|error| wrong(error.to_string()))?;
     let mut hasher = blake3::Hasher::new();
@@ -76,6 +82,7 @@ fn read(folder: &Path, sizes: (usize, usize)) -> Result<TunedLens, Error> {
     Ok(TunedLens {
         translators,
         digest: hasher.finalize().to_hex().to_string(),
+        bytes: needed,
     })
 }
 

@@ -14,6 +14,8 @@ pub struct TunedLens {
     /// One for each layer.
     pub(super) translators: Vec<HostedLinear>,
     pub(super) digest: String,
+    /// Of its tensors.
+    pub(super) bytes: u64,
 }
 
 /// The translator of one layer.
@@ -24,13 +26,14 @@ pub struct Translator {
 }
 
 impl TunedLens {
-    /// Returns the translator of rows at `point` of the language model, if there is one; what leaves
-    /// the last layer needs none.
+    /// Returns the translator of rows at `point` of the language model. `None` for what leaves the last
+    /// layer, which needs none, and for points that no lens [reads](Self::reads).
     pub fn at(self: &Arc<Self>, point: Point) -> Option<Translator> {
         let layer = match (point.site, point.layer) {
             (Site::ResidPre, Some(layer)) => layer,
             (Site::ResidPost, Some(layer)) => layer + 1,
-            _ => 0,
+            (Site::Embed, _) => 0,
+            _ => return None,
         };
         (layer < self.layers()).then(|| Translator {
             lens: self.clone(),
@@ -47,6 +50,11 @@ impl TunedLens {
     /// Returns the number of its translators.
     pub fn layers(&self) -> usize {
         self.translators.len()
+    }
+
+    /// Returns the bytes that it takes in the memory of the process.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Returns BLAKE3 (hex) of its weights and configuration.

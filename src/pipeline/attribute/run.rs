@@ -184,9 +184,14 @@ fn check_flow(request: &AttributeRequest, places: &Places, tokens: usize) -> Res
     if request.method != AttributionMethod::AttentionFlow || ways <= flow::MOST_WAYS {
         return Ok(());
     }
+    let mend = if flow::ways(tokens, 1) > flow::MOST_WAYS {
+        "the prompt is too long for one layer"
+    } else {
+        "choose fewer layers"
+    };
     let message = format!(
         "flow from {tokens} tokens through {layers} layers has {ways} ways, all tokens together; \
-         at most {} are taken: choose fewer layers",
+         at most {} are taken: {mend}",
         flow::MOST_WAYS
     );
     Err(Error::invalid("points", message))
@@ -249,9 +254,10 @@ impl Attribution {
             return Ok(Vec::new());
         };
         let row = self.compiled.prompt.ids.len() - 1;
+        let price = Price::of_flow(flow::ways(row + 1, taps.len()));
         let work = move || Ok(flow::flow(&taps, row).map_err(model::Error::from)?);
         let client = &self.request.context.client;
-        let flows = runtime.turns.run(client, Price::BASE, work).await?;
+        let flows = runtime.turns.run(client, price, work).await?;
         Ok(vec![self.activation(&last, &flows, "attention_flow", 0)?])
     }
 
@@ -267,7 +273,7 @@ impl Attribution {
     async fn run(&mut self, runtime: &Runtime) -> Result<AttributionFinished, Error> {
         // The other input's values first: what follows multiplies gradients by differences to them.
         let others = self.source_values(runtime).await?;
-        let (found, baseline) = if self.request.steps() > 1
+        let (mut found, baseline) = if self.request.steps() > 1
             || self.request.method == AttributionMethod::IntegratedGradients
         {
             self.walk(runtime, &others).await?
@@ -275,7 +281,6 @@ impl Attribution {
             let input = self.input(self.taps(&others), self.reduction());
             (self.pass(runtime, input).await?, None)
         };
-        let mut found = found;
         let scores = match self.request.method {
             AttributionMethod::AttentionFlow => self.flow(runtime, &mut found).await?,
             _ => self.scores(&found)?,

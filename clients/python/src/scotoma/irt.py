@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from scotoma.files import write_figure, write_table
+
 if TYPE_CHECKING:
     import matplotlib.axes
 
@@ -144,10 +146,7 @@ def fit(given: Responses, model: Model = "1pl") -> Irt:
 
 def write(found: Irt, path: str | os.PathLike[str]) -> None:
     """Writes the rows of the items as CSV."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        rows = csv.DictWriter(file, ["item", "difficulty", "discrimination", "all"])
-        rows.writeheader()
-        rows.writerows(found.rows())
+    write_table(found.rows(), path)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -165,11 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found = fit(read(parsed.responses), parsed.model)
         write(found, parsed.out)
         if parsed.plot is not None:
-            import matplotlib as mpl
-
-            mpl.use("agg")
-            figure: Any = found.plot().figure
-            figure.savefig(parsed.plot)
+            write_figure(found.plot, parsed.plot)
     except ImportError as error:
         print(f"error: {error}; pip install 'scotoma[irt,plot]'", file=sys.stderr)
         return 1

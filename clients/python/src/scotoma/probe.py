@@ -10,7 +10,6 @@ finds where there is nothing to find. Weights are kept as vectors for `steer`.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import math
 import os
@@ -26,6 +25,7 @@ import numpy.typing as npt
 
 from scotoma._sync.client import Client
 from scotoma.errors import ScotomaError
+from scotoma.files import write_figure, write_table
 from scotoma.local import LocalServer, find_binary
 from scotoma.questions import read_file
 from scotoma.selectors import TargetLike, target, tokens
@@ -80,7 +80,10 @@ class Probes(Sequence[Probe]):
     def __getitem__(self, place: Any) -> Any:  # noqa: ANN401 (overloads say no more)
         """One by its place, or by the name of its point."""
         if isinstance(place, str):
-            return next(own for own in self._probes if own.point == place)
+            named = {own.point: own for own in self._probes}
+            if place not in named:
+                raise KeyError(f"{place}: no such point; there are {', '.join(named)}")
+            return named[place]
         return self._probes[place]
 
     def __len__(self) -> int:
@@ -200,12 +203,10 @@ def fit(
     """
     from sklearn.preprocessing import StandardScaler
 
-    given = list(labels)
-    rows = {point: _matrix(point, own, len(given)) for point, own in activations.items()}
-    known = sorted(set(given), key=lambda label: (str(type(label)), label))
-    y = np.array([known.index(label) for label in given])
-    held = np.arange(len(y)) if groups is None else np.unique([str(own) for own in groups], return_inverse=True)[1]
-    splits = _splits(y, held, len(known), folds, seed)
+    rows = {point: _matrix(point, own, len(labels)) for point, own in activations.items()}
+    known, y = _known(labels)
+    held = _held(groups, len(y))
+    splits = _splits(y, held, folds, seed)
     shuffled = np.random.default_rng(seed).permutation(y)
     trials = len(np.unique(held))
     found = []
@@ -223,6 +224,19 @@ def fit(
     return Probes(known, float(np.bincount(y).max() / len(y)), len(y), trials, found)
 
 
+def _known(labels: Sequence[Label]) -> tuple[list[Label], npt.NDArray[Any]]:
+    """The labels that there are, and the place of each item's among them."""
+    known = sorted(set(labels), key=lambda label: (str(type(label)), label))
+    return known, np.array([known.index(label) for label in labels])
+
+
+def _held(groups: Sequence[Any] | None, items: int) -> npt.NDArray[Any]:
+    """The group of each item, as a number."""
+    if groups is None:
+        return np.arange(items)
+    return np.unique([str(own) for own in groups], return_inverse=True)[1]
+
+
 def _matrix(point: str, given: npt.ArrayLike, items: int) -> npt.NDArray[np.float64]:
     rows = np.asarray(given, dtype=np.float64)
     if len(rows) != items:
@@ -233,15 +247,16 @@ def _matrix(point: str, given: npt.ArrayLike, items: int) -> npt.NDArray[np.floa
 
 
 def _splits(
-    y: npt.NDArray[Any], held: npt.NDArray[Any], labels: int, folds: int, seed: int
+    y: npt.NDArray[Any], held: npt.NDArray[Any], folds: int, seed: int
 ) -> list[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
     from sklearn.model_selection import StratifiedGroupKFold
 
     if folds < 2:
         raise ValueError(f"folds: {folds}; at least 2 are needed")
-    if labels < 2:
+    labels = np.unique(y)
+    if len(labels) < 2:
         raise ValueError("labels: all are the same; at least two are needed")
-    fewest = min(len(np.unique(held[y == at])) for at in range(labels))
+    fewest = min(len(np.unique(held[y == at])) for at in labels)
     if fewest < folds:
         raise ValueError(
             f"folds: {folds}, and a label has {fewest} groups of items; take fewer folds, or leave out rare labels"
@@ -298,10 +313,11 @@ def layer_of(point: str) -> str:
 
 
 def _value(question: bench.Sample, name: str) -> str:
-    if name in ("id", "answer", "category", "group"):
+    own = ("id", "answer", "category", "group")
+    if name in own:
         return str(getattr(question, name))
     if name not in question.fields:
-        raise ValueError(f"{name}: no such column; there are {', '.join(['answer', 'category', *question.fields])}")
+        raise ValueError(f"{name}: no such column; there are {', '.join([*own, *question.fields])}")
     return str(question.fields[name])
 
 
@@ -342,11 +358,26 @@ def read(
     return found
 
 
-def probe(client: Client, given: Labelled, hook: TargetLike, **options: Any) -> Probes:  # noqa: ANN401 (those of `fit`)
-    """Captures a hook point of questions, the mean over its tokens, and fits probes to it."""
-    progress = bool(options.get("progress"))
-    rows = client.activations(given.questions, hook, progress=progress)
-    return fit(rows, given.labels, groups=given.pictures, **options)
+def probe(
+    client: Client,
+    given: Labelled,
+    hook: TargetLike,
+    *,
+    model: str = "",
+    folds: int = 5,
+    c: float = 1.0,
+    seed: int = 0,
+    progress: bool = False,
+) -> Probes:
+    """Captures a hook point of questions, the mean over its tokens, and fits probes to it, as `fit` does.
+
+    `model` is the name of a resident model; the first one by default.
+    """
+    # Before anything is captured: labels that no probe can be fitted to.
+    _, y = _known(given.labels)
+    _splits(y, _held(given.pictures, len(y)), folds, seed)
+    rows = client.activations(given.questions, hook, progress=progress, model=model)
+    return fit(rows, given.labels, groups=given.pictures, folds=folds, c=c, seed=seed, progress=progress)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -356,17 +387,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         named = getattr(tokens, {"class": "class_"}.get(parsed.tokens, parsed.tokens))
         wanted = target(parsed.hook, tokens=named)
         given = read(parsed.rule, parsed.data, label=parsed.label, only=dict(parsed.only), limit=parsed.limit)
-        with _client(parsed.server, parsed.model) as client:
-            found = probe(client, given, wanted, folds=parsed.folds, c=parsed.c, seed=parsed.seed, progress=True)
+        fitted: dict[str, Any] = {"folds": parsed.folds, "c": parsed.c, "seed": parsed.seed, "progress": True}
+        with _client(parsed.server, parsed.model) as (client, model):
+            found = probe(client, given, wanted, model=model, **fitted)
         found.save(parsed.out)
         if parsed.csv is not None:
-            _write(found, parsed.csv)
+            write_table(found.rows(), parsed.csv)
         if parsed.plot is not None:
-            import matplotlib as mpl
-
-            mpl.use("agg")
-            figure: Any = found.plot().figure
-            figure.savefig(parsed.plot)
+            write_figure(found.plot, parsed.plot)
     except ImportError as error:
         print(f"error: {error}; pip install 'scotoma[probe,plot]'", file=sys.stderr)
         return 1
@@ -396,7 +424,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--c", type=float, default=1.0, help="scikit-learn's C: smaller is simpler; default 1")
     add("--seed", type=int, default=0, help="of folds and shuffled labels")
     add("--server", help="address of a server; without it one is started")
-    add("--model", default="shapes", help="model of a server that is started, or the name of one of --server's")
+    add("--model", help="model of a server that is started, default shapes; or the name of one of --server's")
     add("--out", type=Path, default=Path("probe.npz"), help="weights, for Probes.load; default probe.npz")
     add("--csv", type=Path, help="accuracies as a table, such as probe.csv")
     add("--plot", type=Path, help="accuracy by layer, such as probe.png")
@@ -411,21 +439,14 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 @contextmanager
-def _client(server: str | None, model: str) -> Iterator[Client]:
+def _client(server: str | None, model: str | None) -> Iterator[tuple[Client, str]]:
+    """A client, and which model of its server is meant: the first one where it is empty."""
     if server is not None:
         with Client(server) as client:
-            yield client
+            yield client, model or ""
         return
-    with LocalServer(model=model) as own, Client(own.address) as client:
-        yield client
-
-
-def _write(found: Probes, path: Path) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        rows = list(found.rows())
-        table = csv.DictWriter(file, list(rows[0]))
-        table.writeheader()
-        table.writerows(rows)
+    with LocalServer(model=model or "shapes") as own, Client(own.address) as client:
+        yield client, ""
 
 
 def _print(found: Probes) -> None:

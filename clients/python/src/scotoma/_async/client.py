@@ -187,12 +187,8 @@ class AsyncClient:
         number. Means over tokens are taken by the server, `concurrency` at once; the sum is in the items' order.
         """
 
-        async def captured(item: Item) -> list[Activation]:
-            asked, images = asked_of(item, text)
-            return [own async for own in await self.capture(asked, hook, images, reduction="mean", **options)]
-
         mean = Mean()
-        async for own in ordered(captured, bar(items, "mean activation", progress), concurrency):
+        async for own in self._means(bar(items, "mean activation", progress), hook, text, concurrency, options):
             mean.add(own)
         return mean.array()
 
@@ -212,14 +208,24 @@ class AsyncClient:
         points of the tower and the projector.
         """
 
+        stack = Stack()
+        async for own in self._means(bar(items, "activations", progress), hook, text, concurrency, options):
+            stack.add(own)
+        return stack.arrays()
+
+    def _means(
+        self,
+        items: AsyncIterable[Item] | Iterable[Item],
+        hook: TargetLike,
+        text: Asked | None,
+        concurrency: int,
+        options: ScoreOptions,
+    ) -> AsyncIterator[list[Activation]]:
         async def captured(item: Item) -> list[Activation]:
             asked, images = asked_of(item, text)
             return [own async for own in await self.capture(asked, hook, images, reduction="mean", **options)]
 
-        stack = Stack()
-        async for own in ordered(captured, bar(items, "activations", progress), concurrency):
-            stack.add(own)
-        return stack.arrays()
+        return ordered(captured, items, concurrency)
 
     async def top_features(
         self,

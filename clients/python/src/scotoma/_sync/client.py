@@ -188,12 +188,8 @@ class Client:
         number. Means over tokens are taken by the server, `concurrency` at once; the sum is in the items' order.
         """
 
-        def captured(item: Item) -> list[Activation]:
-            asked, images = asked_of(item, text)
-            return [own for own in self.capture(asked, hook, images, reduction="mean", **options)]
-
         mean = Mean()
-        for own in ordered(captured, bar(items, "mean activation", progress), concurrency):
+        for own in self._means(bar(items, "mean activation", progress), hook, text, concurrency, options):
             mean.add(own)
         return mean.array()
 
@@ -213,14 +209,24 @@ class Client:
         points of the tower and the projector.
         """
 
+        stack = Stack()
+        for own in self._means(bar(items, "activations", progress), hook, text, concurrency, options):
+            stack.add(own)
+        return stack.arrays()
+
+    def _means(
+        self,
+        items: Iterable[Item] | Iterable[Item],
+        hook: TargetLike,
+        text: Asked | None,
+        concurrency: int,
+        options: ScoreOptions,
+    ) -> Iterator[list[Activation]]:
         def captured(item: Item) -> list[Activation]:
             asked, images = asked_of(item, text)
             return [own for own in self.capture(asked, hook, images, reduction="mean", **options)]
 
-        stack = Stack()
-        for own in ordered(captured, bar(items, "activations", progress), concurrency):
-            stack.add(own)
-        return stack.arrays()
+        return ordered(captured, items, concurrency)
 
     def top_features(
         self,

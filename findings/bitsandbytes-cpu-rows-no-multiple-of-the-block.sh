@@ -13,7 +13,7 @@ set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install -q bitsandbytes==0.50.2 numpy torch==2.15.0
+"$folder/venv/bin/pip" install -q bitsandbytes==0.50.2 numpy==2.4.6 torch==2.15.0
 "$folder/venv/bin/python" - <<'PYTHON'
 import sys
 
