@@ -15,6 +15,9 @@ BINARY := target/release/scotoma
 # What tests and lints build with: a release, compiled incrementally (Cargo.toml).
 PROFILE ?= quick
 TESTED = target/$(PROFILE)/scotoma
+# All of the workspace, as `cargo test` builds it: one package by itself has dependencies with other features, which are built
+# once more.
+BUILD_TESTED = $(CARGO) build --profile $(PROFILE) --workspace --locked --examples --bins
 export SCOTOMA_PROFILE = $(PROFILE)
 FUZZ_SECONDS ?= 60
 BROWSERS ?= chromium firefox
@@ -49,13 +52,12 @@ test: test-tools test-rust test-python test-clients check-generated check-page c
 test-rust: tools
 	$(CARGO) test --profile $(PROFILE) --workspace --locked -- --show-output
 
-# With the features of dependencies that test-rust has built, and test-clients wants: others would build all of it once more.
 test-python: tools $(VENV)/ready
-	$(CARGO) build --profile $(PROFILE) --workspace --locked --examples --bins
+	$(BUILD_TESTED)
 	cd $(PY_CLIENT) && SCOTOMA_BINARY=$(CURDIR)/$(TESTED) .venv/bin/pytest -q
 
 test-ray: tools ## Run benchmarks over Ray, and kill its actors, servers, machines and drivers; in a venv of its own
-	$(CARGO) build --profile $(PROFILE) --locked --package scotoma --bin scotoma
+	$(BUILD_TESTED)
 	$(PYTHON) -m venv target/ray-venv
 	target/ray-venv/bin/pip install -q -e "$(PY_CLIENT)[ray,image]" pytest pytest-asyncio
 	cd $(PY_CLIENT) && SCOTOMA_BINARY=$(CURDIR)/$(TESTED) $(CURDIR)/target/ray-venv/bin/pytest \
@@ -63,7 +65,7 @@ test-ray: tools ## Run benchmarks over Ray, and kill its actors, servers, machin
 
 test-clients: ## The same cases through every client; packages in empty environments
 test-clients: test-tools $(VENV)/ready $(TS_CLIENT)/node_modules/ready
-	$(CARGO) build --profile $(PROFILE) --workspace --locked --examples --bins
+	$(BUILD_TESTED)
 	npm --prefix $(TS_CLIENT) run --silent build:test
 	node --test $(TS_CLIENT)/test/build/test/servers.js $(TS_CLIENT)/test/build/test/interventions.js
 	go -C $(GO_CLIENT) vet ./... && go -C $(GO_CLIENT) test ./...
@@ -132,24 +134,24 @@ lint: test-tools $(VENV)/ready $(TS_CLIENT)/node_modules/ready $(PAGE)/node_modu
 	test -z "$$(gofmt -l $(GO_CLIENT))" && go -C $(GO_CLIENT) vet ./...
 
 faults: tools $(VENV)/ready ## Overload, kill and misuse servers on this machine; ARGS='-k signals' says which
-	$(CARGO) build --profile $(PROFILE) --locked --package scotoma --bin scotoma
+	$(BUILD_TESTED)
 	SCOTOMA_BINARY=$(CURDIR)/$(TESTED) $(VENV)/bin/pytest -q --rootdir tests/faults tests/faults $(ARGS)
 
 soak: ## Let clients do all at once for SECONDS (3600), and hold that nothing grows; RATE is calls a second
 soak: tools $(VENV)/ready
-	$(CARGO) build --profile $(PROFILE) --locked --package scotoma --bin scotoma
+	$(BUILD_TESTED)
 	SCOTOMA_BINARY=$(CURDIR)/$(TESTED) SCOTOMA_SOAK_SECONDS=$(SECONDS) SCOTOMA_SOAK_RATE=$(RATE) \
 		$(VENV)/bin/pytest -q -s --rootdir tests/faults tests/faults/test_soak.py
 
 test-doors: ## Let openai-python, LiteLLM and Inspect ask the server, and compare their scores with its own; ARGS='openai --record' says which
 test-doors: tools
-	$(CARGO) build --profile $(PROFILE) --locked --package scotoma --bin scotoma
+	$(BUILD_TESTED)
 	$(PYTHON) -m venv target/doors-venv
 	target/doors-venv/bin/pip install -q -r tests/doors/requirements.txt
 	SCOTOMA_BINARY=$(CURDIR)/$(TESTED) target/doors-venv/bin/python tests/doors/run.py $(ARGS)
 
 test-harnesses: tools ## The same with lmms-eval and VLMEvalKit (installs torch)
-	$(CARGO) build --profile $(PROFILE) --locked --package scotoma --bin scotoma
+	$(BUILD_TESTED)
 	$(PYTHON) -m venv target/harnesses-venv
 	target/harnesses-venv/bin/pip install -q -r tests/doors/requirements-harnesses.txt
 	# Without what they ask for, most of which is for other models than ours.
@@ -158,7 +160,7 @@ test-harnesses: tools ## The same with lmms-eval and VLMEvalKit (installs torch)
 
 test-page: ## Use the page in Chromium and Firefox; BROWSERS=firefox says in which, ARGS='--test-name-pattern=patches' what
 test-page: test-tools $(TS_CLIENT)/node_modules/ready $(VENV)/ready
-	$(CARGO) build --profile $(PROFILE) --locked --package scotoma --bin scotoma
+	$(BUILD_TESTED)
 	npm --prefix tests/page ci --no-audit --no-fund
 	npm --prefix $(TS_CLIENT) run --silent build:test
 	for browser in $(BROWSERS); do \
@@ -166,7 +168,7 @@ test-page: test-tools $(TS_CLIENT)/node_modules/ready $(VENV)/ready
 	done
 
 fuzz: tools ## Mutate pictures, weights, templates, tables and requests, FUZZ_SECONDS each; FUZZ_TARGET names one
-	FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --profile $(PROFILE) --locked --test fuzz -- --nocapture --test-threads 1
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --profile $(PROFILE) --workspace --locked --test fuzz -- --nocapture --test-threads 1
 
 audit: ## Check licences, duplicates, sources and advisories of the dependencies (needs cargo-deny)
 	@command -v cargo-deny > /dev/null || { echo "cargo-deny is missing: cargo install --locked cargo-deny"; exit 1; }
@@ -184,7 +186,7 @@ fmt: $(VENV)/ready ## Format Rust, Python and Go
 	gofmt -w $(GO_CLIENT)
 
 gallery: tools ## Draw the pictures of docs/gallery.md, reading.md, tracing.md and pruning.md with the embedded model
-	$(CARGO) build --profile $(PROFILE) --locked --package scotoma --bin scotoma
+	$(BUILD_TESTED)
 	docs/gallery/draw.sh $(TESTED)
 
 bench: tools ## Measure what BENCHMARKS.md reports; RAYON_NUM_THREADS says on how many threads

@@ -4,13 +4,16 @@
 
 Needs a server (`scotoma serve`) and the Python client's packages. All of the cells of every layer at every token; of the single requests
 `--cells` are run, spread over the grid, and the time of all is told from theirs. Every round runs all three, so that the noise of the
-machine is the same for each; medians, with the least and the most. With `--pid` also the processor time of server and client together, which
-other programs change less.
+machine is the same for each, and each of them with pictures that the server has not seen: it would answer from what it keeps of earlier
+runs. Medians, with the least and the most. With `--pid` also the processor time of server and client together, which other programs
+change less. In the end all three run with the same pictures and must find the same bits.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
+import itertools
 import os
 import statistics
 import time
@@ -19,6 +22,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import grpc
+from PIL import Image
 from scotoma.v1 import inference_service_pb2 as pb
 from scotoma.v1 import inference_service_pb2_grpc as rpc
 from scotoma.v1 import intervention_pb2 as iv
@@ -29,9 +33,23 @@ ANSWERS = (" red", " blue")
 T = TypeVar("T")
 
 
-def prompt(name: str) -> pb.Prompt:
-    picture = (ROOT / "docs" / "pictures" / f"{name}.png").read_bytes()
-    return pb.Prompt(text="What colour is the circle?", images=[pb.Image(data=picture)])
+class Pair:
+    """A clean and a corrupted prompt, whose pictures no other pair has."""
+
+    number = itertools.count(1)
+
+    def __init__(self) -> None:
+        # One pixel of the background: the answers stay, the digests do not.
+        mark = (*next(Pair.number).to_bytes(2), 128)
+        self.clean, self.corrupted = self.prompt("red", mark), self.prompt("blue", mark)
+
+    def prompt(self, name: str, mark: tuple[int, ...]) -> pb.Prompt:
+        with Image.open(ROOT / "docs" / "pictures" / f"{name}.png") as file:
+            picture = file.convert("RGB")
+        picture.putpixel((0, 0), mark)
+        png = io.BytesIO()
+        picture.save(png, "PNG")
+        return pb.Prompt(text="What colour is the circle?", images=[pb.Image(data=png.getvalue())])
 
 
 class Times:
@@ -64,9 +82,9 @@ class Times:
         print(f"{name:<34} {middle:8.3f} s   {min(self.clock):.3f} to {max(self.clock):.3f}   {ratios}")
 
 
-def traced(stub) -> tuple[pb.TraceStarted, dict]:
+def traced(stub, pair: Pair) -> tuple[pb.TraceStarted, dict]:
     request = pb.TraceRequest(
-        clean=pb.TraceInput(prompt=prompt("red")), corrupted=pb.TraceInput(prompt=prompt("blue")),
+        clean=pb.TraceInput(prompt=pair.clean), corrupted=pb.TraceInput(prompt=pair.corrupted),
         metric=pb.Metric(logprob_difference=pb.Contrast(answer=ANSWERS[0], other=ANSWERS[1])),
         grid=pb.TraceGrid(points=[POINT]),
     )  # fmt: skip
@@ -81,14 +99,14 @@ def patch(layer: int, token: int, handle: str) -> iv.Intervention:
     return iv.Intervention(patch=iv.Patch(target=target, handle=handle))
 
 
-def kept(stub, layers: int, tokens: int) -> dict:
+def kept(stub, pair: Pair, layers: int, tokens: int) -> dict:
     """Handles of the clean run's rows, by layer and token: 64 targets a request."""
     handles = {}
     places = [(layer, token) for layer in range(layers) for token in range(tokens)]
     for first in range(0, len(places), 64):
         of_call = places[first : first + 64]
         targets = [pb.CaptureTarget(target=patch(*place, "").patch.target, keep=True) for place in of_call]
-        events = list(stub.Capture(pb.CaptureRequest(prompt=prompt("red"), targets=targets)))
+        events = list(stub.Capture(pb.CaptureRequest(prompt=pair.clean, targets=targets)))
         for each in events[-1].finished.kept:
             handles[of_call[each.target]] = each.handle
     return handles
@@ -98,20 +116,20 @@ def difference(scores: pb.ScoreResponse) -> float:
     return scores.scores[0].logprob - scores.scores[1].logprob
 
 
-def singles(stub, handles: dict, places: list) -> dict:
+def singles(stub, pair: Pair, handles: dict, places: list) -> dict:
     values = {}
     for place in places:
         request = pb.ScoreRequest(
-            prompt=prompt("blue"), interventions=[patch(*place, handles[place])], continuations=ANSWERS
+            prompt=pair.corrupted, interventions=[patch(*place, handles[place])], continuations=ANSWERS
         )
         values[place] = difference(stub.Score(request))
     return values
 
 
-def swept(stub, handles: dict) -> dict:
+def swept(stub, pair: Pair, handles: dict) -> dict:
     places = list(handles)
     request = pb.SweepRequest(
-        score=pb.ScoreRequest(prompt=prompt("blue"), continuations=ANSWERS),
+        score=pb.ScoreRequest(prompt=pair.corrupted, continuations=ANSWERS),
         variants=[pb.SweepVariant(interventions=[patch(*place, handles[place])]) for place in places],
     )
     values = {}
@@ -129,17 +147,25 @@ def main() -> None:
     parser.add_argument("--pid", type=int, help="the server's process, to count its processor time")
     args = parser.parse_args()
     stub = rpc.InferenceServiceStub(grpc.insecure_channel(args.server, options=[("grpc.max_receive_message_length", -1)]))
-    started, cells = traced(stub)
+    pair = Pair()
+    started, cells = traced(stub, pair)
     layers, tokens = len(started.layers), len(started.positions)
-    handles = kept(stub, layers, tokens)
-    places = list(handles)[:: max(1, len(handles) // args.cells)]
-    share = len(handles) / len(places)
+    every = [(layer, token) for layer in range(layers) for token in range(tokens)]
+    places = every[:: max(1, len(every) // args.cells)]
+    share = len(every) / len(places)
     trace, alone, sweep = Times(args.pid), Times(args.pid), Times(args.pid)
     for _ in range(args.rounds):
-        trace.run(lambda: traced(stub))
-        values = alone.run(lambda: singles(stub, handles, places), share)
-        assert all(values[place] == cells[place] for place in places), "the same bits"
-        assert sweep.run(lambda: swept(stub, handles)) == cells, "the same bits"
+        own = Pair()
+        trace.run(lambda own=own: traced(stub, own))
+        own = Pair()
+        handles = kept(stub, own, layers, tokens)
+        alone.run(lambda own=own, handles=handles: singles(stub, own, handles, places), share)
+        own = Pair()
+        handles = kept(stub, own, layers, tokens)
+        sweep.run(lambda own=own, handles=handles: swept(stub, own, handles))
+    handles = kept(stub, pair, layers, tokens)
+    assert all(cells[place] == value for place, value in singles(stub, pair, handles, places).items()), "the same bits"
+    assert swept(stub, pair, handles) == cells, "the same bits"
     print(f"{layers} layers x {tokens} tokens: {started.rows} (row, layer) pairs of {started.rows_naive}")
     trace.shown("Trace", trace)
     sweep.shown("Sweep of patches by hand", trace)

@@ -1,9 +1,10 @@
 //! Rotary position embedding (Su et al. 2021), the half-split form that Hugging Face's Llama uses;
 //! and the axial form of Pixtral's tower, whose positions have a row and a column.
 
-use candle_core::{D, DType, Device, Result, Tensor};
+use candle_core::{CpuStorage, CustomOp3, D, DType, Device, Layout, Result, Shape, Tensor, bail};
 
-use super::storage::as_floats;
+use super::cpu::rope::{Angles, rotate};
+use super::storage::{as_floats, floats};
 
 /// The parameters of the angles of a [`Rope`].
 #[derive(Debug, Clone, PartialEq)]
@@ -190,8 +191,50 @@ fn rotate_all(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
     if x.track_op() {
         return rotate_tracked(x, cos, sin);
     }
+    let x = x.contiguous()?;
+    if x.device().is_cpu() && x.dtype() == DType::F32 {
+        return x.apply_op3_no_bwd(&cos.contiguous()?, &sin.contiguous()?, &Rotation);
+    }
     // `thd`: rows first, as packed rows are; the other forms want heads first.
-    candle_nn::rotary_emb::rope_thd(&x.unsqueeze(0)?.contiguous()?, cos, sin)?.squeeze(0)
+    candle_nn::rotary_emb::rope_thd(&x.unsqueeze(0)?, cos, sin)?.squeeze(0)
+}
+
+/// Rotates `(R, H, Dr)` by cosines and sines `(R, Dr/2)`, in f32 on a CPU: to candle's bits, in a
+/// fifth of its time.
+struct Rotation;
+
+impl CustomOp3 for Rotation {
+    fn name(&self) -> &'static str {
+        "rotation"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        layout: &Layout,
+        cos: &CpuStorage,
+        cos_layout: &Layout,
+        sin: &CpuStorage,
+        sin_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (rows, heads, width) = layout.shape().dims3()?;
+        let angles = Angles {
+            cos: floats(cos, cos_layout)?,
+            sin: floats(sin, sin_layout)?,
+            width: width / 2,
+        };
+        let count = rows * angles.width;
+        if !width.is_multiple_of(2) || angles.cos.len() != count || angles.sin.len() != count {
+            bail!(
+                "{} and {} angles for {:?}",
+                angles.cos.len(),
+                angles.sin.len(),
+                layout.shape()
+            );
+        }
+        let turned = rotate(floats(x, layout)?, heads, angles);
+        Ok((CpuStorage::F32(turned), layout.shape().clone()))
+    }
 }
 
 /// The same of a tracked `x`, in f32, by operations that have a backward; `cos` and `sin` are `(R, Dr/2)`.
@@ -209,4 +252,27 @@ fn rotate_tracked(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
         ],
         D::Minus1,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One thread's share, more than one, and heads that no vector divides.
+    #[test]
+    fn heads_are_rotated_to_the_bits_of_candle() -> Result<()> {
+        for (rows, heads, width) in [(1, 1, 2), (3, 4, 6), (70, 4, 32), (300, 5, 64)] {
+            let x = Tensor::randn(0f32, 1.0, (rows, heads, width), &Device::Cpu)?;
+            let angles = Tensor::randn(0f32, 3.0, (rows, width / 2), &Device::Cpu)?;
+            let (cos, sin) = (angles.cos()?, angles.sin()?);
+            let own = rotate_all(&x, &cos, &sin)?;
+            let candle = candle_nn::rotary_emb::rope_thd(&x.unsqueeze(0)?, &cos, &sin)?;
+            let bits = |t: &Tensor| -> Result<Vec<u32>> {
+                let values = t.flatten_all()?.to_vec1::<f32>()?;
+                Ok(values.into_iter().map(f32::to_bits).collect())
+            };
+            assert_eq!(bits(&own)?, bits(&candle)?, "{rows} {heads} {width}");
+        }
+        Ok(())
+    }
 }

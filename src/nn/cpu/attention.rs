@@ -264,7 +264,8 @@ pub(in crate::nn) fn fused(
     for (task, done) in tasks.iter().zip(done) {
         let of = &sequences[task.sequence];
         let group = heads / of.kv_heads;
-        for (h, z) in done.iter().enumerate() {
+        let of_heads = done.chunks_exact((task.rows.len() * width).max(1));
+        for (h, z) in of_heads.enumerate() {
             for (r, z) in task.rows.clone().zip(z.chunks_exact(width)) {
                 let head = task.kv_head * group + h;
                 let from = ((of.rows.start + r) * heads + head) * width;
@@ -275,14 +276,14 @@ pub(in crate::nn) fn fused(
     out
 }
 
-/// Returns `(rows, Dh)` of a task's rows for each of its heads.
+/// Returns `(heads of the group, rows, Dh)` of a task.
 fn attend(
     task: &Task,
     q: &[f32],
     (heads, width): (usize, usize),
     of: &Sequence<'_>,
     scoring: Scoring,
-) -> Vec<Vec<f32>> {
+) -> Vec<f32> {
     let group = heads / of.kv_heads;
     let visible = &of.visible[task.rows.clone()];
     // Keys beyond the last one that any of the rows sees are not packed.
@@ -294,23 +295,29 @@ fn attend(
         .next_multiple_of(PANEL);
     let keys = of.pack_keys(task.kv_head, count);
     let values = of.pack_values(task.kv_head, count);
-    let mut done = Vec::with_capacity(group);
-    for head in task.kv_head * group..(task.kv_head + 1) * group {
-        let mut own = Vec::with_capacity(task.rows.len() * width);
-        for row in task.rows.clone() {
-            let from = ((of.rows.start + row) * heads + head) * width;
-            own.extend_from_slice(&q[from..from + width]);
+    let heads_of_group: Vec<usize> = (task.kv_head * group..(task.kv_head + 1) * group).collect();
+    let mut done = Vec::with_capacity(group * task.rows.len() * width);
+    // Few rows fill the tiles of a product better with those of other heads beside them.
+    for together in heads_of_group.chunks((ROWS / task.rows.len().max(1)).max(1)) {
+        let mut own = Vec::with_capacity(together.len() * task.rows.len() * width);
+        for head in together {
+            for row in task.rows.clone() {
+                let from = ((of.rows.start + row) * heads + head) * width;
+                own.extend_from_slice(&q[from..from + width]);
+            }
         }
         let mut scores = keys.times(&own);
-        // Padding lies beyond what any row sees, and is hidden with the rest.
-        run(ScoreRows {
-            scores: &mut scores,
-            width: count,
-            scoring,
-            visible,
-            softmax: true,
-        });
-        done.push(values.times(&scores));
+        for scores in scores.chunks_exact_mut((task.rows.len() * count).max(1)) {
+            // Padding lies beyond what any row sees, and is hidden with the rest.
+            run(ScoreRows {
+                scores,
+                width: count,
+                scoring,
+                visible,
+                softmax: true,
+            });
+        }
+        done.append(&mut values.times(&scores));
     }
     done
 }

@@ -15,5 +15,6 @@ pub(super) mod blocks;
 pub(super) mod gemm;
 pub(super) mod norm;
 pub(super) mod pack;
+pub(super) mod rope;
 pub(super) mod simd;
 pub(super) mod tiles;
