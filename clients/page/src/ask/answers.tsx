@@ -24,15 +24,14 @@ function visible(text: string): string {
 
 export function AnswersCard() {
   const count = interventions.value.length;
-  const after = changed.value;
   return (
-    <section class="card stack answers" aria-labelledby="answers-title" aria-busy={asking.value}>
+    <section class="card stack answers" aria-labelledby="answers-title" aria-busy={asking}>
       <h2 id="answers-title">
         What it answers {question.value.trim() !== "" && <span class="asked">to “{question.value.trim()}”</span>}
       </h2>
       <div class={count > 0 ? "two" : "one"}>
-        <AnswerBox title="Without changes" answer={unchanged.value} />
-        {count > 0 && <AnswerBox title={count === 1 ? "With your change" : `With your ${count} changes`} answer={after} />}
+        <AnswerBox title="Without changes" of={unchanged} />
+        {count > 0 && <AnswerBox title={count === 1 ? "With your change" : `With your ${count} changes`} of={changed} />}
       </div>
       {count === 0 && <p class="faint">Nothing is changed yet. Hide a patch of the picture, or add a change below, and a second answer appears here.</p>}
       {compared.value !== undefined && <Comparison of={compared.value} />}
@@ -62,7 +61,9 @@ function isRight(answer: Answered): boolean | undefined {
   return answer.text.trim().toLowerCase() === sample.answer.toLowerCase();
 }
 
-function AnswerBox({ title, answer }: { title: string; answer: Answered | undefined }) {
+/** An answer, which reads its signal itself: a token draws this box and nothing around it. */
+function AnswerBox({ title, of }: { title: string; of: typeof unchanged }) {
+  const answer = of.value;
   const right = answer === undefined ? undefined : isRight(answer);
   return (
     <div class="answer" data-is={answer?.is ?? "none"}>
@@ -86,34 +87,42 @@ function Said({ answer }: { answer: Answered }) {
       {answer.error !== undefined && <ErrorNotice error={answer.error} />}
       {is === "stopped" && <p class="faint">Stopped.</p>}
       <p class="faint detail">{at === undefined ? summary(answer) : <Detail token={at} />}</p>
-      {tokens.length > 0 && (
-        <details>
-          <summary>Tokens as a table</summary>
-          <div class="scroll" tabIndex={0} role="group" aria-label="Tokens">
-            <table>
-              <thead>
-                <tr>
-                  <th scope="col">Token</th>
-                  <th scope="col" class="number">
-                    Probability
-                  </th>
-                  <th scope="col">Next likeliest</th>
-                </tr>
-              </thead>
-              <tbody>
-                {tokens.map((token, index) => (
-                  <tr key={index}>
-                    <td class="mono">{visible(token.text)}</td>
-                    <td class="number">{percent(token.logprob)}</td>
-                    <td class="mono">{others(token)}</td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </div>
-        </details>
-      )}
+      {tokens.length > 0 && <TokenTable tokens={tokens} />}
     </>
+  );
+}
+
+/** All tokens as a table, which is made when it is opened: an answer that streams is drawn with each token. */
+function TokenTable({ tokens }: { tokens: Token[] }) {
+  const [opened, setOpened] = useState(false);
+  return (
+    <details onToggle={(event) => setOpened(event.currentTarget.open)}>
+      <summary>Tokens as a table</summary>
+      {opened && (
+        <div class="scroll" tabIndex={0} role="group" aria-label="Tokens">
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">Token</th>
+                <th scope="col" class="number">
+                  Probability
+                </th>
+                <th scope="col">Next likeliest</th>
+              </tr>
+            </thead>
+            <tbody>
+              {tokens.map((token, index) => (
+                <tr key={index}>
+                  <td class="mono">{visible(token.text)}</td>
+                  <td class="number">{percent(token.logprob)}</td>
+                  <td class="mono">{others(token)}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </details>
   );
 }
 

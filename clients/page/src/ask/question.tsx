@@ -42,9 +42,7 @@ export function QuestionCard() {
           <button type="submit" class="primary" disabled={!canAsk}>
             Ask
           </button>
-          <button type="button" disabled={!asking.value} onClick={stop}>
-            Stop
-          </button>
+          <StopButton />
           <label class="row toggle">
             <input type="checkbox" role="switch" checked={live.value} onChange={(event) => askLive(event.currentTarget.checked)} />
             Ask as I change
@@ -53,6 +51,15 @@ export function QuestionCard() {
         <Settings />
       </form>
     </section>
+  );
+}
+
+/** By itself: it alone changes as answers begin and end. */
+function StopButton() {
+  return (
+    <button type="button" disabled={!asking.value} onClick={stop}>
+      Stop
+    </button>
   );
 }
 

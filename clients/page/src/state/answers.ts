@@ -16,7 +16,7 @@ import {
   type TokenLogprob,
 } from "scotoma/v1";
 
-import { imageOf, interventions, type Picture, picture, prompt } from "./question";
+import { imageOf, interventions, type Picture, picture, prompt, question } from "./question";
 import { client, model, notice, standing } from "./server";
 
 /** Pictures above this are uploaded once and then named by their handle. */
@@ -26,6 +26,8 @@ const CANDIDATES = 5;
 /** The page asks by itself until two answers in a row take longer; the first one after a start may. */
 const QUICK_MS = 4000;
 const PAUSE_MS = 150;
+/** What was answered before stays this long, unless the first token is here: clearing it would make a quick answer wait. */
+const STAYS_MS = 80;
 
 /** An answer, as far as it has come. */
 export interface Answered {
@@ -68,6 +70,9 @@ export const changed = signal<Answered | undefined>(undefined);
 export const compared = signal<Compared | undefined>(undefined);
 /** Whether something is on its way. */
 export const asking = computed(() => unchanged.value?.is === "running" || changed.value?.is === "running");
+
+/** Why calls are ended when the user wants no more of them, and not another answer. */
+const STOPPED = "stopped";
 
 let running = new AbortController();
 /** How many answers in a row were slow. */
@@ -113,27 +118,39 @@ export const request = computed<GenerateRequest | undefined>(() => {
   });
 });
 
+/** Tells two questions apart. */
+const key = computed(() => {
+  const asked = request.value === undefined ? "" : toJsonString(GenerateRequestSchema, request.value);
+  return `${picture.value?.url ?? ""}${picture.value?.handle ?? ""} ${asked}`;
+});
+
 /** Returns the sampling with a seed, where one is drawn: both answers have the same. */
 function seeded(asked: Sampling): Sampling {
   const draws = (asked.temperature > 0 || asked.doSample) && asked.seed === undefined;
   return draws ? { ...asked, seed: BigInt(crypto.getRandomValues(new Uint32Array(1))[0] ?? 0) } : asked;
 }
 
-/** Streams one answer into a signal. */
+/** Streams one answer into a signal. The request goes out before anything is drawn. */
 async function stream(into: typeof unchanged, base: GenerateRequest, list: Intervention[], signal: AbortSignal): Promise<void> {
   const begun = performance.now();
   let now: Answered = { is: "running", tokens: [], text: "", interventions: list };
   const put = (next: Partial<Answered>) => {
+    clearTimeout(empties);
     now = { ...now, ...next };
     // A later question has the place.
-    if (!signal.aborted || next.is === "stopped") into.value = now;
+    if (signal.aborted) return;
+    batch(() => {
+      into.value = now;
+      compared.value = undefined;
+    });
   };
-  put({});
+  const empties = setTimeout(put, STAYS_MS, {});
   try {
     await withPicture(async (images) => {
       const asked = { ...base, prompt: { ...base.prompt, images }, interventions: list } as GenerateRequest;
       const answer = await client.value.generate(asked, { signal });
-      put({ started: answer.started });
+      // Drawn with the first token, which is there soon after it.
+      now = { ...now, started: answer.started };
       for await (const token of answer) {
         put({ tokens: [...now.tokens, token], text: now.text + token.text, firstMs: now.firstMs ?? performance.now() - begun });
       }
@@ -142,7 +159,7 @@ async function stream(into: typeof unchanged, base: GenerateRequest, list: Inter
     }, signal);
   } catch (error) {
     if (signal.aborted) {
-      if (into.value?.is === "running") into.value = { ...into.value, is: "stopped" };
+      if (signal.reason === STOPPED && into.value === now) into.value = { ...now, is: "stopped" };
       return;
     }
     const failed = ScotomaError.from(error);
@@ -153,34 +170,26 @@ async function stream(into: typeof unchanged, base: GenerateRequest, list: Inter
 
 /** Asks: without changes where that is not known yet, and with them. */
 export async function ask(): Promise<void> {
+  const base = request.value;
+  if (base === undefined || model.value === undefined) return stop();
   running.abort();
   const abort = new AbortController();
   running = abort;
-  const base = request.value;
-  if (base === undefined || model.value === undefined) return;
   const begun = performance.now();
   const asked = { ...base, sampling: base.sampling === undefined ? undefined : seeded(base.sampling) } as GenerateRequest;
   const list = interventions.value;
-  const key = keyOf(base);
-  const isKnown = key === known && unchanged.value?.is === "done" && asked.sampling?.seed === base.sampling?.seed;
+  const asks = key.value;
+  const isKnown = asks === known && unchanged.value?.is === "done" && asked.sampling?.seed === base.sampling?.seed;
   const streams: Promise<void>[] = [];
-  batch(() => {
-    compared.value = undefined;
-    if (!isKnown) streams.push(stream(unchanged, asked, [], abort.signal));
-    if (list.length > 0) streams.push(stream(changed, asked, list, abort.signal));
-    else changed.value = undefined;
-  });
+  if (!isKnown) streams.push(stream(unchanged, asked, [], abort.signal));
+  if (list.length > 0) streams.push(stream(changed, asked, list, abort.signal));
+  else changed.value = undefined;
   await Promise.all(streams);
   if (abort.signal.aborted) return;
-  known = unchanged.value?.is === "done" ? key : "";
+  known = unchanged.value?.is === "done" ? asks : "";
   slow = performance.now() - begun > QUICK_MS ? slow + 1 : 0;
   if (slow > 1 && !isSaid) live.value = false;
   if (list.length > 0 && unchanged.value?.is === "done" && changed.value?.is === "done") await compare(list, abort.signal);
-}
-
-/** Tells two questions apart. */
-function keyOf(base: GenerateRequest): string {
-  return `${picture.value?.url ?? ""}${picture.value?.handle ?? ""} ${toJsonString(GenerateRequestSchema, base)}`;
 }
 
 /** Scores the answer without changes, under them and without. */
@@ -225,7 +234,7 @@ export function askLive(isLive: boolean): void {
 
 /** Ends the answers where they are. */
 export function stop(): void {
-  running.abort();
+  running.abort(STOPPED);
 }
 
 /** Forgets the answers, of another question for instance. */
@@ -238,22 +247,27 @@ export function clear(): void {
   });
 }
 
-/** Asks again when the picture, the question, the model or a change is another one; after a pause, since people type. */
+/** Asks again when the picture, the question, the model or a change is another one; after a pause where people type or drag. */
 export function askAsThingsChange(): () => void {
   let timer = 0;
   let last = "";
+  let of: { shown: Picture | undefined; words: string; at: number } = { shown: undefined, words: "", at: -Infinity };
   return effect(() => {
     const base = request.value;
     const list = interventions.value;
     // A server that is back is asked again.
     if (standing.value.is === "away") last = "";
     if (base === undefined || model.value === undefined || !live.value || standing.value.is !== "ready") return;
-    const now = `${keyOf(base)} ${list.map((each) => JSON.stringify(each, plain)).join()}`;
+    const now = `${key.value} ${list.map((each) => JSON.stringify(each, plain)).join()}`;
     if (now === last) return;
-    const first = last === "";
+    const before = of;
+    of = { shown: picture.value, words: question.value, at: performance.now() };
+    const isTyped = of.words !== before.words && of.shown === before.shown;
+    const goesOn = of.at - before.at < PAUSE_MS;
+    const wait = last !== "" && (isTyped || goesOn) ? PAUSE_MS : 0;
     last = now;
     clearTimeout(timer);
-    timer = window.setTimeout(() => void ask(), first ? 0 : PAUSE_MS);
+    timer = window.setTimeout(() => void ask(), wait);
   });
 }
 
