@@ -122,12 +122,14 @@ impl ItemsPage<'_> {
             row
         });
         let caption = "Means over n items, with their 95 % intervals.";
+        let n = self.found.len();
+        let title = format!("items that are right, %, n = {n}; lines: 95 % intervals");
         vec![
             Part::Text(ABOUT.into()),
             Part::Drawing(Drawing {
                 name: "items".into(),
                 about: "The share of items that are right, by variant".into(),
-                svg: bar_chart("items that are right, %", &bars, 100.0),
+                svg: bar_chart(&title, &bars, 100.0),
             }),
             Part::Table(by_variant),
             Part::Table(DataTable::new(caption, &heads, rows.collect())),

@@ -53,7 +53,8 @@ def own_shares(address: str, path: Path, pictures: dict[str, str] | None = None)
     out.unlink(missing_ok=True)
     command = [BINARY, "eval", "shapes", "--data", str(table), "--server", f"http://{address}", "--out", str(out)]
     command += ["--variant", f"shallow={json.dumps(PRESETS['shallow'])}"]
-    subprocess.run(command, check=True, capture_output=True)
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
     right: dict[str, list[bool]] = {}
     for line in out.read_text().splitlines():
         row = json.loads(line)

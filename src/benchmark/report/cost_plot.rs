@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::cost::{VariantCost, scaled};
 use super::html::escaped;
 use super::plot::{COLOURS, FAINT, line, opened, text};
-use super::table::{Report, shown, unit};
+use super::table::{Report, shown};
 
 const WIDTH: f64 = 700.0;
 const HEIGHT: f64 = 300.0;
@@ -40,7 +40,7 @@ pub(super) fn svg(report: &Report<'_>) -> Option<String> {
     if !report.experiment.cost {
         return None;
     }
-    let metric = report.main_metric()?;
+    report.main_metric()?;
     let costs: HashMap<&str, &VariantCost> = report
         .costs
         .iter()
@@ -60,7 +60,7 @@ pub(super) fn svg(report: &Report<'_>) -> Option<String> {
     .into_iter()
     .flatten()
     .collect();
-    let title = format!("{}{} against what it takes", metric.name, unit(metric));
+    let title = format!("{}, against what it takes", report.drawn_title());
     let step = HEIGHT + 24.0;
     let mut svg = opened(WIDTH, 36.0 + step * axes.len() as f64, &title);
     for (i, axis) in axes.iter().enumerate() {

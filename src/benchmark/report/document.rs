@@ -79,4 +79,32 @@ impl DataTable {
             places: Vec::new(),
         }
     }
+
+    /// Leaves out the columns that no row has anything in.
+    pub(super) fn without_empty_columns(mut self) -> Self {
+        let is_used = |column: usize| {
+            let mut cells = self.rows.iter().filter_map(|row| row.get(column));
+            cells.any(|cell| !cell.is_empty())
+        };
+        let used: Vec<bool> = (0..self.heads.len()).map(is_used).collect();
+        for row in std::iter::once(&mut self.heads).chain(&mut self.rows) {
+            let mut columns = used.iter();
+            row.retain(|_| columns.next().copied().unwrap_or(true));
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_that_no_row_uses_are_left_out() {
+        let rows = [["", "a", "1"], ["", "b", ""]].map(|row| row.map(str::to_owned).to_vec());
+        let table = DataTable::new("", &["panel", "series", "at"], rows.to_vec());
+        let table = table.without_empty_columns();
+        assert_eq!(table.heads, ["series", "at"]);
+        assert_eq!(table.rows, [["a", "1"], ["b", ""]]);
+    }
 }

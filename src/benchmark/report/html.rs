@@ -9,7 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 use super::document::{Card, DataTable, Part, Section};
 
 const STYLE: &str = include_str!("page.css");
-/// Words of cells that have a colour.
+/// The column whose cells have a colour, and their words: an answer may be "right", too.
+const VERDICT_HEAD: &str = "verdict";
 const VERDICTS: [(&str, &str); 2] = [("right", "right"), ("wrong", "wrong")];
 
 /// Returns a page.
@@ -117,7 +118,13 @@ fn table(page: &mut String, table: &DataTable) {
         for (column, cell) in row.iter().enumerate() {
             let text = escaped(cell);
             if column > 0 {
-                let _ = write!(page, "<td{}>{text}</td>", class(cell));
+                let is_verdict = table.heads.get(column).is_some_and(|h| h == VERDICT_HEAD);
+                let class = if is_verdict {
+                    class(cell)
+                } else {
+                    String::new()
+                };
+                let _ = write!(page, "<td{class}>{text}</td>");
             } else if let Some(place) = table.places.get(i).filter(|p| !p.is_empty()) {
                 let place = anchor(place);
                 let _ = write!(
@@ -164,4 +171,22 @@ fn card(page: &mut String, card: &Card) {
     }
     table(page, &card.table);
     page.push_str("</div>\n</article>\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdicts_have_colours_and_answers_have_none() {
+        let cells = ["original", "right", "wrong, changed"].map(str::to_owned);
+        let heads = ["variant", "answer", "verdict"];
+        let own = DataTable::new("Answers", &heads, vec![cells.to_vec()]);
+        let page = html("Items", &[Part::Table(own)]);
+        assert!(page.contains("<td>right</td>"), "{page}");
+        assert!(
+            page.contains("<td class=\"wrong changed\">wrong, changed</td>"),
+            "{page}"
+        );
+    }
 }

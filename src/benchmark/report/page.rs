@@ -89,6 +89,9 @@ impl Report<'_> {
                 svg: self.svg(),
             }),
         ];
+        if let Some(about) = plot::about_intervals(self) {
+            parts.push(Part::Text(about.into()));
+        }
         if let Some(svg) = self.cost_svg() {
             parts.push(Part::Drawing(Drawing {
                 name: format!("{name}-cost"),
@@ -216,7 +219,8 @@ impl Report<'_> {
         let rows = points.iter().map(|p| self.series_row(p)).collect();
         let caption = "n is the items of a draw. The interval of a mean is the mean of those of \
                        its draws, which are of the same items.";
-        parts.push(Part::Table(DataTable::new(caption, &heads, rows)));
+        let table = DataTable::new(caption, &heads, rows).without_empty_columns();
+        parts.push(Part::Table(table));
         parts.push(Part::Text(
             "Lost: against the first variant, in % of it, with the interval of the variant's own \
              value. The paper takes the best of its draws, which is the least harmful; every draw \
@@ -285,7 +289,8 @@ impl Report<'_> {
             "of the means",
             "of the worst draws",
         ];
-        parts.push(Part::Table(DataTable::new(heading, &heads, rows)));
+        let table = DataTable::new(heading, &heads, rows).without_empty_columns();
+        parts.push(Part::Table(table));
     }
 
     fn loss_ratio(&self, above: f64, below: f64) -> String {
@@ -383,8 +388,17 @@ fn comparison_row((variant, c): &(String, Comparison)) -> Vec<String> {
         c.better.to_string(),
         c.worse.to_string(),
         format!("{difference:+.1} [{low:+.1}, {high:+.1}]"),
-        format!("{:.2e}", c.p),
+        p_value(c.p),
     ]
+}
+
+/// Writes a p value: small ones by their powers of ten.
+fn p_value(p: f64) -> String {
+    if p < 1e-3 {
+        format!("{p:.1e}")
+    } else {
+        format!("{p:.3}")
+    }
 }
 
 #[cfg(test)]
@@ -484,6 +498,8 @@ mod tests {
             page.contains("| b 1 | accuracy | none | % | 0 | 0 |"),
             "{page}"
         );
+        assert!(without.svg().contains(">accuracy, %, n = 10</text>"));
+        assert_eq!([p_value(1.0), p_value(2e-4)], ["1.000", "2.0e-4"]);
         let png = plot::png(&report.svg()).unwrap();
         assert!(png.starts_with(b"\x89PNG") && png.len() > 1000);
         assert!(report.html().contains("<svg") && !report.html().contains("GEOMETRY"));

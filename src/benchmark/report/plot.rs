@@ -8,12 +8,13 @@ use base64::engine::general_purpose::STANDARD;
 use resvg::{tiny_skia, usvg};
 
 use super::html::escaped;
-use super::table::{Report, SeriesPoint, shown, unit};
+use super::table::{Report, SeriesPoint, shown};
 use crate::benchmark::Metric;
 use crate::benchmark::experiments::PlotKind;
 
-pub(super) const COLOURS: [&str; 6] = [
-    "#1b6ca8", "#c8553d", "#3a7d44", "#8f5ca8", "#b8860b", "#4d6a6d",
+pub(super) const COLOURS: [&str; 9] = [
+    "#1b6ca8", "#c8553d", "#3a7d44", "#8f5ca8", "#b8860b", "#4d6a6d", "#c2408a", "#2a9d9d",
+    "#7a5230",
 ];
 const FONTS: &str = "Helvetica, Arial, DejaVu Sans, sans-serif";
 /// Pixels of a PNG for each unit of its SVG.
@@ -35,10 +36,6 @@ pub(super) fn svg(report: &Report<'_>) -> String {
             panels.push(&planned.panel);
         }
     }
-    let title = report
-        .main_metric()
-        .map(|m| format!("{}{}", m.name, unit(m)))
-        .unwrap_or_default();
     let drawn: Vec<Panel> = panels
         .iter()
         .map(|panel| match report.experiment.plot {
@@ -48,20 +45,41 @@ pub(super) fn svg(report: &Report<'_>) -> String {
         })
         .collect();
     let width = drawn.iter().fold(0.0, |w: f64, p| w.max(p.width));
-    let height: f64 = 30.0 + drawn.iter().map(|p| p.height + 24.0).sum::<f64>();
-    let mut svg = opened(width, height, &title);
+    // Below the names of panels, where they have any.
+    let room = if panels.iter().all(|name| name.is_empty()) {
+        16.0
+    } else {
+        24.0
+    };
+    let height: f64 = 30.0 + drawn.iter().map(|p| p.height + room + 8.0).sum::<f64>();
+    let mut svg = opened(width, height, &report.drawn_title());
     let mut top = 30.0;
     for (name, panel) in panels.iter().zip(&drawn) {
         let heading = text((20.0, 12.0), "start", name);
         let _ = write!(
             svg,
-            r#"<g transform="translate(0 {top:.0})">{heading}<g transform="translate(0 16)">"#
+            r#"<g transform="translate(0 {top:.0})">{heading}<g transform="translate(0 {room:.0})">"#
         );
         svg.push_str(&panel.body);
         svg.push_str("</g></g>");
-        top += panel.height + 24.0;
+        top += panel.height + room + 8.0;
     }
     svg + "</svg>"
+}
+
+/// Says what surrounds the values of the drawing; those of a grid stand alone.
+pub(super) fn about_intervals(report: &Report<'_>) -> Option<&'static str> {
+    let points = report.series_points();
+    match report.experiment.plot {
+        PlotKind::Grid => None,
+        PlotKind::Bars => Some("Lines: 95 % intervals."),
+        PlotKind::Curve if points.iter().all(|p| p.values.len() == 1) => {
+            Some("Bands: 95 % intervals.")
+        }
+        PlotKind::Curve => {
+            Some("Bands: from the least to the most of several draws, else 95 % intervals.")
+        }
+    }
 }
 
 /// Renders `svg` as a PNG. The font is inside the program, so that the picture is the same

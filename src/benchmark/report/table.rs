@@ -128,6 +128,25 @@ impl Report<'_> {
         self.metrics.first().map(|(_, metric)| metric)
     }
 
+    /// Returns what stands above a drawing of that metric: its name, its unit, and the items of
+    /// each variant.
+    pub(super) fn drawn_title(&self) -> String {
+        let Some(main) = self.main_metric() else {
+            return String::new();
+        };
+        let drawn = self.metrics.iter().map(|(_, metric)| metric);
+        let drawn = drawn.filter(|m| m.name == main.name && m.has_items());
+        let (least, most) = drawn.fold((main.n, main.n), |(least, most), m| {
+            (least.min(m.n), most.max(m.n))
+        });
+        let n = if least == most {
+            format!("{most}")
+        } else {
+            format!("{least} to {most}")
+        };
+        format!("{}{}, n = {n}", main.name, unit(main))
+    }
+
     /// Returns the drawn metric of a variant.
     pub(super) fn metric_of(&self, variant: &str) -> Option<&Metric> {
         let name = &self.main_metric()?.name;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::cost::Mean;
+use super::cost::{Mean, scaled};
 use super::document::{DataTable, Part};
 use super::latex::escaped;
 use super::names::{benchmark_name, benchmark_place};
@@ -15,7 +15,10 @@ const ABOUT: &str = "Table 1 of \"Intriguing Properties of Large Language and Vi
 const CAPTION: &str = "Shares in %, MME in points of 2800, grades of 100. Permuted: the mean over \
     draws. Intervals: Wilson's of shares as they are, else of a bootstrap over groups of items, of \
     the difference over the same groups. The mean difference is over benchmarks without MME, whose \
-    points are no percentages.";
+    points are no percentages. Operations are counted, of an answer by itself; time is measured, \
+    of an answer among the others of its run; both are means over answers.";
+/// Stands above the table where `CAPTION` stands below it.
+const SHORT_CAPTION: &str = "Every benchmark as it is, and with permuted visual tokens.";
 /// The largest value of a metric that counts in the mean difference.
 const PERCENT: f64 = 100.0;
 
@@ -97,8 +100,8 @@ impl TableOne {
             .collect()
     }
 
-    /// Returns the four rows of a model: their names, and a number or nothing for each benchmark.
-    fn rows(&self, model: &str) -> [(String, Vec<Option<Shown>>); 4] {
+    /// Returns the rows of a model: their names, and a number or nothing for each benchmark.
+    fn rows(&self, model: &str) -> [(String, Vec<Option<Shown>>); 6] {
         let entries: Vec<Option<&TableOneEntry>> = self
             .benchmarks()
             .into_iter()
@@ -109,11 +112,19 @@ impl TableOne {
         let row = |shown| cells(shown).collect::<Vec<_>>();
         let mut differences = row(|f| Shown::signed(f.difference, f.most));
         differences.push(mean_difference(&entries));
+        let flops = entries.iter().map(|entry| (*entry)?.flops);
+        let most = flops.clone().flatten().map(|mean| mean.value);
+        let (size, unit) = scaled(most.fold(0.0, f64::max), "FLOP");
+        let flops = flops.map(|mean| Some(Shown::mean(mean?, size)));
+        let seconds = entries.iter().map(|entry| Some((*entry)?.seconds));
+        let seconds = seconds.map(|mean| Some(Shown::mean(mean?, 1e-3)));
         [
             (model.to_owned(), row(|f| Shown::new(f.unchanged, f.most))),
             ("+ permuted".into(), row(|f| Shown::new(f.permuted, f.most))),
             ("difference".into(), differences),
             ("n".into(), row(Shown::count)),
+            (format!("{unit} an answer"), flops.collect()),
+            ("ms an answer".into(), seconds.collect()),
         ]
     }
 
@@ -143,7 +154,11 @@ impl TableOne {
     /// Returns what a document has of it, with the numbers that the paper prints of the same
     /// benchmarks.
     pub fn parts(&self, printed: Option<&PaperTable>) -> Vec<Part> {
-        let mut parts = vec![Part::Text(ABOUT.into()), Part::Table(self.table())];
+        let table = DataTable {
+            caption: SHORT_CAPTION.into(),
+            ..self.table()
+        };
+        let mut parts = vec![Part::Text(ABOUT.into()), Part::Table(table)];
         parts.push(Part::Text(CAPTION.into()));
         let Some(printed) = printed else {
             return parts;
@@ -265,6 +280,16 @@ impl Shown {
         Self {
             value: format!("{value:+.1}"),
             below: format!("[{low:+.1}, {high:+.1}]"),
+        }
+    }
+
+    /// Returns what an answer takes, `size` being 1.
+    fn mean(mean: Mean, size: f64) -> Self {
+        let (low, high) = mean.interval;
+        let [value, low, high] = [mean.value, low, high].map(|v| format!("{:.1}", v / size));
+        Self {
+            value,
+            below: format!("[{low}, {high}]"),
         }
     }
 
