@@ -170,6 +170,27 @@ describe("ask", () => {
     letGo();
   });
 
+  onPage("an answer is of its question, also where the next question comes before the answer under changes", async (page) => {
+    await waitForAnswers(page, "499", "99");
+    const asked = await page.inputValue("#question");
+    // The second answer, that under changes, is held back.
+    let calls = 0;
+    let letGo;
+    const next = new Promise((done) => (letGo = done));
+    await page.route("**/Generate", async (route) => {
+      calls += 1;
+      if (calls === 2) await next;
+      await route.continue().catch(() => {});
+    });
+    await page.fill("#question", "Is there a purple square?");
+    const [plain] = await page.locator(".answer").all();
+    await says(plain.locator(".said"), /yes/);
+    await page.fill("#question", asked);
+    await eventually(() => assert.equal(calls, 4));
+    letGo();
+    await waitForAnswers(page, "499", "99");
+  });
+
   onPage("presets", async (page) => {
     await waitForAnswers(page, "499", "99");
     await page.getByLabel("Preset").selectOption("blind");

@@ -37,6 +37,8 @@ export interface Answered {
   started?: Started;
   finished?: Finished;
   error?: ScotomaError;
+  /** What was asked, without the interventions: see `key`. */
+  asked: string;
   /** The interventions under which it came about, in the order of the request. */
   interventions: Intervention[];
   /** Milliseconds until the first token. */
@@ -79,8 +81,6 @@ let running = new AbortController();
 let slow = 0;
 /** Whether the user has said when to ask. */
 let isSaid = false;
-/** What the answer without changes was asked with. */
-let known = "";
 
 const handles = new WeakMap<Picture, Image>();
 
@@ -133,7 +133,7 @@ function seeded(asked: Sampling): Sampling {
 /** Streams one answer into a signal. The request goes out before anything is drawn. */
 async function stream(into: typeof unchanged, base: GenerateRequest, list: Intervention[], signal: AbortSignal): Promise<void> {
   const begun = performance.now();
-  let now: Answered = { is: "running", tokens: [], text: "", interventions: list };
+  let now: Answered = { is: "running", tokens: [], text: "", asked: key.value, interventions: list };
   const put = (next: Partial<Answered>) => {
     clearTimeout(empties);
     now = { ...now, ...next };
@@ -178,15 +178,13 @@ export async function ask(): Promise<void> {
   const begun = performance.now();
   const asked = { ...base, sampling: base.sampling === undefined ? undefined : seeded(base.sampling) } as GenerateRequest;
   const list = interventions.value;
-  const asks = key.value;
-  const isKnown = asks === known && unchanged.value?.is === "done" && asked.sampling?.seed === base.sampling?.seed;
+  const isKnown = unchanged.value?.is === "done" && unchanged.value.asked === key.value && asked.sampling?.seed === base.sampling?.seed;
   const streams: Promise<void>[] = [];
   if (!isKnown) streams.push(stream(unchanged, asked, [], abort.signal));
   if (list.length > 0) streams.push(stream(changed, asked, list, abort.signal));
   else changed.value = undefined;
   await Promise.all(streams);
   if (abort.signal.aborted) return;
-  known = unchanged.value?.is === "done" ? asks : "";
   slow = performance.now() - begun > QUICK_MS ? slow + 1 : 0;
   if (slow > 1 && !isSaid) live.value = false;
   if (list.length > 0 && unchanged.value?.is === "done" && changed.value?.is === "done") await compare(list, abort.signal);
