@@ -48,15 +48,15 @@ def samples_of(path: Path) -> list[dict]:
 
 def own_shares(address: str, path: Path, pictures: dict[str, str] | None = None) -> Shares:
     """Returns the shares of `scotoma eval` over the questions of `path`, by preset; `pictures` by question stand in for its own."""
-    table, out = path.with_name("own.tsv"), path.with_name("own.jsonl")
-    write_table(table, path, pictures)
-    out.unlink(missing_ok=True)
-    command = [BINARY, "eval", "shapes", "--data", str(table), "--server", f"http://{address}", "--out", str(out)]
-    command += ["--variant", f"shallow={json.dumps(PRESETS['shallow'])}"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
+    with tempfile.TemporaryDirectory() as folder:
+        # A folder of its own: results go on where a run ended, and another program's pictures are another run.
+        table, out = Path(folder) / "own.tsv", Path(folder) / "own.jsonl"
+        write_table(table, path, pictures)
+        command = [BINARY, "eval", "shapes", "--data", str(table), "--server", f"http://{address}", "--out", str(out)]
+        run([*command, "--variant", f"shallow={json.dumps(PRESETS['shallow'])}"], dict(os.environ), Path(folder))
+        lines = out.read_text().splitlines()
     right: dict[str, list[bool]] = {}
-    for line in out.read_text().splitlines():
+    for line in lines:
         row = json.loads(line)
         right.setdefault(row["variant"], []).append(row["verdict"] == "VERDICT_RIGHT")
     return {name: sum(right[name or "original"]) / len(right[name or "original"]) for name in PRESETS}
