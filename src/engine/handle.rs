@@ -23,7 +23,7 @@ use super::measure_rows::MeasureRows;
 use super::owned::Owned;
 use super::parity::{self, CaseComparison, GoldenSet, ParityCheck};
 use super::request::{ClientId, Request};
-use super::reuse::program::Rectangle;
+use super::reuse::Rectangle;
 use super::sequence::Sequence;
 use super::worker::{Command, Worker};
 use crate::intervention::RowsProcessed;

@@ -11,8 +11,7 @@ use super::cost::Cost;
 use super::encoder::{EncodedImage, EncoderInput};
 use super::measure::MeasurePass;
 use super::request::{Request, Task, Variant};
-use super::reuse::planner::schedule;
-use super::reuse::program::{Program, Rectangle, Row};
+use super::reuse::{Program, Rectangle, Row, schedule};
 use super::sampler::{Reading, Sampling};
 use crate::intervention::{Captured, EffectLog, Plan};
 use crate::model::{Error, ImageTokens, Model};
@@ -115,12 +114,6 @@ pub(super) struct Memory {
     pub(super) residuals: MemoryTracker,
 }
 
-/// The rectangle of a sequence that computes everything itself.
-pub(super) const WHOLE: Rectangle = Rectangle {
-    depth: 0,
-    position: 0,
-};
-
 impl Sequence {
     /// Plans the sequences of a request, each after those that it starts from; equal ones are one.
     pub(super) fn of_request(request: &Request, checkpoint_bytes: u64) -> Result<Vec<Self>, Error> {
@@ -203,7 +196,7 @@ impl Sequence {
             positions,
             goal,
             parent: None,
-            own: WHOLE,
+            own: Rectangle::WHOLE,
             children: Vec::new(),
             state: State::Waiting(None),
             encoded: Vec::new(),

@@ -35,5 +35,5 @@ pub use plan::{
     PlanHooks, PoolValue, Prune, Ranking, Reduction, Resolution, Resolved, Rows, RowsProcessed,
     TopFeatures, TopTokens, Value,
 };
-pub use random::{Draws, fresh_seed};
+pub use random::{Draws, Seeds, fresh_seed};
 pub use spec::*;

@@ -112,6 +112,30 @@ impl Draws {
     }
 }
 
+/// Fills in the seeds that a request leaves open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seeds {
+    /// Draws each.
+    Drawn,
+    /// Makes each 0, where a list is only looked at.
+    Zero,
+}
+
+impl Seeds {
+    /// Returns a seed.
+    pub fn next(self) -> u64 {
+        match self {
+            Self::Drawn => fresh_seed(),
+            Self::Zero => 0,
+        }
+    }
+
+    /// Returns the seed of a message, and writes it there where it is open.
+    pub fn fill(self, seed: &mut Option<u64>) -> u64 {
+        *seed.get_or_insert_with(|| self.next())
+    }
+}
+
 /// A seed from the operating system, for requests that leave it open.
 pub fn fresh_seed() -> u64 {
     // A new hasher's key is drawn from the operating system's entropy.

@@ -1,4 +1,4 @@
-//! The part of a request that its variants share: pictures decoded, words tokenized.
+//! The part of a request that its variants share: pictures decoded, words checked and tokenized.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -6,8 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use super::error::Error;
-use super::prompt;
-use super::request::{Image, ImageSource, MultiImage, PromptInput};
+use super::request::{Image, ImageSource, MultiImage, PromptInput, PromptText};
 use super::request_context::RequestContext;
 use super::runtime::Runtime;
 use super::stores::{Bytes, digest};
@@ -15,10 +14,19 @@ use super::turns::Price;
 use crate::field_path::FieldPath;
 use crate::intervention::SaliencyMaps;
 use crate::model::{
-    self, ImageFiles, ImageTokens, InputError, InputImage, MeasuredRows, Model, Pixels,
-    PromptToken, Rendered,
+    self, IMAGE_MARKER, ImageFiles, ImageTokens, InputError, InputImage, MeasuredRows, Message,
+    MessagePart, Model, Pixels, PromptToken, Rendered, Role, Words,
 };
 use crate::vision::{self, Picture};
+
+/// Bytes of a prompt's text, of all messages together.
+pub const MAX_TEXT_BYTES: usize = 1 << 20;
+
+/// Messages of a conversation, and parts of a message.
+const MAX_MESSAGES: usize = 1024;
+
+/// Bytes of text that the longest tokens of a vocabulary have: no context holds more.
+pub(super) const BYTES_PER_TOKEN: usize = 16;
 
 /// A prompt as the model sees it, before any intervention.
 #[derive(Debug)]
@@ -59,10 +67,10 @@ impl Runtime {
         // Before the wait for the pool: a store may drop meanwhile what the request names.
         let files = self.files(context, &prompt.images)?;
         let together = together(model, prompt.multi_image, files.len())?;
+        // Checked before they wait for their turn, which they would for nothing.
+        let words = words(model, prompt.text.clone(), files.len())?;
         let (field, limit) = (prompt.text.field(), self.limits.image_pixels);
         let price = Price::of_text(prompt.text.bytes()) + price_of(&files, limit);
-        // Checked before they wait for their turn, which they would for nothing.
-        let words = prompt::words(model, prompt.text.clone(), files.len())?;
         let (own, model) = (context.clone(), model.clone());
         let work = move || {
             let read = model.read(&words, own.time, &images(&files, together, limit));
@@ -83,7 +91,7 @@ impl Runtime {
         model: &Arc<Model>,
         text: &str,
     ) -> Result<Vec<(u32, Range<usize>)>, Error> {
-        prompt::check_length(model, "prompt", text.len())?;
+        check_length(model, "prompt", text.len())?;
         let (price, model, text) = (Price::of_text(text.len()), model.clone(), text.to_owned());
         let work = move || Ok(model.text.encode_with_places(&text, true)?);
         self.turns.run(&context.client, price, work).await
@@ -257,4 +265,136 @@ fn check_places(tokens: &[PromptToken], pictures: usize) -> Result<(), Error> {
         "the tokenizer and the chat template place {placed} pictures, the request has {pictures}"
     );
     Err(Error::invalid("prompt", message))
+}
+
+impl PromptText {
+    /// Returns the bytes of the words, of all messages together.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Messages(messages) => {
+                let parts = messages.iter().flat_map(|message| &message.parts);
+                parts.map(text_bytes).sum()
+            }
+            Self::Raw(text) | Self::Text(text) => text.len(),
+        }
+    }
+
+    /// Returns the path of the field that holds it.
+    fn field(&self) -> &'static str {
+        match self {
+            Self::Messages(_) => "prompt.messages",
+            Self::Text(_) | Self::Raw(_) => "prompt.text",
+        }
+    }
+}
+
+fn text_bytes(part: &MessagePart) -> usize {
+    match part {
+        MessagePart::Text(text) => text.len(),
+        MessagePart::Image => 0,
+    }
+}
+
+/// Returns the words as the model reads them, with `images` pictures placed.
+fn words(model: &Model, text: PromptText, images: usize) -> Result<Words, Error> {
+    match text {
+        PromptText::Messages(messages) => {
+            check_messages(model, &messages)?;
+            Ok(Words::Messages(messages))
+        }
+        PromptText::Raw(text) => {
+            check_text(model, &text, images, true)?;
+            Ok(Words::Raw(text))
+        }
+        PromptText::Text(text) => {
+            let markers = check_text(model, &text, images, false)?;
+            let mut parts = Vec::new();
+            // Pictures that the text does not place stand before it.
+            if markers == 0 {
+                parts.resize(images, MessagePart::Image);
+            }
+            parts.push(MessagePart::Text(text));
+            let role = Role::User;
+            Ok(Words::Messages(vec![Message { role, parts }]))
+        }
+    }
+}
+
+/// Finds a token of a picture in words: the marker of prompts, or the model's own.
+pub(super) fn marker_in(model: &Model, text: &str) -> Option<&'static str> {
+    let markers = [IMAGE_MARKER, model.text.image_marker()];
+    markers.into_iter().find(|marker| text.contains(marker))
+}
+
+/// Checks a prompt of one text and returns how many pictures it places itself.
+fn check_text(model: &Model, text: &str, images: usize, raw: bool) -> Result<usize, Error> {
+    // A raw prompt may be the tokenizer's own first token alone; whether one is left is seen later.
+    if !raw && text.trim().is_empty() {
+        return Err(Error::invalid(
+            "prompt.text",
+            "empty; some words are needed",
+        ));
+    }
+    check_length(model, "prompt.text", text.len())?;
+    // The tokenizer would make a picture of it, and so would the template of one in a conversation.
+    let own = model.text.image_marker();
+    if own != IMAGE_MARKER && text.contains(own) {
+        let message =
+            format!("holds {own}, the model's own token; {IMAGE_MARKER} places a picture");
+        return Err(Error::invalid("prompt.text", message));
+    }
+    let markers = text.matches(IMAGE_MARKER).count();
+    if markers != images && (markers > 0 || raw) {
+        let message = format!(
+            "{markers} markers {IMAGE_MARKER} for {images} pictures; as many, or (not raw) none"
+        );
+        return Err(Error::invalid("prompt.text", message));
+    }
+    Ok(markers)
+}
+
+/// Fails on text that no context could hold, which would be tokenized for nothing, for minutes.
+fn check_length(model: &Model, field: &str, bytes: usize) -> Result<(), Error> {
+    let context = model.decoder.config().max_position_embeddings;
+    let limit = MAX_TEXT_BYTES.min(context.saturating_mul(BYTES_PER_TOKEN));
+    if bytes > limit {
+        let message = format!(
+            "{bytes} bytes; at most {limit} are taken, more than the context of {context} tokens \
+             holds"
+        );
+        return Err(Error::invalid(field, message));
+    }
+    Ok(())
+}
+
+fn check_messages(model: &Model, list: &[Message]) -> Result<(), Error> {
+    if list.len() > MAX_MESSAGES {
+        let message = format!("{} messages; at most {MAX_MESSAGES} are taken", list.len());
+        return Err(Error::invalid("prompt.messages", message));
+    }
+    let parts = list.iter().flat_map(|m| &m.parts);
+    check_length(model, "prompt.messages", parts.map(text_bytes).sum())?;
+    for (i, message) in list.iter().enumerate() {
+        check_parts(model, i, message)?;
+    }
+    Ok(())
+}
+
+/// Checks the parts of message `i`.
+fn check_parts(model: &Model, i: usize, message: &Message) -> Result<(), Error> {
+    let at = format!("prompt.messages[{i}].parts");
+    let count = message.parts.len();
+    if !(1..=MAX_MESSAGES).contains(&count) {
+        let message = format!("{count} parts; 1 to {MAX_MESSAGES} are taken");
+        return Err(Error::invalid(at, message));
+    }
+    for (j, part) in message.parts.iter().enumerate() {
+        if let MessagePart::Text(text) = part
+            && let Some(marker) = marker_in(model, text)
+        {
+            let message = format!("holds {marker}; in messages a picture is a part of its own");
+            return Err(Error::invalid(format!("{at}[{j}].text"), message));
+        }
+    }
+    Ok(())
 }

@@ -27,7 +27,6 @@ mod parity;
 mod patterns;
 mod places;
 mod preview;
-mod prompt;
 mod provenance;
 mod record;
 mod replay;
@@ -60,7 +59,7 @@ pub use error::Error;
 pub use generate::Generation;
 pub use grid::{AxisValues, ParseInterventions, SweepGrid};
 pub use in_flight::{InFlight, InFlightGuard, Phase};
-pub use input::PreparedInput;
+pub use input::{MAX_TEXT_BYTES, PreparedInput};
 pub use interventions::Interventions;
 pub use load_model::{LoadProgress, LoadRequest, Unloading};
 pub use metric::AnswerMetric;
@@ -74,7 +73,6 @@ pub use owned_store::{OwnedStore, Shares, TooLarge};
 pub use parity::{ParityCase, ParityCheck, ParityReport, PointParity};
 pub use patterns::Patterns;
 pub use places::Places;
-pub use prompt::MAX_TEXT_BYTES;
 pub use record::{
     Provenance, Recorded, ResolvedChoice, ResolvedIntervention, SpanKind, Stage, TokenSpan,
 };

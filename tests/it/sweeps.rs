@@ -8,8 +8,7 @@ use crate::common::{Running, goldens, model, model_on, picture, square, variant}
 use candle_core::DType;
 use scotoma::api::interventions_from_json;
 use scotoma::engine::parity::{GoldenSet, Resident};
-use scotoma::engine::reuse::planner::{checkpoint_rows, schedule};
-use scotoma::engine::reuse::program::{Program, Row};
+use scotoma::engine::reuse::{Program, Row, checkpoint_rows, schedule};
 use scotoma::engine::{
     ClientId, Deadline, Engine, Event, Events, Limits, Request, Sampling, Task, Variant,
 };

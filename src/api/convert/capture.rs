@@ -1,10 +1,9 @@
 //! Targets of captures.
 
 use super::super::{Error, v1};
-use super::from_wire::Seeds;
 use super::target::target;
 use super::values::unknown;
-use crate::intervention::{CaptureTarget, Reduce};
+use crate::intervention::{CaptureTarget, Reduce, Seeds};
 
 /// Most targets of one capture.
 const MAX_TARGETS: usize = 64;

@@ -4,7 +4,6 @@
 mod attribute;
 mod capture;
 pub(super) mod evaluation;
-mod from_wire;
 mod interventions;
 mod model;
 mod request;
@@ -26,3 +25,13 @@ pub(super) use response::{
     verified,
 };
 pub(super) use trace::{trace, trace_positions};
+
+use super::Error;
+use crate::intervention::Seeds;
+
+/// A type of the server's that is made from message `M`.
+trait FromWire<M>: Sized {
+    /// Converts `message`, the field at `path` of the request, and fills in its open seeds, which
+    /// become part of the request's record.
+    fn from_wire(message: &mut M, path: &str, seeds: Seeds) -> Result<Self, Error>;
+}

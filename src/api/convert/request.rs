@@ -2,11 +2,10 @@
 //! drawn here.
 
 use super::capture::captures;
-use super::from_wire::Seeds;
 use super::values::dtype;
 use crate::api::{Error, v1};
 use crate::field_path::FieldPath;
-use crate::intervention::fresh_seed;
+use crate::intervention::Seeds;
 use crate::model::{Message, MessagePart, Role};
 use crate::pipeline::{CaptureSpec, Image, MultiImage, PromptInput, PromptText, SamplingParams};
 use candle_core::DType;
@@ -152,7 +151,7 @@ pub fn capture_targets(list: serde_json::Value) -> Result<Vec<CaptureSpec>, Erro
 
 /// Converts the targets of a capture, with their seeds filled in.
 pub(in crate::api) fn targets(mut list: Vec<v1::CaptureTarget>) -> Result<Vec<CaptureSpec>, Error> {
-    let captures = captures(&mut list, Seeds::of(fresh_seed))?;
+    let captures = captures(&mut list, Seeds::Drawn)?;
     let mut targets = Vec::with_capacity(list.len());
     for (capture, message) in captures.into_iter().zip(&list) {
         targets.push(CaptureSpec {
@@ -217,7 +216,8 @@ mod tests {
             (
                 "Capture",
                 json!({"model": SHAPES, "prompt": {"text": "x"}, "targets": [
-                    {"target": {"point": "hook_embed", "steps": {"last": 0}}, "reduction": "REDUCTION_NONE", "keep": true},
+                    {"target": {"point": "hook_embed", "steps": {"last": 0}},
+                        "reduction": "REDUCTION_NONE", "keep": true},
                 ], "dtype": "DATA_TYPE_F32", "maxTokens": 1, "maxBytes": "4096"}),
             ),
         ]

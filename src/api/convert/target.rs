@@ -1,10 +1,9 @@
 //! Targets and token selectors.
 
 use super::super::{Error, v1};
-use super::from_wire::Seeds;
 use super::values::{unknown, unset};
 use crate::intervention::{
-    Amount, MeasuredAmount, MeasuredTokens, Named, SaliencySource, Salient, Steps, Target,
+    Amount, MeasuredAmount, MeasuredTokens, Named, SaliencySource, Salient, Seeds, Steps, Target,
     TokenMeasure, TokenSelector, Tokens,
 };
 

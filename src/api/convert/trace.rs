@@ -3,12 +3,11 @@
 use serde_json::Value;
 
 use super::super::{Error, v1};
-use super::from_wire::Seeds;
 use super::interventions::request_interventions;
 use super::request::prompt;
 use super::target::{selector, target};
 use super::values::{unknown, unset};
-use crate::intervention::{GridSpec, GridToken, Patches, Positions, Target, fresh_seed};
+use crate::intervention::{GridSpec, GridToken, Patches, Positions, Seeds, Target};
 use crate::pipeline::{AnswerMetric, Axes, Direction, TraceInput, TracePath, TracePosition, Via};
 
 /// Everything of a trace but who asks, and of which model.
@@ -25,7 +24,7 @@ pub(in crate::api) struct TraceParts {
 
 /// Converts a trace.
 pub(in crate::api) fn trace(mut message: v1::TraceRequest) -> Result<TraceParts, Error> {
-    let seeds = Seeds::of(fresh_seed);
+    let seeds = Seeds::Drawn;
     let clean = input("clean", message.clean.as_mut())?;
     let corrupted = input("corrupted", message.corrupted.as_mut())?;
     let metric = metric(message.metric.clone())?;

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
 use crate::engine::encoder::EncodedImage;
-use crate::engine::reuse::program::Program;
+use crate::engine::reuse::Program;
 use crate::engine::sequence::{Sequence, State};
 use crate::intervention::EffectRecord;
 use crate::model::Model;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::engine::cost::Cost;
 use crate::engine::request::Variant;
-use crate::engine::reuse::program::{Program, Row};
+use crate::engine::reuse::{Program, Row};
 use crate::intervention::Plan;
 use crate::model::{Error, ImageTokens, Model, Pixels};
 use crate::nn::{HostTensor, Stack};

@@ -10,8 +10,7 @@ use crate::engine::cost::Cost;
 use crate::engine::encoder::{EncodedImage, EncoderInput};
 use crate::engine::error::Error;
 use crate::engine::guard::guarded;
-use crate::engine::reuse::program::Rectangle;
-use crate::engine::sequence::WHOLE;
+use crate::engine::reuse::Rectangle;
 use crate::intervention::{Captured, EffectRecord};
 use crate::model::Model;
 use crate::nn::{SequenceCache, Stack};
@@ -76,7 +75,7 @@ impl Worker {
         sequence.start(&above);
         let program = &sequence.program;
         let reused = program
-            .cells(WHOLE)
+            .cells(Rectangle::WHOLE)
             .saturating_sub(program.cells(sequence.own));
         counter!(names::ROWS_REUSED).increment(reused);
         Ok(true)

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::axes::Axes;
-use crate::engine::reuse::program::Rectangle;
+use crate::engine::reuse::Rectangle;
 use crate::engine::{Measure, Task, Variant};
 use crate::intervention::{Edit, EditKey, EffectLog, Operation, Plan, Rows};
 use crate::nn::{HostTensor, Point, Site, Stack};

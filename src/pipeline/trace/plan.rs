@@ -315,7 +315,7 @@ impl Planner {
         &self,
         base: &Variant,
         source: &Variant,
-    ) -> Result<Option<engine::reuse::program::Rectangle>, Error> {
+    ) -> Result<Option<engine::reuse::Rectangle>, Error> {
         // Nothing is measured: the question is where the inputs differ.
         let bare = |run: &Variant| like(run, run.plan.clone(), Measure::default());
         let request = self.request(vec![bare(base), bare(source)]);

@@ -1,10 +1,10 @@
 //! Converts `AddNoise` messages.
 
-use crate::api::convert::from_wire::{FromWire, Seeds};
+use crate::api::convert::FromWire;
 use crate::api::convert::target::target;
 use crate::api::convert::values::unknown;
 use crate::api::{Error, v1};
-use crate::intervention::{AddNoise, Geometry};
+use crate::intervention::{AddNoise, Geometry, Seeds};
 
 impl FromWire<v1::AddNoise> for AddNoise {
     fn from_wire(message: &mut v1::AddNoise, path: &str, seeds: Seeds) -> Result<Self, Error> {

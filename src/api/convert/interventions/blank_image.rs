@@ -1,9 +1,9 @@
 //! Converts `BlankImage` messages.
 
-use crate::api::convert::from_wire::{FromWire, Seeds};
+use crate::api::convert::FromWire;
 use crate::api::convert::values::unknown;
 use crate::api::{Error, v1};
-use crate::intervention::{BlankImage, Fill};
+use crate::intervention::{BlankImage, Fill, Seeds};
 
 impl FromWire<v1::BlankImage> for BlankImage {
     fn from_wire(message: &mut v1::BlankImage, path: &str, _seeds: Seeds) -> Result<Self, Error> {

@@ -1,10 +1,10 @@
 //! Converts `KnockOutAttention` messages.
 
-use crate::api::convert::from_wire::{FromWire, Seeds};
+use crate::api::convert::FromWire;
 use crate::api::convert::target::{selector, steps};
 use crate::api::convert::values::stack;
 use crate::api::{Error, v1};
-use crate::intervention::KnockOutAttention;
+use crate::intervention::{KnockOutAttention, Seeds};
 
 impl FromWire<v1::KnockOutAttention> for KnockOutAttention {
     fn from_wire(

@@ -2,10 +2,10 @@
 //! not build.
 
 use super::super::{Error, v1};
-use super::from_wire::{FromWire, Seeds};
+use super::FromWire;
 use super::values::unset;
 use crate::field_path::FieldPath;
-use crate::intervention::{self, Intervention, fresh_seed};
+use crate::intervention::{self, Intervention, Seeds};
 use crate::pipeline::{Interventions, MAX_INTERVENTIONS};
 
 /// Converts the interventions of a request. Seeds that it leaves open are drawn here, and written
@@ -14,7 +14,7 @@ pub(in crate::api) fn request_interventions(
     list: &mut [v1::Intervention],
 ) -> Result<Interventions, Error> {
     let mut found = Interventions::default();
-    let converted = interventions(list, Seeds::of(fresh_seed))?;
+    let converted = interventions(list, Seeds::Drawn)?;
     for (intervention, message) in converted.into_iter().zip(list) {
         let canonical = serde_json::to_value(message).map_err(Error::fault)?;
         found.push(intervention, canonical);
@@ -38,7 +38,7 @@ pub fn drawn_interventions(list: Vec<serde_json::Value>) -> Result<Interventions
 pub fn interventions_from_json(json: &serde_json::Value) -> Result<Vec<Intervention>, String> {
     let mut list: Vec<v1::Intervention> =
         serde_json::from_value(json.clone()).map_err(|e| e.to_string())?;
-    interventions(&mut list, Seeds::of(|| 0)).map_err(|e| e.to_string())
+    interventions(&mut list, Seeds::Zero).map_err(|e| e.to_string())
 }
 
 /// Converts a list, and fills in the seeds that it leaves open.

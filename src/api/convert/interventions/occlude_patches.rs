@@ -1,10 +1,10 @@
 //! Converts `OccludePatches` messages.
 
-use crate::api::convert::from_wire::{FromWire, Seeds};
+use crate::api::convert::FromWire;
 use crate::api::convert::target::salient;
 use crate::api::convert::values::{unknown, unset};
 use crate::api::{Error, v1};
-use crate::intervention::{Choice, Fill, OccludePatches};
+use crate::intervention::{Choice, Fill, OccludePatches, Seeds};
 
 impl FromWire<v1::OccludePatches> for OccludePatches {
     fn from_wire(

@@ -1,10 +1,10 @@
 //! Converts `Patch` messages.
 
-use crate::api::convert::from_wire::{FromWire, Seeds};
+use crate::api::convert::FromWire;
 use crate::api::convert::target::target;
 use crate::api::convert::values::{tensor, unset};
 use crate::api::{Error, v1};
-use crate::intervention::{Patch, PatchSource};
+use crate::intervention::{Patch, PatchSource, Seeds};
 
 impl FromWire<v1::Patch> for Patch {
     fn from_wire(message: &mut v1::Patch, path: &str, seeds: Seeds) -> Result<Self, Error> {

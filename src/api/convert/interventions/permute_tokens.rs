@@ -1,9 +1,9 @@
 //! Converts `PermuteTokens` messages.
 
-use crate::api::convert::from_wire::{FromWire, Seeds};
+use crate::api::convert::FromWire;
 use crate::api::convert::values::unknown;
 use crate::api::{Error, v1};
-use crate::intervention::{Order, PermuteTokens, Scope};
+use crate::intervention::{Order, PermuteTokens, Scope, Seeds};
 
 impl FromWire<v1::PermuteTokens> for PermuteTokens {
     fn from_wire(message: &mut v1::PermuteTokens, path: &str, seeds: Seeds) -> Result<Self, Error> {
@@ -25,7 +25,7 @@ impl FromWire<v1::PermuteTokens> for PermuteTokens {
         };
         let source = message
             .source
-            .get_or_insert_with(|| Source::Seed(seeds.draw()));
+            .get_or_insert_with(|| Source::Seed(seeds.next()));
         let order = match source {
             Source::Seed(seed) => Order::Seed(*seed),
             Source::Order(order) => Order::Given(order.indices.clone()),

@@ -1,10 +1,10 @@
 //! Converts `PruneTokens` messages.
 
-use crate::api::convert::from_wire::{FromWire, Seeds};
+use crate::api::convert::FromWire;
 use crate::api::convert::target::selector;
 use crate::api::convert::values::unset;
 use crate::api::{Error, v1};
-use crate::intervention::{Keep, Named, PruneRanking, PruneTokens, TokenSelector, Tokens};
+use crate::intervention::{Keep, Named, PruneRanking, PruneTokens, Seeds, TokenSelector, Tokens};
 
 impl FromWire<v1::PruneTokens> for PruneTokens {
     fn from_wire(message: &mut v1::PruneTokens, path: &str, seeds: Seeds) -> Result<Self, Error> {

@@ -1,9 +1,9 @@
 //! Converts `RepeatLayers` messages.
 
-use crate::api::convert::from_wire::{FromWire, Seeds};
+use crate::api::convert::FromWire;
 use crate::api::convert::values::stack;
 use crate::api::{Error, v1};
-use crate::intervention::RepeatLayers;
+use crate::intervention::{RepeatLayers, Seeds};
 
 impl FromWire<v1::RepeatLayers> for RepeatLayers {
     fn from_wire(message: &mut v1::RepeatLayers, path: &str, _seeds: Seeds) -> Result<Self, Error> {

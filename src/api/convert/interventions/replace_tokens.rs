@@ -1,10 +1,10 @@
 //! Converts `ReplaceTokens` messages.
 
-use crate::api::convert::from_wire::{FromWire, Seeds};
+use crate::api::convert::FromWire;
 use crate::api::convert::target::selector;
 use crate::api::convert::values::{is_mean, unset};
 use crate::api::{Error, v1};
-use crate::intervention::{ReplaceTokens, Replacement};
+use crate::intervention::{ReplaceTokens, Replacement, Seeds};
 
 impl FromWire<v1::ReplaceTokens> for ReplaceTokens {
     fn from_wire(message: &mut v1::ReplaceTokens, path: &str, seeds: Seeds) -> Result<Self, Error> {

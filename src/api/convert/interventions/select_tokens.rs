@@ -1,10 +1,12 @@
 //! Converts `SelectTokens` messages.
 
-use crate::api::convert::from_wire::{FromWire, Seeds};
+use crate::api::convert::FromWire;
 use crate::api::convert::target::selector;
 use crate::api::convert::values::{unknown, unset};
 use crate::api::{Error, v1};
-use crate::intervention::{Merge, MergeAmount, MergeSimilarity, Mode, PoolValue, SelectTokens};
+use crate::intervention::{
+    Merge, MergeAmount, MergeSimilarity, Mode, PoolValue, Seeds, SelectTokens,
+};
 
 impl FromWire<v1::SelectTokens> for SelectTokens {
     fn from_wire(message: &mut v1::SelectTokens, path: &str, seeds: Seeds) -> Result<Self, Error> {

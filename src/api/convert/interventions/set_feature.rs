@@ -1,10 +1,10 @@
 //! Converts `SetFeature` messages.
 
-use crate::api::convert::from_wire::{FromWire, Seeds};
+use crate::api::convert::FromWire;
 use crate::api::convert::target::target;
 use crate::api::convert::values::unset;
 use crate::api::{Error, v1};
-use crate::intervention::{FeatureChange, SetFeature};
+use crate::intervention::{FeatureChange, Seeds, SetFeature};
 
 impl FromWire<v1::SetFeature> for SetFeature {
     fn from_wire(message: &mut v1::SetFeature, path: &str, seeds: Seeds) -> Result<Self, Error> {

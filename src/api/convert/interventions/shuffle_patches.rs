@@ -1,8 +1,8 @@
 //! Converts `ShufflePatches` messages.
 
-use crate::api::convert::from_wire::{FromWire, Seeds};
+use crate::api::convert::FromWire;
 use crate::api::{Error, v1};
-use crate::intervention::{Order, ShufflePatches};
+use crate::intervention::{Order, Seeds, ShufflePatches};
 
 impl FromWire<v1::ShufflePatches> for ShufflePatches {
     fn from_wire(
@@ -13,7 +13,7 @@ impl FromWire<v1::ShufflePatches> for ShufflePatches {
         use v1::shuffle_patches::Source;
         let source = message
             .source
-            .get_or_insert_with(|| Source::Seed(seeds.draw()));
+            .get_or_insert_with(|| Source::Seed(seeds.next()));
         let order = match source {
             Source::Seed(seed) => Order::Seed(*seed),
             Source::Order(order) => Order::Given(order.indices.clone()),

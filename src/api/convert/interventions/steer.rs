@@ -1,9 +1,9 @@
 //! Converts `Steer` messages.
 
-use crate::api::convert::from_wire::{FromWire, Seeds};
+use crate::api::convert::FromWire;
 use crate::api::convert::target::target;
 use crate::api::{Error, v1};
-use crate::intervention::Steer;
+use crate::intervention::{Seeds, Steer};
 
 impl FromWire<v1::Steer> for Steer {
     fn from_wire(message: &mut v1::Steer, path: &str, seeds: Seeds) -> Result<Self, Error> {

@@ -1,9 +1,9 @@
 //! Converts `SwapProjector` messages.
 
-use crate::api::convert::from_wire::{FromWire, Seeds};
+use crate::api::convert::FromWire;
 use crate::api::convert::values::unset;
 use crate::api::{Error, v1};
-use crate::intervention::SwapProjector;
+use crate::intervention::{Seeds, SwapProjector};
 
 impl FromWire<v1::SwapProjector> for SwapProjector {
     fn from_wire(
