@@ -255,13 +255,12 @@ fn add(tensors: &mut BTreeMap<String, Tensor>, activation: &Activation) -> Resul
         return Ok(());
     }
     let width = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let padded = |row: &Vec<(u32, f32)>| {
-        let rest = std::iter::repeat_n((0, 0.0), width - row.len());
-        row.iter().copied().chain(rest).collect::<Vec<_>>()
-    };
-    let pairs = rows.iter().flat_map(padded);
-    let (numbers, values): (Vec<u32>, Vec<f32>) = pairs.unzip();
     let shape = (rows.len(), width);
+    let pairs = rows.into_iter().flat_map(|mut row| {
+        row.resize(width, (0, 0.0));
+        row
+    });
+    let (numbers, values): (Vec<u32>, Vec<f32>) = pairs.unzip();
     let array = |what: &str| format!("{}.{what}", name(activation));
     let numbers = Tensor::from_vec(numbers, shape, &Device::Cpu)?;
     let values = Tensor::from_vec(values, shape, &Device::Cpu)?;

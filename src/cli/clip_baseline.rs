@@ -14,8 +14,6 @@ use crate::vision;
 
 /// The name of CLIP's variant.
 pub(super) const CLIP: &str = "CLIP";
-/// Pixels of one picture, the default of `serve --max-image-pixels`.
-const MAX_PIXELS: u64 = 64 << 20;
 
 /// The CLIP that a model is compared with.
 #[derive(Debug, Clone, Args)]
@@ -107,7 +105,8 @@ fn classify(
         let Some(bytes) = item.images.first() else {
             continue;
         };
-        let picture = vision::decode(bytes, MAX_PIXELS).map_err(|e| format!("{}: {e}", item.id))?;
+        let picture =
+            vision::decode(bytes, vision::MAX_PIXELS).map_err(|e| format!("{}: {e}", item.id))?;
         if !encoded.contains_key(&item.options) {
             let texts = class_texts(&item, templates)?;
             encoded.insert(item.options.clone(), clip.classes(&texts)?);

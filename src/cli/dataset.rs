@@ -79,9 +79,6 @@ pub(super) struct CheckFile {
     json: bool,
 }
 
-/// Pixels of one picture, the default of `serve --max-image-pixels`.
-const MAX_PIXELS: u64 = 64 << 20;
-
 /// Parses the name of a benchmark.
 pub(super) fn known(name: &str) -> Result<String, String> {
     if name.is_empty() || rule(name).is_some() {
@@ -249,7 +246,7 @@ impl CheckFile {
                 for image in &mapped.item.images {
                     // Decoded, not only found: a benchmark of an hour should not end at a truncated
                     // JPEG.
-                    vision::decode(image, MAX_PIXELS)
+                    vision::decode(image, vision::MAX_PIXELS)
                         .map_err(|e| rows.error(format!("image: {e}")))?;
                 }
                 Ok(mapped)

@@ -155,15 +155,23 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         &[
             (
                 "How much each token matters for yes against no, layer by layer",
-                "scotoma attribute picture.png 'Is there a red circle?' --answer ' yes' --other ' no'",
+                "scotoma attribute picture.png 'Is there a red circle?' --answer ' yes' \
+                 --other ' no'",
             ),
             (
                 "Which pixels make the difference to a blank picture, for NumPy",
-                r#"scotoma attribute picture.png 'Is there a red circle?' --answer ' yes' --method integrated-gradients --source-intervene '{"blankImage":{"colour":"COLOUR_MEAN"}}' --steps 32 --out pixels.npz"#,
+                concat!(
+                    "scotoma attribute picture.png 'Is there a red circle?' --answer ' yes' ",
+                    "--method integrated-gradients ",
+                    r#"--source-intervene '{"blankImage":{"colour":"COLOUR_MEAN"}}' "#,
+                    "--steps 32 --out pixels.npz"
+                ),
             ),
             (
-                "Attribution patching: which activations of another picture would change the answer",
-                "scotoma attribute red.png 'What colour is it?' --answer ' red' --other ' blue' --method patching --source-image blue.png --out patching.csv",
+                "Attribution patching: which activations of another picture would change the \
+                 answer",
+                "scotoma attribute red.png 'What colour is it?' --answer ' red' --other ' blue' \
+                 --method patching --source-image blue.png --out patching.csv",
             ),
         ],
     ),

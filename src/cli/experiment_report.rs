@@ -1,7 +1,7 @@
 //! The files of an experiment's report: pages, drawings, metrics and provenance.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use scotoma_client::v1::{EvaluateStarted, ModelInfo, SampleResult};
@@ -13,7 +13,8 @@ use super::files;
 use super::overview::Summary;
 use crate::benchmark::experiments::{Experiment, PlannedVariant};
 use crate::benchmark::report::{
-    AnswerCost, AnswerCounts, Part, Report, Tradeoff, VariantCost, text_table, variant_costs,
+    AnswerCost, AnswerCounts, Part, Report, Tradeoff, VariantCost, by_variant, text_table,
+    variant_costs,
 };
 use crate::benchmark::{Comparison, Metric, png};
 
@@ -103,29 +104,14 @@ pub(super) fn write_report(
     let provenance = provenance(experiment, &all_facts, &planned, started);
     let provenance = serde_json::to_string_pretty(&provenance)?;
     write_files(&report, folder)?;
-    write_csv(
-        &folder.join("metrics.csv"),
-        &METRIC_HEADS,
-        &metric_rows(&metrics, &costs),
-    )?;
-    let tradeoffs = report.tradeoffs();
-    if !tradeoffs.is_empty() {
-        let rows: Vec<Vec<String>> = tradeoffs.iter().map(tradeoff_row).collect();
-        write_csv(&folder.join("tradeoff.csv"), &TRADEOFF_HEADS, &rows)?;
-    }
+    write_tables(&report, folder)?;
     files::write(&folder.join("provenance.json"), provenance.as_bytes())?;
     let answers = metrics.first().map_or(0, |(_, m)| m.n) * planned.len();
     let summary = Summary::new(&metrics, answers);
     if json {
         println!("{provenance}");
     } else {
-        let table = report.tradeoff_table(true);
-        for line in table.iter().flat_map(text_table) {
-            println!("{line}");
-        }
-        for line in summary.lines() {
-            println!("{line}");
-        }
+        print(&report, &summary);
         println!("{}", folder.join("report.html").display());
     }
     Ok(Written {
@@ -150,6 +136,28 @@ fn write_files(report: &Report<'_>, folder: &Path) -> Result<(), Failure> {
         files::write(&folder.join(format!("{name}.svg")), svg.as_bytes())?;
     }
     Ok(())
+}
+
+/// Writes the tables for other programs.
+fn write_tables(report: &Report<'_>, folder: &Path) -> Result<(), Failure> {
+    let metrics = metric_rows(report.metrics, report.costs);
+    write_csv(&folder.join("metrics.csv"), &METRIC_HEADS, &metrics)?;
+    let tradeoffs = report.tradeoffs();
+    if tradeoffs.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<Vec<String>> = tradeoffs.iter().map(tradeoff_row).collect();
+    write_csv(&folder.join("tradeoff.csv"), &TRADEOFF_HEADS, &rows)
+}
+
+fn print(report: &Report<'_>, summary: &Summary) {
+    let table = report.tradeoff_table(true);
+    for line in table.iter().flat_map(text_table) {
+        println!("{line}");
+    }
+    for line in summary.lines() {
+        println!("{line}");
+    }
 }
 
 /// Lists what ran: the model, the rule, the judge, the server.
@@ -222,19 +230,12 @@ const METRIC_HEADS: [&str; 13] = [
 
 /// Returns all metrics as rows for other programs, with the means of what answers took.
 fn metric_rows(metrics: &[(String, Metric)], costs: &[VariantCost]) -> Vec<Vec<String>> {
-    let costs: HashMap<&str, &VariantCost> =
-        costs.iter().map(|c| (c.variant.as_str(), c)).collect();
+    let costs = by_variant(costs);
     let rows = metrics.iter().map(|(variant, m)| {
         let mut row = vec![variant.clone(), m.name.clone()];
-        let value = [m.value, m.interval.0, m.interval.1];
-        let cell = |v: f64| {
-            if m.has_items() {
-                v.to_string()
-            } else {
-                String::new()
-            }
-        };
-        row.extend(value.map(cell));
+        let values =
+            [m.value, m.interval.0, m.interval.1].map(|v| Some(v).filter(|_| m.has_items()));
+        row.extend(values.map(cell));
         row.push(m.most.to_string());
         row.extend([m.n, m.unparsed].map(|v| v.to_string()));
         let means = costs.get(variant.as_str()).map(|c| {
@@ -243,10 +244,15 @@ fn metric_rows(metrics: &[(String, Metric)], costs: &[VariantCost]) -> Vec<Vec<S
             [c.flops.map(|m| m.value), rows, visual, generated, seconds]
         });
         let means = means.unwrap_or_default();
-        row.extend(means.map(|mean| mean.map_or(String::new(), |v| v.to_string())));
+        row.extend(means.map(cell));
         row
     });
     rows.collect()
+}
+
+/// Returns a number for other programs; what is not known is empty.
+fn cell(number: Option<f64>) -> String {
+    number.map_or(String::new(), |number| number.to_string())
 }
 
 /// Columns of tradeoff.csv; new ones come last.
@@ -269,7 +275,7 @@ fn tradeoff_row(row: &Tradeoff) -> Vec<String> {
     let mut cells = vec![row.name.clone(), row.n.to_string()];
     cells.extend([row.value, row.interval.0, row.interval.1].map(|v| v.to_string()));
     let known = [row.flops, row.flops_share, row.kept];
-    cells.extend(known.map(|v| v.map_or(String::new(), |v| v.to_string())));
+    cells.extend(known.map(cell));
     let (low, high) = row.seconds.interval;
     cells.extend([row.seconds.value, low, high].map(|v| v.to_string()));
     cells

@@ -7,7 +7,7 @@ use scotoma_client::v1::{Activation, TracePatch, TracePosition};
 use serde_json::{Value, json};
 
 /// One question as it is put to the model.
-pub(super) struct Asked {
+pub(super) struct Question {
     pub(super) id: String,
     pub(super) text: String,
     pub(super) images: Vec<Vec<u8>>,
@@ -71,7 +71,7 @@ impl FeatureTable {
     }
 
     /// Adds what was captured of one question.
-    pub(super) fn add(&mut self, asked: &Asked, captured: &[Activation]) {
+    pub(super) fn add(&mut self, asked: &Question, captured: &[Activation]) {
         self.items += 1;
         let pictures: Vec<[u8; 16]> = asked.images.iter().map(|own| digest(own)).collect();
         let question = digest(asked.id.as_bytes());
@@ -234,7 +234,7 @@ impl Example {
     }
 }
 
-fn example(asked: &Asked, value: f32, token: u32, position: &TracePosition) -> Example {
+fn example(asked: &Question, value: f32, token: u32, position: &TracePosition) -> Example {
     Example {
         value,
         item: asked.id.clone(),
@@ -257,8 +257,8 @@ mod tests {
 
     use super::*;
 
-    fn asked(id: &str) -> Asked {
-        Asked {
+    fn asked(id: &str) -> Question {
+        Question {
             id: id.into(),
             text: String::new(),
             images: vec![id.as_bytes()[..1].to_vec()],

@@ -15,7 +15,7 @@ use super::capture::TokensArg;
 use super::csv_file::write_csv;
 use super::dataset::known;
 use super::error::{Failure, Usage};
-use super::feature_table::{Asked, FeatureTable, Summary};
+use super::feature_table::{FeatureTable, Question, Summary};
 use super::features_page;
 use super::files;
 use super::json_output::print_line;
@@ -250,9 +250,9 @@ impl Features {
 }
 
 /// Returns an item as the benchmark's rule puts it.
-fn asked(mut item: Item, rule: &Rule) -> Asked {
+fn asked(mut item: Item, rule: &Rule) -> Question {
     let text = (rule.prompt)(&item);
-    Asked {
+    Question {
         id: std::mem::take(&mut item.id),
         images: item.images,
         text,
@@ -263,7 +263,7 @@ async fn capture(
     mut client: Client,
     model: String,
     target: CaptureTarget,
-    asked: &Asked,
+    asked: &Question,
 ) -> Result<Vec<Activation>, Failure> {
     let prompt: Prompt = prompt(&asked.text, asked.images.iter().cloned());
     let request = CaptureRequest {
@@ -286,12 +286,9 @@ fn rows(shown: &[Summary<'_>]) -> Vec<Vec<String>> {
     let mut rows = Vec::new();
     for own in shown {
         for (rank, example) in own.examples().iter().enumerate() {
-            let place = |of: fn(&scotoma_client::v1::TracePatch) -> u32| {
-                example
-                    .patch
-                    .as_ref()
-                    .map_or(String::new(), |p| of(p).to_string())
-            };
+            let patch = example.patch.as_ref();
+            let place = patch.map(|p| [p.image, p.row, p.column].map(|n| n.to_string()));
+            let [image, row, column] = place.unwrap_or_default();
             rows.push(vec![
                 own.feature.to_string(),
                 (rank + 1).to_string(),
@@ -299,9 +296,9 @@ fn rows(shown: &[Summary<'_>]) -> Vec<Vec<String>> {
                 example.item.clone(),
                 example.token.to_string(),
                 example.label.clone(),
-                place(|patch| patch.image),
-                place(|patch| patch.row),
-                place(|patch| patch.column),
+                image,
+                row,
+                column,
             ]);
         }
     }

@@ -9,7 +9,7 @@ use scotoma_client::v1::{SaeInfo, TracePatch};
 use scotoma_client::{Client, PreviewRequest, image};
 
 use super::error::Failure;
-use super::feature_table::{Asked, Example, FeatureTable, Summary};
+use super::feature_table::{Example, FeatureTable, Question, Summary};
 use super::items_page::{cut, small};
 use crate::benchmark::report::{DataTable, Drawing, Part, escaped, html};
 
@@ -44,7 +44,7 @@ pub(super) async fn page(
     sae: &SaeInfo,
     table: &FeatureTable,
     features: &[Summary<'_>],
-    asked: impl Iterator<Item = Asked>,
+    asked: impl Iterator<Item = Question>,
 ) -> Result<String, Failure> {
     let examples = features.iter().flat_map(Summary::examples);
     let wanted: HashSet<&str> = examples.map(|example| example.item.as_str()).collect();
@@ -59,8 +59,9 @@ pub(super) async fn page(
     }
     let mut parts = vec![
         Part::Text(format!(
-            "{} of {}: {} features, {} of them fire at {} tokens of {} questions. A feature is shown \
-             with the pictures, or questions, where it is strongest, and the patch marked where it is.",
+            "{} of {}: {} features, {} of them fire at {} tokens of {} questions. A feature is \
+             shown with the pictures, or questions, where it is strongest, and the patch marked \
+             where it is.",
             sae.name,
             sae.hook_point,
             sae.features,
@@ -116,8 +117,8 @@ fn feature(own: &Summary<'_>, shown: &HashMap<String, Shown>) -> Vec<Part> {
     let name = format!("Feature {}", own.feature);
     let [tokens, items, mean] = own.numbers();
     let text = format!(
-        "Fires at {tokens:.2} % of tokens, in {items:.1} % of questions; {mean:.2} in the mean, {:.2} \
-         at most.",
+        "Fires at {tokens:.2} % of tokens, in {items:.1} % of questions; {mean:.2} in the mean, \
+         {:.2} at most.",
         own.largest()
     );
     let rows = own.examples().iter().map(|example| {

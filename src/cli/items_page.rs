@@ -22,8 +22,6 @@ pub(super) const FIRST: &str = "original";
 const SHOWN: usize = 200;
 /// Pixels of the longer side of a small picture.
 const SIDE: usize = 112;
-/// Pixels of a picture that is made smaller.
-const MAX_PIXELS: u64 = 1 << 26;
 /// Characters of a text that the page shows.
 const TEXT_CHARS: usize = 1_000;
 
@@ -289,7 +287,7 @@ pub(super) fn cut(text: &str) -> String {
 
 /// Returns a picture as a small PNG; `None` where it cannot be read, which its result says.
 pub(super) fn small(picture: &[u8]) -> Option<Vec<u8>> {
-    let picture = vision::decode(picture, MAX_PIXELS).ok()?;
+    let picture = vision::decode(picture, vision::MAX_PIXELS).ok()?;
     let scale = (SIDE as f64 / picture.width.max(picture.height) as f64).min(1.0);
     let side = |pixels: usize| ((pixels as f64 * scale).round() as usize).max(1);
     let size = (side(picture.width), side(picture.height));

@@ -12,11 +12,8 @@ use crate::engine::parity::{FormatComparison, compare_formats};
 use crate::model::{ImageFiles, Load, LoadTo, Message, MessagePart, Model, Role, Source, Words};
 use crate::nn::{DeviceGroup, Home};
 use crate::pipeline;
-use crate::vision::ProcessorBackend;
+use crate::vision::{self, ProcessorBackend};
 use crate::weights::WeightFormat;
-
-/// Pixels of one picture of the benchmark, at most.
-const MAX_PIXELS: u64 = 1 << 26;
 
 /// What is compared, and over how much.
 pub(super) struct FormatParity {
@@ -171,6 +168,6 @@ fn pictures(item: &Item) -> ImageFiles<'_> {
     ImageFiles {
         files: item.images.iter().map(Vec::as_slice).collect(),
         together: item.images.len(),
-        max_pixels: MAX_PIXELS,
+        max_pixels: vision::MAX_PIXELS,
     }
 }

@@ -23,6 +23,7 @@
 //! [`nn::Hooks`](crate::nn::Hooks) at every hook point and knows nothing of interventions, prompts
 //! or requests.
 
+mod beside;
 mod by_name;
 mod clip;
 mod decoder;

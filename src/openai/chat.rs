@@ -44,7 +44,7 @@ async fn answer(
 ) -> Result<Response, Error> {
     let body = Door::json(headers, body)?;
     let hosts = door.config.image_hosts.clone();
-    let read = move |body: &[u8]| Asked::parse(body, &hosts);
+    let read = move |body: &[u8]| ChatBody::parse(body, &hosts);
     let asked = door.parse(context, body, read).await?;
     let (model, interventions) =
         door.model_and_interventions(context, &asked.model, asked.interventions)?;
@@ -105,7 +105,7 @@ async fn whole(
 }
 
 /// A body, read.
-struct Asked {
+struct ChatBody {
     model: String,
     messages: Vec<Message>,
     pictures: Vec<Picture>,
@@ -116,7 +116,7 @@ struct Asked {
     sample_key: String,
 }
 
-impl Asked {
+impl ChatBody {
     fn parse(body: &[u8], hosts: &ImageHosts) -> Result<Self, Error> {
         let mut fields = Fields::parse(body)?;
         let list: Vec<Value> = fields.require("messages")?;

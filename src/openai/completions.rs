@@ -53,7 +53,7 @@ enum Prompt {
 }
 
 /// A body, read.
-struct Asked {
+struct CompletionBody {
     model: String,
     prompts: Vec<String>,
     echo: bool,
@@ -65,7 +65,7 @@ struct Asked {
     sample_key: String,
 }
 
-impl Asked {
+impl CompletionBody {
     fn parse(body: &[u8]) -> Result<Self, Error> {
         let mut fields = Fields::parse(body)?;
         let prompts = match fields.require("prompt")? {
@@ -113,7 +113,7 @@ async fn answer(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Error> {
     let body = Door::json(headers, body)?;
-    let mut asked = door.parse(context, body, Asked::parse).await?;
+    let mut asked = door.parse(context, body, CompletionBody::parse).await?;
     let own = std::mem::take(&mut asked.interventions);
     let (model, interventions) = door.model_and_interventions(context, &asked.model, own)?;
     let completion = Completion {
@@ -139,7 +139,7 @@ async fn answer(
 /// Holds what all prompts of a request share.
 struct Completion<'a> {
     context: &'a RequestContext,
-    asked: &'a Asked,
+    asked: &'a CompletionBody,
     model: Arc<Model>,
     interventions: Interventions,
 }

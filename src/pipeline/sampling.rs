@@ -350,8 +350,9 @@ mod tests {
 
     fn model() -> GenerationConfig {
         let json = serde_json::json!({
-            "repetition_penalty": 1.5, "no_repeat_ngram_size": 3, "suppress_tokens": [7], "min_length": 4,
-            "do_sample": true, "temperature": 0.6, "top_p": 0.9, "min_p": 0.1, "max_length": 40,
+            "repetition_penalty": 1.5, "no_repeat_ngram_size": 3, "suppress_tokens": [7],
+            "min_length": 4, "do_sample": true, "temperature": 0.6,
+            "top_p": 0.9, "min_p": 0.1, "max_length": 40,
         });
         GenerationConfig::parse(&json, 100).unwrap()
     }

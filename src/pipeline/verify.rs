@@ -1,7 +1,5 @@
 //! Verify: a record is run again, and compared stage by stage.
 
-use serde_json::Value;
-
 use super::error::Error;
 use super::output::{Difference, Verified};
 use super::record::{Provenance, Recorded, canonical};
@@ -76,32 +74,30 @@ fn compare_saes(verified: &mut Verified, record: &Recorded, found: &Provenance, 
     let own = serde_json::to_value(&found.plan).unwrap_or_default();
     for (i, entry) in record.plan.iter().enumerate() {
         let set = &entry["intervention"]["setFeature"];
-        let digest = |entry: &Value| {
-            entry["resolutions"][0]["digest"]
-                .as_str()
-                .map(str::to_owned)
-        };
-        let (Some(needed), Some(there)) = (digest(entry), digest(&own[i])) else {
+        let [needed, there] = [entry, &own[i]].map(|e| e["resolutions"][0]["digest"].as_str());
+        let (Some(needed), Some(there)) = (needed, there) else {
             continue;
         };
         if set.is_null() || needed == there {
             continue;
         }
-        let all = model.sparse_autoencoders();
-        let name_of = |wanted: &str| {
-            let mut named = all.iter().filter(|(_, sae)| sae.digest() == wanted);
-            named.next().map(|(name, _)| name.as_str())
-        };
         let asked = set["sae"].as_str().unwrap_or("the only one of its model");
         let point = &entry["resolutions"][0]["points"][0];
-        let elsewhere = name_of(&needed).map_or(String::new(), |name| {
+        let elsewhere = name_of_sae(model, needed).map_or(String::new(), |name| {
             format!("; the recorded one is resident as {name}")
         });
-        let name = name_of(&there).unwrap_or(asked);
+        let name = name_of_sae(model, there).unwrap_or_else(|| asked.to_owned());
         let found = format!("{name}, digest {there}{elsewhere}");
         let recorded = format!("{asked}, set at {point}, digest {needed}");
         verified.compare("sae", &recorded, &found);
     }
+}
+
+/// Returns the name of the resident autoencoder of that digest.
+fn name_of_sae(model: &Model, digest: &str) -> Option<String> {
+    let mut all = model.sparse_autoencoders().into_iter();
+    let found = all.find(|(_, sae)| sae.digest() == digest);
+    found.map(|(name, _)| name)
 }
 
 /// Compares what came out, in data-path order.

@@ -12,7 +12,7 @@ use crate::model::{self, SaePlace, Source};
 use crate::nn::{DeviceGroup, DeviceId};
 use crate::pipeline::Share;
 use crate::weights::WeightFormat;
-use crate::{engine, evaluate, openai, pipeline};
+use crate::{engine, evaluate, openai, pipeline, vision};
 
 /// Describes a model to load.
 #[derive(Debug, Clone)]
@@ -140,7 +140,7 @@ impl ServerConfig {
 fn request_limits() -> pipeline::RequestLimits {
     pipeline::RequestLimits {
         images: 16,
-        image_pixels: 64 << 20,
+        image_pixels: vision::MAX_PIXELS,
         message_bytes: 64 << 20,
         capture_bytes: 1 << 30,
         kept_bytes: 256 << 20,

@@ -159,11 +159,7 @@ impl Server {
         listener: TcpListener,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), Error> {
-        let health = &self.state.health;
-        for name in self.health_names() {
-            let serving = health.set_service_status(name, ServingStatus::Serving);
-            serving.await;
-        }
+        self.set_health(ServingStatus::Serving).await;
         let router = self.router()?;
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let tls = self.reload.tls.clone();
@@ -213,6 +209,14 @@ impl Server {
         match cut_off.into_inner() {
             0 => Ok(()),
             requests => Err(Error::CutOff { requests }),
+        }
+    }
+
+    /// Says of all services whether they serve.
+    async fn set_health(&self, status: ServingStatus) {
+        for name in self.health_names() {
+            let health = &self.state.health;
+            health.set_service_status(name, status).await;
         }
     }
 
@@ -343,12 +347,7 @@ impl Server {
         tracing::info!("draining");
         let deadline = tokio::time::Instant::now() + *self.reload.drain_timeout.get();
         self.in_flight.enter(Phase::Draining);
-        for name in self.health_names() {
-            self.state
-                .health
-                .set_service_status(name, ServingStatus::NotServing)
-                .await;
-        }
+        self.set_health(ServingStatus::NotServing).await;
         // Past the timeout, what is left is told so.
         tokio::select! {
             () = self.in_flight.idle() => {}

@@ -22,3 +22,6 @@ pub use picture::{Area, Canvas, Picture, View};
 pub use processor::{Aspect, Processor, ProcessorBackend, Tiling};
 pub use resize::{Filter, resize};
 pub use rgb::Rgb;
+
+/// Most pixels of a picture, unless somebody says otherwise.
+pub const MAX_PIXELS: u64 = 64 << 20;

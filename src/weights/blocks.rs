@@ -1,6 +1,7 @@
 //! Blocks of llama.cpp's formats as numbers, and the rows that its conversion has moved.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use candle_core::quantized::ggml_file::qtensor_from_ggml;
 use candle_core::quantized::{GgmlDType, QTensor};
@@ -48,14 +49,17 @@ pub(super) fn quantize(matrix: &Tensor, format: GgmlDType) -> Result<Vec<u8>> {
     // In shares: candle quantises on one thread.
     let share = rows.div_ceil(4 * rayon::current_num_threads()).max(1);
     let starts: Vec<usize> = (0..rows).step_by(share).collect();
-    let quantized = |&start: &usize| -> Result<Vec<u8>> {
-        let part = matrix.narrow(0, start, share.min(rows - start))?;
-        // A copy: candle quantises what is stored, from its first number on, and not the view.
-        let part = QTensor::quantize(&part.force_contiguous()?, format)?;
-        Ok(part.data()?.into_owned())
-    };
-    let parts: Result<Vec<Vec<u8>>> = starts.par_iter().map(quantized).collect();
-    Ok(parts?.concat())
+    let parts = starts
+        .into_par_iter()
+        .map(|start| quantize_rows(matrix, start..rows.min(start + share), format));
+    Ok(parts.collect::<Result<Vec<Vec<u8>>>>()?.concat())
+}
+
+fn quantize_rows(matrix: &Tensor, rows: Range<usize>, format: GgmlDType) -> Result<Vec<u8>> {
+    let part = matrix.narrow(0, rows.start, rows.len())?;
+    // A copy: candle quantises what is stored, from its first number on, and not the view.
+    let part = QTensor::quantize(&part.force_contiguous()?, format)?;
+    Ok(part.data()?.into_owned())
 }
 
 /// Reads the blocks of a tensor as f32.

@@ -11,7 +11,6 @@ use rayon::prelude::*;
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 
-use super::Error;
 use super::adapter::Delta;
 use super::blocks::{self, Blocks, Undo};
 use super::dtype::Matrices;
@@ -20,6 +19,7 @@ use super::mapped::Bytes;
 use super::names::{canonical, is_buffer};
 use super::packed::{Packed, Part};
 use super::pickled::{self, Located};
+use super::{Error, float_dtype};
 
 /// A tensor of a file.
 #[derive(Debug, Clone)]
@@ -105,12 +105,8 @@ impl Checkpoint {
 
     /// The shards that an index lists; each tensor must stand in the shard that the index names.
     fn open_index(folder: &Path, path: &Path) -> Result<Self, Error> {
-        let damaged = |reason: String| Error::Index {
-            path: path.to_owned(),
-            reason,
-        };
-        let index: Index =
-            serde_json::from_slice(&Bytes::map(path)?).map_err(|e| damaged(e.to_string()))?;
+        let index: Index = serde_json::from_slice(&Bytes::map(path)?)
+            .map_err(|e| damaged_index(path, e.to_string()))?;
         let files: BTreeSet<&String> = index.weight_map.values().collect();
         // A name with a folder in it could lead anywhere.
         if let Some(file) = files.iter().find(|f| {
@@ -118,7 +114,10 @@ impl Checkpoint {
                 .file_name()
                 .is_none_or(|name| name != f.as_str())
         }) {
-            return Err(damaged(format!("{file:?} is not the name of a file")));
+            return Err(damaged_index(
+                path,
+                format!("{file:?} is not the name of a file"),
+            ));
         }
         let paths: Vec<PathBuf> = files.iter().map(|f| folder.join(f)).collect();
         let checkpoint = Self::open(&paths)?;
@@ -130,7 +129,8 @@ impl Checkpoint {
                     .is_some_and(|f| f == file.as_str())
             });
             if !stands && !is_buffer(name) {
-                return Err(damaged(format!("tensor {name} is not in {file}")));
+                let reason = format!("tensor {name} is not in {file}");
+                return Err(damaged_index(path, reason));
             }
         }
         Ok(checkpoint)
@@ -327,23 +327,24 @@ impl Checkpoint {
     /// Returns the bytes that those tensors take as numbers of `size` bytes, but for matrices that
     /// are kept in blocks.
     pub fn resident_bytes(&self, prefixes: &[&str], size: u64, matrices: Matrices) -> u64 {
-        let bytes = |(name, entry): (&String, &Entry)| {
-            let numbers = entry.shape.iter().map(|&d| d as u64).product::<u64>();
-            // Rows of the table are looked up as numbers.
-            let is_table = name.contains("embed_tokens");
-            match (matrices, &entry.shape[..]) {
-                (Matrices::Blocks, _) if self.can_stay(name) && !is_table => {
-                    entry.bytes.len() as u64
-                }
-                (Matrices::Quantized(format), &[_, input]) if is_of_decoder(name) && !is_table => {
-                    let sizes = |format: GgmlDType| (format.block_size(), format.type_size());
-                    let (block, bytes) = blocks::fitting(format, input).map_or((1, 4), sizes);
-                    numbers / block as u64 * bytes as u64
-                }
-                _ => numbers * size,
+        let part = self.part(prefixes);
+        part.map(|(name, entry)| self.bytes_of(name, entry, size, matrices))
+            .sum()
+    }
+
+    fn bytes_of(&self, name: &str, entry: &Entry, size: u64, matrices: Matrices) -> u64 {
+        let numbers = entry.shape.iter().map(|&d| d as u64).product::<u64>();
+        // Rows of the table are looked up as numbers.
+        let is_table = name.contains("embed_tokens");
+        match (matrices, &entry.shape[..]) {
+            (Matrices::Blocks, _) if self.can_stay(name) && !is_table => entry.bytes.len() as u64,
+            (Matrices::Quantized(format), &[_, input]) if is_of_decoder(name) && !is_table => {
+                let sizes = |format: GgmlDType| (format.block_size(), format.type_size());
+                let (block, bytes) = blocks::fitting(format, input).map_or((1, 4), sizes);
+                numbers / block as u64 * bytes as u64
             }
-        };
-        self.part(prefixes).map(bytes).sum()
+            _ => numbers * size,
+        }
     }
 
     fn part(&self, prefixes: &[&str]) -> impl Iterator<Item = (&String, &Entry)> {
@@ -442,11 +443,7 @@ impl Tensors<'_> {
             return Ok(None);
         };
         let bytes = blocks::quantize(&self.get(name, shape)?, format);
-        let bytes = bytes.map_err(|source| Error::Device {
-            name: name.to_owned(),
-            source,
-        })?;
-        let bytes = bytes.into();
+        let bytes = bytes.map_err(Error::of_device(name))?.into();
         Ok(Some(Blocks { format, bytes }))
     }
 
@@ -476,38 +473,29 @@ impl Tensors<'_> {
     /// The tensor `name`, which must have `shape`.
     pub fn get(&self, name: &str, shape: &[usize]) -> Result<Tensor, Error> {
         if self.checkpoint.random {
-            return self.draw(name, shape).map_err(|source| Error::Device {
-                name: name.to_owned(),
-                source,
-            });
+            return self.draw(name, shape).map_err(Error::of_device(name));
         }
         let entry = self.entry(name, shape)?;
         let values = self.read(name, entry)?;
-        let device = |source| Error::Device {
-            name: name.to_owned(),
-            source,
-        };
         let values = match self.checkpoint.deltas.get(name) {
             Some(delta) => delta
                 .merge(values, |entry| self.read(name, entry))?
-                .map_err(device)?,
+                .map_err(Error::of_device(name))?,
             None => values,
         };
         // After the merge, which is in f32.
-        values.to_dtype(self.dtype).map_err(device)
+        let values = values.to_dtype(self.dtype);
+        values.map_err(Error::of_device(name))
     }
 
     /// A tensor as it stands in a file.
     fn read(&self, name: &str, entry: &Entry) -> Result<Tensor, Error> {
         if let Some(reason) = &entry.fault {
-            return Err(Error::Values {
-                name: name.to_owned(),
-                reason: reason.clone(),
-            });
+            return Err(unreadable(name, reason.clone()));
         }
         let device = self.device_of(name);
         if let Some(packed) = &entry.packed {
-            return self.unpack(name, entry, packed);
+            return self.dequantize(name, entry, packed);
         }
         let bytes = blocks::in_order(self.bytes(entry), &entry.shape, entry.undo);
         let values = match entry.format {
@@ -523,20 +511,18 @@ impl Tensors<'_> {
             Undo::PlusOne => values.to_dtype(DType::F32)? - 1.0,
             Undo::Nothing | Undo::Interleaved(_) => Ok(values),
         });
-        values.map_err(|source| Error::Device {
-            name: name.to_owned(),
-            source,
-        })
+        values.map_err(Error::of_device(name))
     }
 
     /// Dequantises a packed matrix.
-    fn unpack(&self, name: &str, entry: &Entry, packed: &Packed<Entry>) -> Result<Tensor, Error> {
-        let values = |reason| Error::Values {
-            name: name.to_owned(),
-            reason,
-        };
+    fn dequantize(
+        &self,
+        name: &str,
+        entry: &Entry,
+        packed: &Packed<Entry>,
+    ) -> Result<Tensor, Error> {
         let [out, input] = entry.shape[..] else {
-            return Err(values("not a matrix".into()));
+            return Err(unreadable(name, "not a matrix".into()));
         };
         let mut parts = BTreeMap::new();
         for (part, entry) in &packed.parts {
@@ -547,12 +533,9 @@ impl Tensors<'_> {
         }
         let scheme = packed.scheme;
         let matrix = Packed { scheme, parts }.dequantize(self.bytes(entry), (out, input));
-        let matrix = matrix.map_err(values)?;
+        let matrix = matrix.map_err(|reason| unreadable(name, reason))?;
         let placed = matrix.to_device(self.device_of(name));
-        placed.map_err(|source| Error::Device {
-            name: name.to_owned(),
-            source,
-        })
+        placed.map_err(Error::of_device(name))
     }
 
     /// A tensor as models are initialised: norms 1, biases 0, all else of mean 0 and standard
@@ -666,14 +649,23 @@ fn is_of_decoder(name: &str) -> bool {
 
 /// Returns the type of a tensor whose numbers are floats.
 fn tensor_dtype(name: &str, dtype: Dtype) -> Result<DType, Error> {
-    match dtype {
-        Dtype::F32 => Ok(DType::F32),
-        Dtype::F16 => Ok(DType::F16),
-        Dtype::BF16 => Ok(DType::BF16),
-        other => Err(Error::Dtype {
-            name: name.to_owned(),
-            dtype: other.to_string(),
-        }),
+    float_dtype(dtype).ok_or_else(|| Error::Dtype {
+        name: name.to_owned(),
+        dtype: dtype.to_string(),
+    })
+}
+
+fn unreadable(name: &str, reason: String) -> Error {
+    Error::Values {
+        name: name.to_owned(),
+        reason,
+    }
+}
+
+fn damaged_index(path: &Path, reason: String) -> Error {
+    Error::Index {
+        path: path.to_owned(),
+        reason,
     }
 }
 

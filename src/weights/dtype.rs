@@ -36,9 +36,10 @@ impl WeightFormat {
 
     /// Returns its name.
     pub fn name(self) -> &'static str {
-        let mut named = Self::NAMES.into_iter();
-        let own = named.find(|(_, format)| *format == self);
-        own.map_or("f32", |(name, _)| name)
+        match self {
+            Self::Dtype(dtype) => dtype.as_str(),
+            Self::Blocks(blocks) => blocks_name(blocks),
+        }
     }
 
     /// Returns the type of what is in no blocks, and what the matrices are quantised to.
@@ -47,6 +48,27 @@ impl WeightFormat {
             Self::Dtype(dtype) => (dtype, None),
             Self::Blocks(blocks) => (DType::F32, Some(blocks)),
         }
+    }
+}
+
+/// Returns the name of blocks, of those that nothing is quantised to as well.
+fn blocks_name(blocks: GgmlDType) -> &'static str {
+    match blocks {
+        GgmlDType::F32 => "f32",
+        GgmlDType::F16 => "f16",
+        GgmlDType::BF16 => "bf16",
+        GgmlDType::Q4_0 => "q4_0",
+        GgmlDType::Q4_1 => "q4_1",
+        GgmlDType::Q5_0 => "q5_0",
+        GgmlDType::Q5_1 => "q5_1",
+        GgmlDType::Q8_0 => "q8_0",
+        GgmlDType::Q8_1 => "q8_1",
+        GgmlDType::Q2K => "q2_k",
+        GgmlDType::Q3K => "q3_k",
+        GgmlDType::Q4K => "q4_k",
+        GgmlDType::Q5K => "q5_k",
+        GgmlDType::Q6K => "q6_k",
+        GgmlDType::Q8K => "q8_k",
     }
 }
 

@@ -45,11 +45,7 @@ impl Gguf {
     /// Opens a file and reads its header.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let bytes = Bytes::map(path)?;
-        let damaged = |reason: String| Error::Gguf {
-            path: path.to_owned(),
-            reason,
-        };
-        let counts = counts(&bytes).map_err(damaged)?;
+        let counts = counts(&bytes).map_err(|reason| damaged(path, reason))?;
         let header = &bytes[..bytes.len().min(MAX_HEADER)];
         // candle divides by `general.alignment`, which may be 0.
         let read = catch_unwind(AssertUnwindSafe(|| Content::read(&mut Cursor::new(header))));
@@ -58,14 +54,14 @@ impl Gguf {
             Ok(Err(error)) if header.len() < bytes.len() => {
                 let error = first_line(&error);
                 let reason = format!("{error}; keys and vocabulary of {MAX_HEADER} bytes are read");
-                return Err(damaged(reason));
+                return Err(damaged(path, reason));
             }
-            Ok(Err(error)) => return Err(damaged(first_line(&error))),
-            Err(_) => return Err(damaged("general.alignment 0".into())),
+            Ok(Err(error)) => return Err(damaged(path, first_line(&error))),
+            Err(_) => return Err(damaged(path, "general.alignment 0".into())),
         };
         // candle keeps the last of several.
         if counts != [content.tensor_infos.len(), content.metadata.len()] {
-            return Err(damaged("a key or a tensor occurs twice".into()));
+            return Err(damaged(path, "a key or a tensor occurs twice".into()));
         }
         let file = Self {
             path: path.to_owned(),
@@ -114,10 +110,7 @@ impl Gguf {
     }
 
     fn damaged(&self, reason: String) -> Error {
-        Error::Gguf {
-            path: self.path.clone(),
-            reason,
-        }
+        damaged(&self.path, reason)
     }
 
     /// Reads the key as what `as_type` makes of it, where it is there.
@@ -152,10 +145,6 @@ impl Gguf {
 
     /// Returns a truth value.
     pub fn flag(&self, key: &str) -> Result<Option<bool>, Error> {
-        let flag = |value: &Value| match value {
-            Value::Bool(flag) => Some(*flag),
-            _ => None,
-        };
         self.get(key, "true or false", flag)
     }
 
@@ -222,6 +211,13 @@ impl Gguf {
     }
 }
 
+fn damaged(path: &Path, reason: String) -> Error {
+    Error::Gguf {
+        path: path.to_owned(),
+        reason,
+    }
+}
+
 /// Returns the numbers of tensors and of keys that the header begins with.
 fn counts(bytes: &[u8]) -> Result<[usize; 2], String> {
     let Some((fixed, _)) = bytes.split_at_checked(FIXED) else {
@@ -237,12 +233,21 @@ fn counts(bytes: &[u8]) -> Result<[usize; 2], String> {
     if !(2..=3).contains(&version) {
         return Err(format!("version {version}; 2 and 3 are read"));
     }
-    let count = |at: usize| {
-        let mut count = [0; 8];
-        count.copy_from_slice(&fixed[at..at + 8]);
-        u64::from_le_bytes(count) as usize
-    };
-    Ok([count(8), count(16)])
+    Ok([count(fixed, 8), count(fixed, 16)])
+}
+
+/// Reads the number that stands at byte `at`.
+fn count(fixed: &[u8], at: usize) -> usize {
+    let mut count = [0; 8];
+    count.copy_from_slice(&fixed[at..at + 8]);
+    u64::from_le_bytes(count) as usize
+}
+
+fn flag(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(flag) => Some(*flag),
+        _ => None,
+    }
 }
 
 fn text(value: &Value) -> Option<&str> {

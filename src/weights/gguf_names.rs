@@ -7,7 +7,6 @@ use super::Error;
 use super::blocks::Undo;
 use super::checkpoint::Checkpoint;
 use super::gguf::Gguf;
-use super::pickled::Located;
 
 /// Says what the conversion of an architecture changes.
 #[derive(Debug, Clone, Copy, Default)]
@@ -36,13 +35,13 @@ impl Checkpoint {
         undo: impl Fn(&str) -> Undo,
     ) -> Result<(), Error> {
         let path = file.path().to_owned();
-        let (bytes, located) = file.into_located()?;
-        let rename = |tensor: Located| Located {
+        let (bytes, mut located) = file.into_located()?;
+        for tensor in &mut located {
             // A name that means nothing here stays, and is reported as unused.
-            name: rename(&tensor.name).unwrap_or(tensor.name),
-            ..tensor
-        };
-        let located: Vec<Located> = located.into_iter().map(rename).collect();
+            if let Some(name) = rename(&tensor.name) {
+                tensor.name = name;
+            }
+        }
         let names: Vec<String> = located.iter().map(|tensor| tensor.name.clone()).collect();
         self.add(bytes, &path, located)?;
         for name in names {

@@ -26,22 +26,25 @@ pub(super) enum Bytes {
 impl Bytes {
     /// Maps `path` read-only.
     pub(super) fn map(path: &Path) -> Result<Self, Error> {
-        let io = |source| Error::Io {
+        Self::map_file(path).map_err(|source| Error::Io {
             path: path.to_owned(),
             source,
-        };
+        })
+    }
+
+    fn map_file(path: &Path) -> std::io::Result<Self> {
         // Opening a named pipe would wait for a writer, for ever.
-        if !std::fs::metadata(path).map_err(io)?.is_file() {
-            return Err(io(std::io::Error::other("not a regular file")));
+        if !std::fs::metadata(path)?.is_file() {
+            return Err(std::io::Error::other("not a regular file"));
         }
-        let file = File::open(path).map_err(io)?;
+        let file = File::open(path)?;
         // An empty map is an error of the system's.
-        if file.metadata().map_err(io)?.len() == 0 {
+        if file.metadata()?.len() == 0 {
             return Ok(Self::Embedded(&[]));
         }
-        let mapped = Self::mapped(&file).map_err(io)?;
+        let mapped = Self::mapped(&file)?;
         if is_lfs_pointer(&mapped) {
-            return Err(io(std::io::Error::other(LFS_POINTER)));
+            return Err(std::io::Error::other(LFS_POINTER));
         }
         Ok(mapped)
     }

@@ -31,6 +31,9 @@ pub use quantization::Quantization;
 
 use std::path::PathBuf;
 
+use candle_core::DType;
+use safetensors::Dtype;
+
 /// An error of a checkpoint.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -131,4 +134,24 @@ pub enum Error {
         /// Why.
         source: candle_core::Error,
     },
+}
+
+impl Error {
+    /// Blames the device for the tensor `name`.
+    pub(crate) fn of_device(name: &str) -> impl Fn(candle_core::Error) -> Self {
+        move |source| Self::Device {
+            name: name.to_owned(),
+            source,
+        }
+    }
+}
+
+/// Returns the type of floats that can be computed with.
+fn float_dtype(dtype: Dtype) -> Option<DType> {
+    match dtype {
+        Dtype::F32 => Some(DType::F32),
+        Dtype::F16 => Some(DType::F16),
+        Dtype::BF16 => Some(DType::BF16),
+        _ => None,
+    }
 }

@@ -13,6 +13,8 @@ use rayon::prelude::*;
 use safetensors::Dtype;
 use serde::Deserialize;
 
+use super::float_dtype;
+
 /// The tensors beside the one that holds the numbers of a packed matrix.
 #[derive(Debug, Clone)]
 pub(super) struct Packed<T> {
@@ -28,16 +30,16 @@ pub(super) enum Scheme {
     Awq,
     /// So many bits, packed along inputs; `qzeros` and `scales` of groups of inputs, and `g_idx`
     /// with the group of each input.
-    Gptq { bits: u32, less_one: bool },
+    Gptq { bits: u32, is_v1: bool },
     /// An index into `quant_map` of 16 numbers, times the `absmax` of its block.
-    Four(Four),
+    Bnb4(Bnb4Blocks),
     /// A byte times the `SCB` of its output, over 127.
-    Eight,
+    Bnb8,
 }
 
 /// Sizes of blocks of bitsandbytes' 4 bits.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Four {
+pub(super) struct Bnb4Blocks {
     pub(super) block: usize,
     /// Numbers of a block of `absmax`, which is packed itself, and what is added to them.
     pub(super) nested: Option<(usize, f32)>,
@@ -48,13 +50,13 @@ impl fmt::Display for Scheme {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Awq => write!(f, "awq"),
-            Self::Gptq { bits, less_one } => {
-                let version = if *less_one { "" } else { "_v2" };
+            Self::Gptq { bits, is_v1 } => {
+                let version = if *is_v1 { "" } else { "_v2" };
                 write!(f, "gptq{version} {bits}")
             }
             // The rest is in its own tensor.
-            Self::Four(_) => write!(f, "bnb 4"),
-            Self::Eight => write!(f, "bnb 8"),
+            Self::Bnb4(_) => write!(f, "bnb 4"),
+            Self::Bnb8 => write!(f, "bnb 8"),
         }
     }
 }
@@ -71,7 +73,7 @@ pub(super) struct QuantState {
 
 impl QuantState {
     /// Checks it and returns the sizes of its blocks.
-    pub(super) fn sizes(&self) -> Result<Four, String> {
+    pub(super) fn sizes(&self) -> Result<Bnb4Blocks, String> {
         let is_block = |size: usize| size.is_power_of_two() && (32..=4096).contains(&size);
         let nested = match (self.nested_blocksize, self.nested_offset) {
             (Some(block), Some(offset)) => Some((block, offset as f32)),
@@ -91,7 +93,7 @@ impl QuantState {
                 ));
             }
         };
-        Ok(Four {
+        Ok(Bnb4Blocks {
             block: self.blocksize,
             nested,
             dtype,
@@ -123,8 +125,8 @@ impl Packed<Part<'_>> {
                 self.grouped(Codes::Gptq(codes, bits), (out, input))?,
                 self.dtype("scales")?,
             ),
-            Scheme::Four(sizes) => (self.four(codes, sizes, out * input)?, sizes.dtype),
-            Scheme::Eight => (self.eight(codes, input)?, DType::F32),
+            Scheme::Bnb4(blocks) => (self.bnb4(codes, blocks, out * input)?, blocks.dtype),
+            Scheme::Bnb8 => (self.bnb8(codes, input)?, DType::F32),
         };
         let values = Tensor::from_vec(values, (out, input), &Device::Cpu);
         let rounded = values.and_then(|values| values.to_dtype(dtype));
@@ -137,14 +139,9 @@ impl Packed<Part<'_>> {
     }
 
     fn dtype(&self, name: &str) -> Result<DType, String> {
-        match self.part(name)?.dtype {
-            Dtype::F32 => Ok(DType::F32),
-            Dtype::F16 => Ok(DType::F16),
-            Dtype::BF16 => Ok(DType::BF16),
-            other => Err(format!(
-                "{name} has dtype {other}; f32, f16 and bf16 are read"
-            )),
-        }
+        let dtype = self.part(name)?.dtype;
+        float_dtype(dtype)
+            .ok_or_else(|| format!("{name} has dtype {dtype}; f32, f16 and bf16 are read"))
     }
 
     /// Reads a tensor of floats as f32.
@@ -178,14 +175,14 @@ impl Packed<Part<'_>> {
     /// Returns the zeros, `(groups, out)`.
     fn zeros(&self, out: usize, groups: usize) -> Result<Vec<i32>, String> {
         let bytes = self.part("qzeros")?.bytes;
-        let Scheme::Gptq { bits, less_one } = self.scheme else {
+        let Scheme::Gptq { bits, is_v1 } = self.scheme else {
             let zeros = (0..groups * out).map(|at| awq_code(bytes, at / out, at % out, out));
             return Ok(zeros.map(|zero| zero as i32).collect());
         };
         let width = out * bits as usize / 32;
         let zero = |at: usize| field(bytes, at / out * width, 1, bits, at % out);
         let plain = (0..groups * out).map(zero);
-        if !less_one {
+        if !is_v1 {
             return Ok(plain.map(|zero| zero as i32).collect());
         }
         if bits == 3 {
@@ -218,21 +215,11 @@ impl Packed<Part<'_>> {
         }
     }
 
-    fn four(&self, codes: &[u8], sizes: Four, count: usize) -> Result<Vec<f32>, String> {
+    fn bnb4(&self, codes: &[u8], sizes: Bnb4Blocks, count: usize) -> Result<Vec<f32>, String> {
         let map = self.floats("quant_map")?;
         let scales = match sizes.nested {
             None => self.floats("absmax")?,
-            Some((block, offset)) => {
-                let (map, scales) = (
-                    self.floats("nested_quant_map")?,
-                    self.floats("nested_absmax")?,
-                );
-                let codes = self.part("absmax")?.bytes.iter().enumerate();
-                let scale = |(at, code): (usize, &u8)| {
-                    map[usize::from(*code)] * scales[at / block] + offset
-                };
-                codes.map(scale).collect()
-            }
+            Some((block, offset)) => self.nested_scales(block, offset)?,
         };
         let mut values = vec![0.0; count];
         let blocks = values.par_chunks_mut(sizes.block).enumerate();
@@ -247,7 +234,20 @@ impl Packed<Part<'_>> {
         Ok(values)
     }
 
-    fn eight(&self, codes: &[u8], input: usize) -> Result<Vec<f32>, String> {
+    /// Returns the scales of blocks, which are packed themselves.
+    fn nested_scales(&self, block: usize, offset: f32) -> Result<Vec<f32>, String> {
+        let (map, scales) = (
+            self.floats("nested_quant_map")?,
+            self.floats("nested_absmax")?,
+        );
+        let mut found = Vec::new();
+        for (at, code) in self.part("absmax")?.bytes.iter().enumerate() {
+            found.push(map[usize::from(*code)] * scales[at / block] + offset);
+        }
+        Ok(found)
+    }
+
+    fn bnb8(&self, codes: &[u8], input: usize) -> Result<Vec<f32>, String> {
         const STEP: f32 = 1.0 / 127.0;
         let scales = self.floats("SCB")?;
         let mut values = vec![0.0; codes.len()];

@@ -112,23 +112,11 @@ impl<'a> Machine<'a> {
             b'2' => self.stack.push(self.top()?),
             // NONE, booleans and floats, which describe no tensor.
             b'N' | 0x88 | 0x89 => self.push(Node::Opaque),
-            b'G' => {
-                self.take(8)?;
-                self.push(Node::Opaque);
-            }
-            b'J' => {
-                let value = i32::from_le_bytes(*self.array()?);
-                self.push(Node::Int(value.into()));
-            }
+            b'G' => self.float()?,
+            b'J' => self.int()?,
             // BININT1 and BININT2 have no sign, unlike BININT above.
-            b'K' => {
-                let value = self.length(1)?;
-                self.push(Node::Int(value as i64));
-            }
-            b'M' => {
-                let value = self.length(2)?;
-                self.push(Node::Int(value as i64));
-            }
+            b'K' => self.unsigned(1)?,
+            b'M' => self.unsigned(2)?,
             0x8a => self.long()?,
             // BINUNICODE, SHORT_BINUNICODE, BINUNICODE8: names of tensors and keys of storages.
             b'X' => self.text(4)?,
@@ -139,50 +127,20 @@ impl<'a> Machine<'a> {
             b'U' | b'C' => self.opaque_bytes(1)?,
             b'T' | b'B' => self.opaque_bytes(4)?,
             0x8e | 0x96 => self.opaque_bytes(8)?,
-            b'c' => {
-                let (module, name) = (self.line()?, self.line()?);
-                self.push(Node::Global(module, name));
-            }
-            // STACK_GLOBAL, the GLOBAL of protocol 4: its names are texts on the stack.
-            0x93 => {
-                let (name, module) = (self.pop()?, self.pop()?);
-                match (&self.nodes[module], &self.nodes[name]) {
-                    (Node::Text(module), Node::Text(name)) => self.push(Node::Global(module, name)),
-                    _ => return Err("STACK_GLOBAL without names".into()),
-                }
-            }
+            b'c' => self.global()?,
+            0x93 => self.stack_global()?,
             b')' | b']' | 0x8f => self.push(Node::Sequence(Vec::new())),
             b'}' => self.push(Node::Dict(Vec::new())),
             // Tuples, lists and frozen sets are alike: only their items matter.
-            b't' | b'l' | 0x91 => {
-                let items = self.above_mark()?;
-                self.push(Node::Sequence(items));
-            }
-            b'd' => {
-                let items = self.above_mark()?;
-                self.push(Node::Dict(pairs(&items)?));
-            }
-            0x85..=0x87 => {
-                let start = self
-                    .stack
-                    .len()
-                    .checked_sub(usize::from(op - 0x84))
-                    .ok_or("too few values for a tuple")?;
-                let items = self.stack.split_off(start);
-                self.push(Node::Sequence(items));
-            }
-            b'a' => {
-                let item = self.pop()?;
-                self.append(vec![item])?;
-            }
+            b't' | b'l' | 0x91 => self.list()?,
+            b'd' => self.dict()?,
+            0x85..=0x87 => self.tuple(usize::from(op - 0x84))?,
+            b'a' => self.append_one()?,
             b'e' | 0x90 => {
                 let items = self.above_mark()?;
                 self.append(items)?;
             }
-            b's' => {
-                let (value, key) = (self.pop()?, self.pop()?);
-                self.insert(vec![(key, value)])?;
-            }
+            b's' => self.insert_one()?,
             b'u' => {
                 let items = self.above_mark()?;
                 self.insert(pairs(&items)?)?;
@@ -193,11 +151,7 @@ impl<'a> Machine<'a> {
             b'R' | 0x81 => self.call()?,
             b'q' => self.remember(1)?,
             b'r' => self.remember(4)?,
-            // MEMOIZE counts by itself: the next number is how many there are.
-            0x94 => {
-                let (at, top) = (self.memo.len() as u32, self.top()?);
-                self.memo.insert(at, top);
-            }
+            0x94 => self.memoize()?,
             b'h' => self.recall(1)?,
             b'j' => self.recall(4)?,
             _ => return Err(format!("opcode {op:#04x}, which torch.save does not write")),
@@ -259,6 +213,26 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
+    /// BINFLOAT, which describes no tensor.
+    fn float(&mut self) -> Result<(), String> {
+        self.take(8)?;
+        self.push(Node::Opaque);
+        Ok(())
+    }
+
+    /// BININT.
+    fn int(&mut self) -> Result<(), String> {
+        let value = i32::from_le_bytes(*self.array()?);
+        self.push(Node::Int(value.into()));
+        Ok(())
+    }
+
+    fn unsigned(&mut self, width: usize) -> Result<(), String> {
+        let value = self.length(width)?;
+        self.push(Node::Int(value as i64));
+        Ok(())
+    }
+
     /// LONG1; a number beyond 64 bits is no size of anything.
     fn long(&mut self) -> Result<(), String> {
         let length = self.length(1)?;
@@ -272,6 +246,44 @@ impl<'a> Machine<'a> {
             Node::Opaque
         };
         self.push(node);
+        Ok(())
+    }
+
+    /// GLOBAL.
+    fn global(&mut self) -> Result<(), String> {
+        let (module, name) = (self.line()?, self.line()?);
+        self.push(Node::Global(module, name));
+        Ok(())
+    }
+
+    /// STACK_GLOBAL, the GLOBAL of protocol 4: its names are texts on the stack.
+    fn stack_global(&mut self) -> Result<(), String> {
+        let (name, module) = (self.pop()?, self.pop()?);
+        match (&self.nodes[module], &self.nodes[name]) {
+            (Node::Text(module), Node::Text(name)) => self.push(Node::Global(module, name)),
+            _ => return Err("STACK_GLOBAL without names".into()),
+        }
+        Ok(())
+    }
+
+    fn list(&mut self) -> Result<(), String> {
+        let items = self.above_mark()?;
+        self.push(Node::Sequence(items));
+        Ok(())
+    }
+
+    fn dict(&mut self) -> Result<(), String> {
+        let items = self.above_mark()?;
+        self.push(Node::Dict(pairs(&items)?));
+        Ok(())
+    }
+
+    /// TUPLE1 to TUPLE3.
+    fn tuple(&mut self, count: usize) -> Result<(), String> {
+        let start = self.stack.len().checked_sub(count);
+        let start = start.ok_or("too few values for a tuple")?;
+        let items = self.stack.split_off(start);
+        self.push(Node::Sequence(items));
         Ok(())
     }
 
@@ -301,6 +313,16 @@ impl<'a> Machine<'a> {
         Ok(self.stack.split_off(mark))
     }
 
+    fn append_one(&mut self) -> Result<(), String> {
+        let item = self.pop()?;
+        self.append(vec![item])
+    }
+
+    fn insert_one(&mut self) -> Result<(), String> {
+        let (value, key) = (self.pop()?, self.pop()?);
+        self.insert(vec![(key, value)])
+    }
+
     fn append(&mut self, new: Vec<Id>) -> Result<(), String> {
         let top = self.top()?;
         match &mut self.nodes[top] {
@@ -324,6 +346,13 @@ impl<'a> Machine<'a> {
 
     fn remember(&mut self, width: usize) -> Result<(), String> {
         let (at, top) = (self.length(width)? as u32, self.top()?);
+        self.memo.insert(at, top);
+        Ok(())
+    }
+
+    /// MEMOIZE, which counts by itself: the next number is how many there are.
+    fn memoize(&mut self) -> Result<(), String> {
+        let (at, top) = (self.memo.len() as u32, self.top()?);
         self.memo.insert(at, top);
         Ok(())
     }

@@ -32,16 +32,16 @@ type Archive<'a> = ZipArchive<Cursor<&'a [u8]>>;
 
 /// The tensors of the checkpoint at `path`, whose content is `bytes`.
 pub(super) fn locate(path: &Path, bytes: &[u8]) -> Result<Vec<Located>, Error> {
-    let damaged = |reason: String| Error::Pickle {
-        path: path.to_owned(),
-        reason,
-    };
     // Before 1.6 torch wrote pickles one after the other, without a zip around them.
     if bytes.first() == Some(&0x80) {
         let mend = "torch.save(torch.load(FILE, weights_only=True), FILE) writes today's";
-        return Err(damaged(format!("written by a torch before 1.6; {mend}")));
+        return Err(damaged(
+            path,
+            format!("written by a torch before 1.6; {mend}"),
+        ));
     }
-    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|e| damaged(e.to_string()))?;
+    let mut archive =
+        ZipArchive::new(Cursor::new(bytes)).map_err(|e| damaged(path, e.to_string()))?;
     let names: Vec<String> = archive
         .file_names()
         .flatten()
@@ -51,7 +51,7 @@ pub(super) fn locate(path: &Path, bytes: &[u8]) -> Result<Vec<Located>, Error> {
         .iter()
         // The folder within is called as the file was when it was saved.
         .find(|n| n.ends_with("/data.pkl"))
-        .ok_or_else(|| damaged("no data.pkl".into()))?;
+        .ok_or_else(|| damaged(path, "no data.pkl".into()))?;
     let prefix = data.strip_suffix("data.pkl").unwrap_or_default().to_owned();
     // Only newer versions of torch write it; where it is absent, files are little-endian in
     // practice.
@@ -59,20 +59,27 @@ pub(super) fn locate(path: &Path, bytes: &[u8]) -> Result<Vec<Located>, Error> {
         .iter()
         .find(|n| n.strip_prefix(prefix.as_str()) == Some("byteorder"))
     {
-        let range = stored(&mut archive, order).map_err(damaged)?;
+        let range = stored(&mut archive, order).map_err(|reason| damaged(path, reason))?;
         if bytes.get(range) != Some(b"little") {
-            return Err(damaged("its byte order is not little".into()));
+            return Err(damaged(path, "its byte order is not little".into()));
         }
     }
-    let range = stored(&mut archive, data).map_err(damaged)?;
+    let range = stored(&mut archive, data).map_err(|reason| damaged(path, reason))?;
     let pickle = bytes
         .get(range)
-        .ok_or_else(|| damaged("data.pkl is cut off".into()))?;
-    let tensors = pickle::tensors(pickle).map_err(damaged)?;
+        .ok_or_else(|| damaged(path, "data.pkl is cut off".into()))?;
+    let tensors = pickle::tensors(pickle).map_err(|reason| damaged(path, reason))?;
     Ok(tensors
         .into_iter()
         .map(|tensor| place(tensor, &prefix, &mut archive))
         .collect())
+}
+
+fn damaged(path: &Path, reason: String) -> Error {
+    Error::Pickle {
+        path: path.to_owned(),
+        reason,
+    }
 }
 
 /// Finds a file of the archive, which must not be compressed.

@@ -14,8 +14,8 @@ pub enum Quantization {
     Gptq {
         /// Bits of a number: 2, 3, 4 or 8.
         bits: u32,
-        /// Set where zeros stand in the file less one, as the first version of the layout has them.
-        less_one: bool,
+        /// Set in the first version of the layout, whose zeros stand in the file less one.
+        is_v1: bool,
         /// Set where inputs are grouped in an order of their own, which `g_idx` has to say.
         desc_act: bool,
         /// Inputs of a group, where config.json says how many.
@@ -97,7 +97,7 @@ fn gptq(fields: &Value) -> Result<Option<Quantization>, String> {
     match formats.next().unwrap_or("gptq") {
         format @ ("gptq" | "gptq_v2") => Ok(Some(Quantization::Gptq {
             bits: bits as u32,
-            less_one: format == "gptq",
+            is_v1: format == "gptq",
             desc_act: fields["desc_act"] == true,
             group_size: group_size(fields)?,
         })),
@@ -146,9 +146,9 @@ mod tests {
 
     #[test]
     fn configurations_are_told_apart() {
-        let gptq = |bits, less_one, desc_act, group_size| Quantization::Gptq {
+        let gptq = |bits, is_v1, desc_act, group_size| Quantization::Gptq {
             bits,
-            less_one,
+            is_v1,
             desc_act,
             group_size,
         };

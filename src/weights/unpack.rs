@@ -27,13 +27,13 @@ impl Checkpoint {
             }
             Quantization::Gptq {
                 bits,
-                less_one,
+                is_v1,
                 desc_act,
                 group_size,
-            } => self.unpack_grouped(Scheme::Gptq { bits, less_one }, desc_act, group_size)?,
+            } => self.unpack_grouped(Scheme::Gptq { bits, is_v1 }, desc_act, group_size)?,
             Quantization::Bitsandbytes => {
-                self.unpack_four()?;
-                self.unpack_eight()?;
+                self.unpack_bnb4()?;
+                self.unpack_bnb8()?;
             }
         }
         if self.entries.len() == before {
@@ -89,17 +89,20 @@ impl Checkpoint {
             self.put(format!("{module}.weight"), codes, packed, shape)?;
             // AutoGPTQ gives every layer a bias, of zeros where the model has none.
             let bias = format!("{module}.bias");
-            let is_zero = |entry: &Entry| {
-                entry.fault.is_none() && self.bytes(entry).iter().all(|byte| *byte == 0)
-            };
-            if self.entries.get(&bias).is_some_and(is_zero) {
+            if self.is_zero(&bias) {
                 self.spare.insert(bias);
             }
         }
         Ok(())
     }
 
-    fn unpack_four(&mut self) -> Result<(), Error> {
+    /// Returns whether a tensor is there and all its bytes are 0.
+    fn is_zero(&self, name: &str) -> bool {
+        let entry = self.entries.get(name).filter(|entry| entry.fault.is_none());
+        entry.is_some_and(|entry| self.bytes(entry).iter().all(|byte| *byte == 0))
+    }
+
+    fn unpack_bnb4(&mut self) -> Result<(), Error> {
         for state_name in self.names_with(STATE) {
             let Some((name, kind)) = state_name.split_once(STATE) else {
                 continue;
@@ -138,16 +141,16 @@ impl Checkpoint {
             // Whatever is no tensor is in the digest with it.
             parts.insert("quant_state", state);
             let packed = Packed {
-                scheme: Scheme::Four(sizes),
+                scheme: Scheme::Bnb4(sizes),
                 parts,
             };
-            check_four(name, &codes, &packed, (out, input))?;
+            check_bnb4(name, &codes, &packed, (out, input))?;
             self.put(name.to_owned(), codes, packed, [out, input])?;
         }
         Ok(())
     }
 
-    fn unpack_eight(&mut self) -> Result<(), Error> {
+    fn unpack_bnb8(&mut self) -> Result<(), Error> {
         for scales_name in self.names_with(".SCB") {
             let Some(module) = scales_name.strip_suffix(".SCB") else {
                 continue;
@@ -167,7 +170,7 @@ impl Checkpoint {
             };
             count(&name, "SCB", &scales, out)?;
             let packed = Packed {
-                scheme: Scheme::Eight,
+                scheme: Scheme::Bnb8,
                 parts: BTreeMap::from([("SCB", scales)]),
             };
             self.put(name, codes, packed, [out, input])?;
@@ -236,13 +239,13 @@ fn check_groups(
     }
 }
 
-fn check_four(
+fn check_bnb4(
     name: &str,
     codes: &Entry,
     packed: &Packed<Entry>,
     (out, input): (usize, usize),
 ) -> Result<(), Error> {
-    let Scheme::Four(sizes) = packed.scheme else {
+    let Scheme::Bnb4(sizes) = packed.scheme else {
         return Ok(());
     };
     let numbers = out.checked_mul(input).filter(|n| *n > 0);

@@ -290,7 +290,8 @@ mod tests {
         };
         let whole = |more: Value, own: Value| {
             let mut all = json!({
-                "name": "mine", "title": "", "about": "", "plot": "curve", "x": "layer", "variants": [{"name": "original"}, variant(own)],
+                "name": "mine", "title": "", "about": "", "plot": "curve", "x": "layer",
+                "variants": [{"name": "original"}, variant(own)],
             });
             all.as_object_mut()
                 .unwrap()
@@ -400,7 +401,10 @@ mod tests {
             ),
             (
                 json!({}),
-                json!({"interventions": [{"scale": {"target": {"point": "blocks.{layer}.x"}}}, named[1].clone()]}),
+                json!({"interventions": [
+                    {"scale": {"target": {"point": "blocks.{layer}.x"}}},
+                    named[1].clone(),
+                ]}),
                 "stands within",
             ),
             (
@@ -415,7 +419,8 @@ mod tests {
                     "name": "{layer}, {s}", "each": {"layer": [0, 1], "s": [1, 2]},
                     "interventions": [{"scale": {"factor": "{s}"}}, named[1].clone()],
                 }),
-                "\"0, 1\" and \"0, 2\" are one point at 0 of the series \"one\", but differ in more than their seeds (the axes s)",
+                "\"0, 1\" and \"0, 2\" are one point at 0 of the series \"one\", but differ in \
+                 more than their seeds (the axes s)",
             ),
         ] {
             let error = planned(&whole(more, own)).expect_err(says);
@@ -427,7 +432,11 @@ mod tests {
             "interventions": [{"permuteTokens": {"seed": "{s}"}}, named[1].clone()],
         });
         assert_eq!(planned(&whole(json!({}), drawn)).unwrap().len(), 5);
-        let twice = json!({"variants": [{"name": "x"}, {"name": "y", "at": 1, "series": "s"}, {"name": "z", "at": 1, "series": "s"}]});
+        let twice = json!({"variants": [
+            {"name": "x"},
+            {"name": "y", "at": 1, "series": "s"},
+            {"name": "z", "at": 1, "series": "s"},
+        ]});
         assert!(
             planned(&whole(twice, json!({})))
                 .unwrap_err()

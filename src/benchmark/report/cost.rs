@@ -63,6 +63,12 @@ impl Mean {
     }
 }
 
+/// Returns costs by the names of their variants.
+pub fn by_variant(costs: &[VariantCost]) -> HashMap<&str, &VariantCost> {
+    let named = costs.iter().map(|cost| (cost.variant.as_str(), cost));
+    named.collect()
+}
+
 /// Returns the means of `answers`, which are named by their variants, in the order of `variants`.
 pub fn variant_costs<'a>(
     answers: &[(String, AnswerCost)],

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
-use super::cost::{VariantCost, scaled};
+use super::cost::{VariantCost, by_variant, scaled};
 use super::html::escaped;
 use super::plot::{COLOURS, FAINT, line, opened, text};
 use super::table::{Report, shown};
@@ -41,11 +41,7 @@ pub(super) fn svg(report: &Report<'_>) -> Option<String> {
         return None;
     }
     report.main_metric()?;
-    let costs: HashMap<&str, &VariantCost> = report
-        .costs
-        .iter()
-        .map(|cost| (cost.variant.as_str(), cost))
-        .collect();
+    let costs = by_variant(report.costs);
     let axes: Vec<CostAxis> = [
         axis(report, "FLOP", "an answer by itself", |c| {
             Some(c.flops?.value)

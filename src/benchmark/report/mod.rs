@@ -15,7 +15,7 @@ mod table_one;
 mod text;
 mod tradeoff;
 
-pub use cost::{AnswerCost, Mean, VariantCost, variant_costs};
+pub use cost::{AnswerCost, Mean, VariantCost, by_variant, variant_costs};
 pub use document::{Card, DataTable, Drawing, Part, Section};
 pub use html::{escaped, html};
 pub use latex::latex;

@@ -424,13 +424,16 @@ mod tests {
     fn draws_come_together_and_losses_are_of_the_first_variant() {
         let drawn = |name: &str, geometry: &str| {
             serde_json::json!({
-                "name": format!("{name} {{draw}}"), "series": name, "panel": geometry, "at": 0, "each": {"draw": [1, 2]},
+                "name": format!("{name} {{draw}}"), "series": name, "panel": geometry, "at": 0,
+                "each": {"draw": [1, 2]},
                 "interventions": [{"addNoise": {"geometry": geometry, "seed": "{draw}"}}],
             })
         };
         let json = serde_json::json!({
-            "name": "n", "title": "N", "about": "", "plot": "curve", "x": "layer", "ratio": ["a", "b"],
-            "paper": {"source": "T", "heads": ["model", "x", "y", "d"], "rows": {"mmvp": [["them", "1", "2", "+1"]]}, "notes": ["odd"]},
+            "name": "n", "title": "N", "about": "", "plot": "curve", "x": "layer",
+            "ratio": ["a", "b"],
+            "paper": {"source": "T", "heads": ["model", "x", "y", "d"],
+                "rows": {"mmvp": [["them", "1", "2", "+1"]]}, "notes": ["odd"]},
             "variants": [
                 {"name": "original"},
                 drawn("a", "GEOMETRY_ABS_SCALED"),

@@ -1,10 +1,9 @@
 //! The table of a metric against what answers take: what each way of saving costs in accuracy.
 
-use std::collections::HashMap;
-
-use super::cost::{Mean, VariantCost, scaled};
+use super::cost::{Mean, VariantCost, by_variant, scaled};
 use super::document::DataTable;
 use super::table::{Report, shown, unit};
+use crate::benchmark::experiments::VariantTemplate;
 
 /// A variant, or the draws of one, with its metric and what its answers took.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,8 +37,7 @@ impl Report<'_> {
         if !self.experiment.cost {
             return Vec::new();
         }
-        let costs = self.costs.iter().map(|cost| (cost.variant.as_str(), cost));
-        let costs: HashMap<&str, &VariantCost> = costs.collect();
+        let costs = by_variant(self.costs);
         let Some(whole) = costs.get(first.name.as_str()) else {
             return Vec::new();
         };
@@ -73,11 +71,8 @@ impl Report<'_> {
         whole: &VariantCost,
         draws: &[&VariantCost],
     ) -> Tradeoff {
-        let mean = |value: &dyn Fn(&VariantCost) -> f64| {
-            draws.iter().map(|cost| value(cost)).sum::<f64>() / draws.len() as f64
-        };
-        let is_known = draws.iter().all(|cost| cost.flops.is_some());
-        let flops = is_known.then(|| mean(&|cost| cost.flops.map_or(0.0, |flops| flops.value)));
+        let known: Option<Vec<Mean>> = draws.iter().map(|cost| cost.flops).collect();
+        let flops = known.map(|flops| mean(&flops, |flops| flops.value));
         let share = flops.zip(whole.flops).map(|(own, all)| own / all.value);
         Tradeoff {
             name: name.to_owned(),
@@ -88,12 +83,12 @@ impl Report<'_> {
             flops_share: share,
             kept: self
                 .prunes_alone()
-                .then(|| mean(&|cost| kept(cost, whole, self.layers))),
+                .then(|| mean(draws, |cost| kept(cost, whole, self.layers))),
             seconds: Mean {
-                value: mean(&|cost| cost.seconds.value),
+                value: mean(draws, |cost| cost.seconds.value),
                 interval: (
-                    mean(&|cost| cost.seconds.interval.0),
-                    mean(&|cost| cost.seconds.interval.1),
+                    mean(draws, |cost| cost.seconds.interval.0),
+                    mean(draws, |cost| cost.seconds.interval.1),
                 ),
             },
         }
@@ -103,9 +98,6 @@ impl Report<'_> {
     /// that are not computed are those of visual tokens.
     fn prunes_alone(&self) -> bool {
         let variants = self.experiment.variants.iter().skip(1);
-        let prunes = |t: &crate::benchmark::experiments::VariantTemplate| {
-            !t.pruning.is_empty() && t.interventions.is_empty() && t.pictures.is_empty()
-        };
         self.layers > 0 && variants.clone().count() > 0 && variants.clone().all(prunes)
     }
 
@@ -167,6 +159,15 @@ impl Report<'_> {
             places: Vec::new(),
         })
     }
+}
+
+/// Returns whether a variant prunes, and does nothing else.
+fn prunes(variant: &VariantTemplate) -> bool {
+    !variant.pruning.is_empty() && variant.interventions.is_empty() && variant.pictures.is_empty()
+}
+
+fn mean<T>(draws: &[T], value: impl Fn(&T) -> f64) -> f64 {
+    draws.iter().map(value).sum::<f64>() / draws.len() as f64
 }
 
 /// Returns the visual tokens of a layer, mean over `layers`: the rows through layers that are fewer

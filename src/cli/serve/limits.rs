@@ -5,6 +5,7 @@ use clap::Args;
 use crate::engine::Limits;
 use crate::pipeline::RequestLimits;
 use crate::server::ServerConfig;
+use crate::vision;
 
 /// Headings of these flags in help texts.
 const BATCHES: &str = "Batches and caches";
@@ -132,7 +133,7 @@ pub(super) struct RequestLimitArgs {
         long,
         env = "SCOTOMA_MAX_IMAGE_PIXELS",
         value_name = "PIXELS",
-        default_value_t = 64 << 20,
+        default_value_t = vision::MAX_PIXELS,
         value_parser = clap::value_parser!(u64).range(1..=1 << 32)
     )]
     max_image_pixels: u64,

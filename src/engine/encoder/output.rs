@@ -59,16 +59,16 @@ impl TokensDigest {
 
     /// Makes all of `digests`: here, or on a thread beside, where a device waits for this one.
     pub(in crate::engine) fn make_all(digests: Vec<Self>, is_beside: bool) {
-        let make = move || {
-            for digest in &digests {
-                LazyLock::force(&digest.0);
-            }
-        };
         if !is_beside {
-            return make();
+            return digests.iter().for_each(Self::make);
         }
         // Where no thread is to be had, whoever asks first makes them.
-        let _ = thread::Builder::new().name("digests".into()).spawn(make);
+        let beside = thread::Builder::new().name("digests".into());
+        let _ = beside.spawn(move || digests.iter().for_each(Self::make));
+    }
+
+    fn make(&self) {
+        LazyLock::force(&self.0);
     }
 }
 

@@ -3,7 +3,7 @@
 //! It is cases.json, the pictures it names, and for each case a safetensors file with the values
 //! that the reference found at hook points, the token ids of its input and its greedy answer.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
@@ -16,7 +16,8 @@ use crate::intervention::{
     SaliencyMaps, compile,
 };
 use crate::model::{
-    Error as ModelError, ImageInput, ImageTokens, MeasuredRows, Model, Prompt, Rendered, Source,
+    Error as ModelError, ImageInput, ImageTokens, MeasuredRows, Model, Prompt, Rendered, RowsQuery,
+    Source,
 };
 use crate::nn::{Hooks, HostTensor, Layout, Point, Result as TensorResult, Site, Span, Stack};
 use crate::vision::{self, Picture};
@@ -25,8 +26,6 @@ use crate::vision::{self, Picture};
 pub const TOLERANCE: f64 = 1e-5;
 /// The same in bf16 and f16, whose numbers have 8 and 11 bits.
 pub const HALF_TOLERANCE: f64 = 5e-2;
-
-const MAX_PICTURE_PIXELS: u64 = 1 << 26;
 
 /// Why a golden set cannot be read or run.
 #[derive(Debug, thiserror::Error)]
@@ -150,7 +149,7 @@ impl GoldenSet {
         let mut pictures = Vec::with_capacity(case.images.len());
         for name in &case.images {
             let bytes = self.pictures.require(&format!("{name}.png"))?;
-            let decoded = vision::decode(&bytes, MAX_PICTURE_PIXELS)?;
+            let decoded = vision::decode(&bytes, vision::MAX_PIXELS)?;
             pictures.push(model.processor.picture(&decoded, case.images.len())?);
         }
         Ok(pictures)
@@ -197,19 +196,7 @@ impl GoldenSet {
         let donors = donors.map(|(place, bytes)| Ok((place, encode_donor(model, case, bytes)?)));
         let donors = donors.collect::<Result<BTreeMap<_, _>, Error>>()?;
         let (ids, words) = model.tokenize(&Rendered::asking(&case.text, &case.question))?;
-        let mut rows = MeasuredRows::new();
-        // On any thread where nothing is measured: then the model is not run.
-        if !needs.rows.is_empty() {
-            let pixels = pictures.iter().map(|p| model.pixels(p));
-            let measure = MeasureRows {
-                model,
-                pixels: pixels.collect::<Result<_, _>>()?,
-                images: images.clone(),
-                prompt: Some(model.expand(&ids, &images)),
-                queries: needs.rows,
-            };
-            rows = measure.run()?;
-        }
+        let rows = measure_rows(model, (&pictures, &images), &ids, needs.rows)?;
         let context = Context {
             model,
             images: &images,
@@ -250,9 +237,31 @@ impl GoldenSet {
 
 /// Returns the visual tokens of a donor picture, by the unchanged model.
 fn encode_donor(model: &Model, case: &Case, bytes: &[u8]) -> Result<HostTensor, Error> {
-    let read = model.read_image(bytes, case.images.len(), MAX_PICTURE_PIXELS)?;
+    let read = model.read_image(bytes, case.images.len(), vision::MAX_PIXELS)?;
     let tokens = model.encode_image(&read.pixels.views, &read.tokens)?;
     Ok(HostTensor::download(&tokens)?)
+}
+
+/// Measures rows of the unchanged model.
+fn measure_rows(
+    model: &Model,
+    (pictures, images): (&[Picture], &[ImageTokens]),
+    ids: &[u32],
+    queries: BTreeSet<RowsQuery>,
+) -> Result<MeasuredRows, Error> {
+    // On any thread where nothing is measured: then the model is not run.
+    if queries.is_empty() {
+        return Ok(MeasuredRows::new());
+    }
+    let pixels = pictures.iter().map(|p| model.pixels(p));
+    let measure = MeasureRows {
+        model,
+        pixels: pixels.collect::<Result<_, _>>()?,
+        images: images.to_vec(),
+        prompt: Some(model.expand(ids, images)),
+        queries,
+    };
+    Ok(measure.run()?)
 }
 
 /// Returns where the tower looks in each view of a picture.

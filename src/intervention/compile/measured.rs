@@ -364,15 +364,7 @@ impl Values {
             if *place == Some(Place::Class) && origin.is_none() {
                 return Ok(view_of(map).and_then(|view| self.at((*image, view), i)));
             }
-            // Behind the class token, where there is one.
-            let value = |&(view, patch, weight): &(usize, usize, f32)| {
-                let value = self.at((*image, view), self.class + patch)?;
-                Some(f64::from(weight) * value)
-            };
-            let parts: Option<Vec<f64>> = patches.iter().map(value).collect();
-            return Ok(parts
-                .filter(|parts| !parts.is_empty())
-                .map(|p| p.iter().sum()));
+            return Ok(self.of_patches(*image, patches));
         }
         let Some(origin) = *origin else {
             let message = format!(
@@ -389,6 +381,17 @@ impl Values {
             _ => ((*image, 0), origin as usize),
         };
         Ok(self.at(view, row))
+    }
+
+    /// Returns the weighted sum over patches; `None` where one of them has no value.
+    fn of_patches(&self, image: usize, patches: &[(usize, usize, f32)]) -> Option<f64> {
+        let mut parts = Vec::with_capacity(patches.len());
+        for &(view, patch, weight) in patches {
+            // Behind the class token, where there is one.
+            let value = self.at((image, view), self.class + patch)?;
+            parts.push(f64::from(weight) * value);
+        }
+        (!parts.is_empty()).then(|| parts.iter().sum())
     }
 
     fn view(&self, view: (usize, usize)) -> Option<&[f64]> {

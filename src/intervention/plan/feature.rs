@@ -161,6 +161,11 @@ mod tests {
         assert_eq!(layouts, 18);
     }
 
+    fn bits(x: &Tensor) -> Vec<u32> {
+        let numbers = x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        numbers.into_iter().map(f32::to_bits).collect()
+    }
+
     #[test]
     fn a_feature_that_is_set_to_its_own_value_changes_no_bit() {
         let file = folder().join("expected.safetensors");
@@ -187,10 +192,6 @@ mod tests {
                         sae: sae.clone(),
                         features: [feature].into(),
                         change,
-                    };
-                    let bits = |x: &Tensor| -> Vec<u32> {
-                        let numbers = x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-                        numbers.into_iter().map(f32::to_bits).collect()
                     };
                     assert_eq!(
                         bits(&edit.apply(&row).unwrap()),

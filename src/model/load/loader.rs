@@ -190,11 +190,7 @@ impl PreparedModel {
         };
         let answers: Value = source.json("generation_config.json")?.unwrap_or_default();
         let generation = GenerationConfig::parse(&answers, config.text_config.vocab_size)?;
-        let matrices = match options.matrices {
-            // Of files without blocks it says nothing, and must not keep equal parts apart.
-            Matrices::Blocks if !checkpoint.has_blocks() => Matrices::Numbers,
-            matrices => matrices,
-        };
+        let matrices = kept_as(options.matrices, &checkpoint);
         let prepared = Self {
             name: name.to_owned(),
             source: source.clone(),
@@ -532,6 +528,15 @@ fn digest_part(
         }
     }
     hasher.finalize()
+}
+
+/// Returns how the matrices of a checkpoint are kept, where it is loaded as `asked`.
+fn kept_as(asked: Matrices, checkpoint: &Checkpoint) -> Matrices {
+    match asked {
+        // Of files without blocks it says nothing, and must not keep equal parts apart.
+        Matrices::Blocks if !checkpoint.has_blocks() => Matrices::Numbers,
+        asked => asked,
+    }
 }
 
 /// Returns the ids that end an answer: generation_config.json's, else config.json's, else `</s>`.

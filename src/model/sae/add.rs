@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use super::autoencoder::SparseAutoencoder;
 use super::config::{Layout, SaeConfig};
-use super::load::{file_names, load, open};
+use super::load::{file_names, load};
 use crate::field_path::shown;
+use crate::model::beside;
 use crate::model::error::Error;
 use crate::model::llava::Model;
 use crate::model::load::source::Source;
@@ -69,11 +70,7 @@ impl Model {
     /// dictionary_learning or sparsify, in at most `budget` bytes. One of that name is replaced.
     pub fn add_sae(&self, name: &str, place: &SaePlace, budget: u64) -> Result<(), Error> {
         let files = Files::open(place)?;
-        let needed = files.weights.floats_bytes();
-        if needed > budget {
-            let left = budget;
-            return Err(Error::Budget { needed, left });
-        }
+        beside::check_budget(&files.weights, budget)?;
         self.keep_sae(name, files)
     }
 
@@ -169,15 +166,10 @@ impl Files {
         let layout = layout
             .map_err(|reason| Error::unsupported(&shown, reason))?
             .layout;
-        let names = file_names(layout);
-        let mut paths = names.iter().map(|name| folder.join(name));
-        let Some(file) = paths.find(|path| path.is_file()) else {
-            return Err(Error::unsupported(
-                &shown,
-                format!("{} is not there", names.join(" or ")),
-            ));
-        };
-        let weights = open(file).map_err(|error| Error::unsupported(&shown, error.to_string()))?;
+        let file = beside::file_in(folder, file_names(layout))
+            .map_err(|reason| Error::unsupported(&shown, reason))?;
+        let weights = Checkpoint::open(&[file])
+            .map_err(|error| Error::unsupported(&shown, error.to_string()))?;
         // sparsify calls the folder after the module that was read.
         let named = folder.file_name().filter(|_| layout == Layout::Sparsify);
         let named = named.map(|name| name.to_string_lossy().into_owned());
@@ -211,10 +203,7 @@ impl Files {
     }
 
     fn load(self) -> Result<SparseAutoencoder, Error> {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(self.weights.digest(&[""]).as_bytes());
-        hasher.update(self.json.to_string().as_bytes());
-        let digest = hasher.finalize().to_hex().to_string();
+        let digest = beside::digest(&self.weights, &self.json);
         let sae = load(&self.config, &self.weights, (self.point, digest));
         sae.map_err(|error| Error::unsupported(&self.place, error.to_string()))
     }
@@ -224,13 +213,6 @@ impl Files {
 /// language model (`blocks.5.hook_resid_post`), modules of Hugging Face whose output is the residual
 /// stream (`model.layers.5`), and dictionary_learning's `resid_post_layer_5`.
 fn point(name: &str) -> Option<Point> {
-    let known = |name: &str| {
-        let point: Point = name.parse().ok()?;
-        let row = HOOK_TABLE
-            .iter()
-            .find(|row| (row.stack, row.site) == (point.stack, point.site))?;
-        (row.per_layer() == point.layer.is_some()).then_some(point)
-    };
     if let Some(point) = known(name).or_else(|| known(&format!("language_model.{name}"))) {
         return Some(point);
     }
@@ -243,6 +225,15 @@ fn point(name: &str) -> Option<Point> {
         .parse()
         .ok()?;
     Some(Point::at(Stack::LanguageModel, layer, Site::ResidPost))
+}
+
+/// Returns the hook point that we call `name`.
+fn known(name: &str) -> Option<Point> {
+    let point: Point = name.parse().ok()?;
+    let row = HOOK_TABLE
+        .iter()
+        .find(|row| (row.stack, row.site) == (point.stack, point.site))?;
+    (row.per_layer() == point.layer.is_some()).then_some(point)
 }
 
 #[cfg(test)]

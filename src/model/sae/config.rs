@@ -149,41 +149,31 @@ const SAE_LENS_FIELDS: &[&str] = &[
 ];
 
 fn sae_lens(fields: &Map<String, Value>) -> Result<SaeConfig, String> {
-    let mut names = fields.keys();
-    if let Some(name) = names.find(|name| !SAE_LENS_FIELDS.contains(&name.as_str())) {
-        return Err(format!(
-            "{name} is not a field that is read of SAELens's configurations"
-        ));
-    }
-    let metadata = fields.get("metadata").and_then(Value::as_object);
-    let anywhere = |name: &str| {
-        let inner = metadata.and_then(|metadata| metadata.get(name));
-        fields.get(name).or(inner)
-    };
-    let text = |name: &str| anywhere(name).and_then(Value::as_str);
+    check_names(fields, &SAE_LENS_FIELDS, "SAELens")?;
+    let text = |name: &str| anywhere(fields, name).and_then(Value::as_str);
     if flag(fields, "finetuning_scaling_factor", false)? {
         return Err("finetuning_scaling_factor true is not read; fold it into the weights".into());
     }
-    if let Some(head) = anywhere("hook_head_index").or_else(|| anywhere("hook_point_head_index"))
+    let head = anywhere(fields, "hook_head_index");
+    if let Some(head) = head.or_else(|| anywhere(fields, "hook_point_head_index"))
         && !head.is_null()
     {
         return Err(format!(
             "hook_head_index {head}: an autoencoder of one head is not read"
         ));
     }
-    let mut class = text("architecture").unwrap_or("standard").to_owned();
     let activation = text("activation_fn").or_else(|| text("activation_fn_str"));
-    match activation.unwrap_or("relu") {
-        "relu" => {}
+    let class = match (activation, text("architecture").unwrap_or("standard")) {
+        (None | Some("relu"), class) => class,
         // Before version 6 a top k was an activation, and the architecture stayed as it was.
-        "topk" if class == "standard" || class == "topk" => "topk".clone_into(&mut class),
-        other => {
+        (Some("topk"), "standard" | "topk") => "topk",
+        (Some(other), _) => {
             return Err(format!(
                 "activation_fn {other} is not read; relu and topk are"
             ));
         }
-    }
-    let rule = sae_lens_rule(&class, fields)?;
+    };
+    let rule = sae_lens_rule(class, fields)?;
     let is_transcoder = class.contains("transcoder");
     let normalize = sae_lens_normalize(fields)?;
     if is_transcoder && normalize != Normalize::None {
@@ -211,8 +201,14 @@ fn sae_lens(fields: &Map<String, Value>) -> Result<SaeConfig, String> {
         prefixes: Vec::new(),
         writes: is_transcoder.then(|| size(fields, "d_out")).transpose()?,
         skips: class.contains("skip"),
-        class,
+        class: class.to_owned(),
     })
+}
+
+/// Returns a field, which may stand under `metadata`.
+fn anywhere<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    let metadata = fields.get("metadata").and_then(Value::as_object);
+    fields.get(name).or_else(|| metadata?.get(name))
 }
 
 fn sae_lens_rule(class: &str, fields: &Map<String, Value>) -> Result<SaeActivation, String> {
@@ -332,26 +328,24 @@ fn prefixes(sizes: Option<&Value>, features: usize) -> Result<Vec<usize>, String
     }
 }
 
+/// Fields of sparsify's configurations that are read, or change nothing.
+const SPARSIFY_FIELDS: [&str; 12] = [
+    "activation",
+    "expansion_factor",
+    "normalize_decoder",
+    "num_latents",
+    "k",
+    "multi_topk",
+    "skip_connection",
+    "transcode",
+    "d_in",
+    "signed",
+    "auxk_alpha",
+    "hookpoint",
+];
+
 fn sparsify(fields: &Map<String, Value>) -> Result<SaeConfig, String> {
-    const KNOWN: [&str; 12] = [
-        "activation",
-        "expansion_factor",
-        "normalize_decoder",
-        "num_latents",
-        "k",
-        "multi_topk",
-        "skip_connection",
-        "transcode",
-        "d_in",
-        "signed",
-        "auxk_alpha",
-        "hookpoint",
-    ];
-    if let Some(name) = fields.keys().find(|name| !KNOWN.contains(&name.as_str())) {
-        return Err(format!(
-            "{name} is not a field that is read of sparsify's configurations"
-        ));
-    }
+    check_names(fields, &SPARSIFY_FIELDS, "sparsify")?;
     let activation = fields.get("activation").and_then(Value::as_str);
     if let Some(other) = activation.filter(|activation| *activation != "topk") {
         return Err(format!("activation {other} is not read; topk is"));
@@ -392,6 +386,16 @@ fn sparsify(fields: &Map<String, Value>) -> Result<SaeConfig, String> {
         writes: transcodes.then_some(width),
         skips: flag(fields, "skip_connection", false)?,
     })
+}
+
+/// Fails on a field that is not in `known`, which are those of `library`.
+fn check_names(fields: &Map<String, Value>, known: &[&str], library: &str) -> Result<(), String> {
+    match fields.keys().find(|name| !known.contains(&name.as_str())) {
+        None => Ok(()),
+        Some(name) => Err(format!(
+            "{name} is not a field that is read of {library}'s configurations"
+        )),
+    }
 }
 
 fn size(fields: &Map<String, Value>, name: &str) -> Result<usize, String> {

@@ -1,7 +1,5 @@
 //! Weights of sparse autoencoders, under the names of three libraries.
 
-use std::path::PathBuf;
-
 use candle_core::{DType, Device, Tensor};
 
 use super::autoencoder::{SparseAutoencoder, norm};
@@ -17,11 +15,6 @@ pub(super) fn file_names(layout: Layout) -> &'static [&'static str] {
         Layout::DictionaryLearning => &["ae.safetensors", "ae.pt"],
         Layout::Sparsify => &["sae.safetensors"],
     }
-}
-
-/// Opens the weights in files.
-pub(super) fn open(path: PathBuf) -> Result<Checkpoint, weights::Error> {
-    Checkpoint::open(&[path])
 }
 
 /// Returns the autoencoder that a configuration describes; every tensor is read, and none is left.
@@ -43,10 +36,7 @@ pub(super) fn load(
     tensors.finish()?;
     parts
         .put_together(config, point, (digest, checkpoint.floats_bytes()))
-        .map_err(|source| weights::Error::Device {
-            name: "of the autoencoder".into(),
-            source,
-        })
+        .map_err(weights::Error::of_device("of the autoencoder"))
 }
 
 /// The tensors, in one spelling.
@@ -147,10 +137,7 @@ fn of_layers(config: &SaeConfig, tensors: &Tensors<'_>) -> Result<Parts, weights
 
 fn turned(name: &str, matrix: &Tensor) -> Result<Tensor, weights::Error> {
     let turned = matrix.t().and_then(|t| t.contiguous());
-    turned.map_err(|source| weights::Error::Device {
-        name: name.to_owned(),
-        source,
-    })
+    turned.map_err(weights::Error::of_device(name))
 }
 
 impl Parts {

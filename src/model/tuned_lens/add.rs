@@ -7,6 +7,7 @@ use candle_core::{DType, Device};
 use serde_json::Value;
 
 use super::lens::TunedLens;
+use crate::model::beside;
 use crate::model::error::Error;
 use crate::model::hosted_linear::HostedLinear;
 use crate::model::llava::Model;
@@ -64,25 +65,15 @@ fn read(folder: &Path, sizes: (usize, usize), budget: u64) -> Result<TunedLens, 
     let json: Option<Value> = Source::Folder(folder.to_owned()).json("config.json")?;
     let json = json.ok_or_else(|| wrong("config.json is not there".into()))?;
     let has_bias = check(&json, sizes).map_err(wrong)?;
-    let mut paths = FILES.iter().map(|name| folder.join(name));
-    let Some(file) = paths.find(|path| path.is_file()) else {
-        return Err(wrong(format!("{} is not there", FILES.join(" or "))));
-    };
+    let file = beside::file_in(folder, &FILES).map_err(wrong)?;
     let checkpoint = Checkpoint::open(&[file]).map_err(|error| wrong(error.to_string()))?;
-    let needed = checkpoint.floats_bytes();
-    if needed > budget {
-        let left = budget;
-        return Err(Error::Budget { needed, left });
-    }
+    beside::check_budget(&checkpoint, budget)?;
     let translators = translators(&checkpoint, sizes, has_bias);
     let translators = translators.map_err(|error| wrong(error.to_string()))?;
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(checkpoint.digest(&[""]).as_bytes());
-    hasher.update(json.to_string().as_bytes());
     Ok(TunedLens {
         translators,
-        digest: hasher.finalize().to_hex().to_string(),
-        bytes: needed,
+        digest: beside::digest(&checkpoint, &json),
+        bytes: checkpoint.floats_bytes(),
     })
 }
 
@@ -127,10 +118,7 @@ fn translators(
         let weight = tensors.get(&format!("{layer}.weight"), &[width, width])?;
         let bias = has_bias.then(|| tensors.get(&format!("{layer}.bias"), &[width]));
         let linear = Linear::new(weight, bias.transpose()?);
-        let linear = linear.map_err(|source| weights::Error::Device {
-            name: format!("{layer}.weight"),
-            source,
-        })?;
+        let linear = linear.map_err(weights::Error::of_device(&format!("{layer}.weight")))?;
         translators.push(HostedLinear::new(linear));
     }
     tensors.finish()?;

@@ -46,12 +46,7 @@ fn walk(tiles: Tiles<'_, u32, [u32; PANEL]>) {
 fn adds_in_order() -> bool {
     let widen = |pair: u32| [pair & 0xffff_0000, pair << 16].map(f32::from_bits);
     let mut state = 1u32;
-    let mut draw = || {
-        // Numbers between 1/16 and 16 in size, with all bits of the significand in use.
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let exponent = 123 + (state >> 24) % 8;
-        (state & 0x8000_0000) | exponent << 23 | (state >> 5) & 0x007f_ffff
-    };
+    let mut draw = || next_number(&mut state);
     (0..256).all(|_| {
         let (a, b) = (
             (draw() & 0xffff_0000) | draw() >> 16,
@@ -63,6 +58,13 @@ fn adds_in_order() -> bool {
         let found = lanes(dot(_mm512_set1_ps(sum), [a; PANEL], b));
         found.iter().all(|f| f.to_bits() == expected.to_bits())
     })
+}
+
+/// Draws the bits of a number between 1/16 and 16 in size, with all of its significand in use.
+fn next_number(state: &mut u32) -> u32 {
+    *state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+    let exponent = 123 + (*state >> 24) % 8;
+    (*state & 0x8000_0000) | exponent << 23 | (*state >> 5) & 0x007f_ffff
 }
 
 #[inline(always)]

@@ -351,17 +351,20 @@ fn q8_0(block: &[Line], out: &mut [Values; PART]) {
 #[inline(always)]
 fn scales(block: &[Line], part: usize) -> (Values, Values) {
     let (d, least, packed) = (halves(&block[..2]), halves(&block[2..4]), &block[4..16]);
-    let pair = |i: usize| {
-        if part < 4 {
-            return (packed[part][i] & 63, packed[part + 4][i] & 63);
-        }
-        let low = packed[part + 4][i];
-        let (high, high_least) = (packed[part - 4][i] >> 6, packed[part][i] >> 6);
-        (low & 15 | high << 4, low >> 4 | high_least << 4)
-    };
-    let scale = std::array::from_fn(|i| d[i] * f32::from(pair(i).0));
-    let offset = std::array::from_fn(|i| least[i] * f32::from(pair(i).1));
+    let scale = std::array::from_fn(|i| d[i] * f32::from(pair(packed, part, i).0));
+    let offset = std::array::from_fn(|i| least[i] * f32::from(pair(packed, part, i).1));
     (scale, offset)
+}
+
+/// Returns the `part`-th pair of 6 bits of row `i`.
+#[inline(always)]
+fn pair(packed: &[Line], part: usize, i: usize) -> (u8, u8) {
+    if part < 4 {
+        return (packed[part][i] & 63, packed[part + 4][i] & 63);
+    }
+    let low = packed[part + 4][i];
+    let (high, high_least) = (packed[part - 4][i] >> 6, packed[part][i] >> 6);
+    (low & 15 | high << 4, low >> 4 | high_least << 4)
 }
 
 #[inline(always)]

@@ -158,13 +158,7 @@ pub(super) fn attend_split(
 
 /// Weighs values by the softmax of a query's scores.
 fn mean(query: &[f32], keys: &[Vec<f32>], values: &[Vec<f32>], scoring: Scoring) -> Vec<f32> {
-    let score = |key: &Vec<f32>| {
-        let product: f32 = query.iter().zip(key).map(|(a, b)| a * b).sum();
-        let score = product * scoring.scale as f32;
-        let bounded = |cap: f64| cap as f32 * (score / cap as f32).tanh();
-        scoring.softcap.map_or(score, bounded)
-    };
-    let scores: Vec<f32> = keys.iter().map(score).collect();
+    let scores: Vec<f32> = keys.iter().map(|key| score(query, key, scoring)).collect();
     let highest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let weights: Vec<f32> = scores.iter().map(|s| (s - highest).exp()).collect();
     let total: f32 = weights.iter().sum();
@@ -175,6 +169,13 @@ fn mean(query: &[f32], keys: &[Vec<f32>], values: &[Vec<f32>], scoring: Scoring)
         }
     }
     mean
+}
+
+fn score(query: &[f32], key: &[f32], scoring: Scoring) -> f32 {
+    let product: f32 = query.iter().zip(key).map(|(a, b)| a * b).sum();
+    let score = product * scoring.scale as f32;
+    let bounded = |cap: f64| cap as f32 * (score / cap as f32).tanh();
+    scoring.softcap.map_or(score, bounded)
 }
 
 pub(super) fn decode(

@@ -39,36 +39,37 @@ impl GgufPair {
             if !other.exists() && other.file_name() == Some(other.as_os_str()) {
                 other = one.with_file_name(&other);
             }
-            return Some(Self::of(&[one, other]));
+            return Some(open([one, other]).and_then(Self::of));
         }
         let path = Path::new(place);
         if is_gguf(place) && !path.is_dir() {
             // Also where there is no file: no hub has a repository that ends so.
-            return Some(beside(path).and_then(|files| Self::of(&files)));
+            return Some(beside(path).and_then(Self::of));
         }
         if !path.is_dir() || path.join("config.json").exists() {
             return None;
         }
         match within(path) {
             Ok(files) if files.is_empty() => None,
-            Ok(files) => Some(Self::of(&files)),
+            Ok(files) => Some(open(files).and_then(Self::of)),
             Err(error) => Some(Err(error)),
         }
     }
 
-    /// Opens the language model and the tower among `paths`.
-    fn of(paths: &[PathBuf]) -> Result<Self, Error> {
-        let mut parts = (Vec::new(), Vec::new());
-        for path in paths {
-            let file = Gguf::open(path)?;
-            let is_tower = file.text("general.architecture")? == Some(TOWER);
-            let part = if is_tower { &mut parts.1 } else { &mut parts.0 };
+    /// Reads the language model and the tower among `files`.
+    fn of(files: Vec<Gguf>) -> Result<Self, Error> {
+        let (mut models, mut towers) = (Vec::new(), Vec::new());
+        for file in &files {
+            let part = if is_tower(file)? {
+                &mut towers
+            } else {
+                &mut models
+            };
             part.push(file);
         }
-        let count = (parts.0.len(), parts.1.len());
-        match (parts.0.pop(), parts.1.pop()) {
-            (Some(language), Some(tower)) if count == (1, 1) => Self::read(&language, &tower),
-            _ => Err(not_a_pair(paths, count)),
+        match (&models[..], &towers[..]) {
+            ([language], [tower]) => Self::read(language, tower),
+            _ => Err(not_a_pair(&files, (models.len(), towers.len()))),
         }
     }
 
@@ -120,7 +121,8 @@ impl GgufPair {
         self.language.join(name)
     }
 
-    /// Opens the tensors.
+    /// Opens the tensors. Headers are read once more: kept since [`at`](Self::at), their vocabularies
+    /// would be in memory as long as the model is.
     pub(super) fn checkpoint(&self) -> Result<Checkpoint, Error> {
         let (language, tower) = (Gguf::open(&self.language)?, Gguf::open(&self.tower)?);
         Ok(Checkpoint::of_gguf(language, tower, self.changes)?)
@@ -147,31 +149,42 @@ fn within(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(files)
 }
 
-/// Returns `path` and the files beside it that could complete the pair: towers for a language
-/// model, all others for a tower.
-fn beside(path: &Path) -> Result<Vec<PathBuf>, Error> {
-    let own = is_tower(path)?;
-    let mut files = vec![path.to_owned()];
+fn open(paths: impl IntoIterator<Item = PathBuf>) -> Result<Vec<Gguf>, Error> {
+    let files = paths.into_iter().map(|path| Ok(Gguf::open(&path)?));
+    files.collect()
+}
+
+/// Opens `path` and the files beside it that could complete the pair: towers for a language model,
+/// all others for a tower.
+fn beside(path: &Path) -> Result<Vec<Gguf>, Error> {
+    let file = Gguf::open(path)?;
+    let own = is_tower(&file)?;
+    let mut files = vec![file];
     for other in within(
         path.parent()
             .filter(|p| *p != Path::new(""))
             .unwrap_or(Path::new(".")),
     )? {
-        let same = other.file_name() == path.file_name();
+        if other.file_name() == path.file_name() {
+            continue;
+        }
         // A neighbour that cannot be read is nobody's other half.
-        if !same && is_tower(&other).is_ok_and(|other| other != own) {
+        if let Ok(other) = Gguf::open(&other)
+            && is_tower(&other).is_ok_and(|other| other != own)
+        {
             files.push(other);
         }
     }
     Ok(files)
 }
 
-fn is_tower(path: &Path) -> Result<bool, Error> {
-    Ok(Gguf::open(path)?.text("general.architecture")? == Some(TOWER))
+fn is_tower(file: &Gguf) -> Result<bool, Error> {
+    Ok(file.text("general.architecture")? == Some(TOWER))
 }
 
-fn not_a_pair(paths: &[PathBuf], (models, towers): (usize, usize)) -> Error {
-    let names: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();
+fn not_a_pair(files: &[Gguf], (models, towers): (usize, usize)) -> Error {
+    let names = files.iter().map(|file| file.path().display().to_string());
+    let names: Vec<String> = names.collect();
     let reason = format!(
         "{models} language models and {towers} towers (mmproj); one of each is needed, as \
          MODEL.gguf{AND}MMPROJ.gguf where a folder has several"

@@ -24,19 +24,29 @@ const QWEN_2: &str = concat!(
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 );
 
-/// `tokenizer.ggml.pre`s that are read.
-const CUTS: [&str; 10] = [
-    "llama-bpe",
-    "llama3",
-    "llama-v3",
-    "qwen2",
-    "gpt-2",
-    "gpt2",
-    "smollm",
-    "starcoder",
-    "refact",
-    "command-r",
+/// `tokenizer.ggml.pre`s that are read, and how each cuts a text into words.
+const CUTS: [(&str, Cut); 10] = [
+    ("llama-bpe", Cut::Llama3),
+    ("llama3", Cut::Llama3),
+    ("llama-v3", Cut::Llama3),
+    ("qwen2", Cut::Qwen2),
+    ("gpt-2", Cut::Gpt2),
+    ("gpt2", Cut::Gpt2),
+    ("smollm", Cut::Digits),
+    ("starcoder", Cut::Digits),
+    ("refact", Cut::Digits),
+    ("command-r", Cut::Digits),
 ];
+
+/// A way of cutting a text into words.
+#[derive(Debug, Clone, Copy)]
+enum Cut {
+    Llama3,
+    Qwen2,
+    Gpt2,
+    /// GPT-2's, with each digit by itself.
+    Digits,
+}
 
 /// Names the token that ends a turn where `eos_token` ends a document; no file of a folder names it.
 const END_OF_TURN: &str = "eot_token";
@@ -192,19 +202,20 @@ impl<'a> Vocabulary<'a> {
     /// Returns the normalizer and the pre-tokenizer.
     fn cut(&self) -> Result<(Value, Value), Error> {
         let pre = self.pre()?;
+        let Some((_, cut)) = CUTS.iter().find(|(name, _)| *name == pre) else {
+            let reason = format!(
+                "{pre:?}; {} are read",
+                CUTS.map(|(name, _)| name).join(", ")
+            );
+            return Err(self.file.wrong("tokenizer.ggml.pre", &reason).into());
+        };
         let digits = json!({ "type": "Digits", "individual_digits": true });
-        match pre {
-            "llama-bpe" | "llama3" | "llama-v3" => Ok((Value::Null, split(LLAMA_3))),
-            "qwen2" => Ok((json!({ "type": "NFC" }), split(QWEN_2))),
-            "gpt-2" | "gpt2" => Ok((Value::Null, byte_level(true))),
-            "smollm" | "starcoder" | "refact" | "command-r" => {
-                Ok((Value::Null, sequence(&[digits, byte_level(true)])))
-            }
-            other => {
-                let reason = format!("{other:?}; {} are read", CUTS.join(", "));
-                Err(self.file.wrong("tokenizer.ggml.pre", &reason).into())
-            }
-        }
+        Ok(match cut {
+            Cut::Llama3 => (Value::Null, split(LLAMA_3)),
+            Cut::Qwen2 => (json!({ "type": "NFC" }), split(QWEN_2)),
+            Cut::Gpt2 => (Value::Null, byte_level(true)),
+            Cut::Digits => (Value::Null, sequence(&[digits, byte_level(true)])),
+        })
     }
 
     /// Returns the tokens that stand for themselves wherever their text stands.

@@ -163,31 +163,24 @@ impl Call<'_> {
 
     /// Measures a kernel, warm.
     fn time(&self, kernel: Kernel) -> Result<Duration> {
-        let stream = self.device.cuda_stream();
-        let event = || {
-            stream
-                .record_event(Some(sys::CUevent_flags::CU_EVENT_DEFAULT))
-                .map_err(driver)
-        };
+        let (stream, flags) = (
+            self.device.cuda_stream(),
+            sys::CUevent_flags::CU_EVENT_DEFAULT,
+        );
         self.run(kernel)?;
-        let start = event()?;
+        let start = stream.record_event(Some(flags)).map_err(driver)?;
         for _ in 0..TRIALS {
             self.run(kernel)?;
         }
-        let milliseconds = start.elapsed_ms(&event()?).map_err(driver)?;
+        let end = stream.record_event(Some(flags)).map_err(driver)?;
+        let milliseconds = start.elapsed_ms(&end).map_err(driver)?;
         Ok(Duration::from_secs_f32(milliseconds.max(0.0) / 1e3))
     }
 
     /// Returns whether both kernels give the same bits on this card; else one of them has to serve
     /// rows alone and in company.
     fn is_lawful(&self) -> Result<bool> {
-        let bits = |kernel| {
-            self.run(kernel)?;
-            let values = self.y.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
-            let values = values.flatten_all()?.to_vec1::<f32>()?;
-            Ok::<_, candle_core::Error>(values.into_iter().map(f32::to_bits).collect::<Vec<_>>())
-        };
-        let is_lawful = bits(Kernel::FewRows)? == bits(Kernel::Library)?;
+        let is_lawful = self.bits(Kernel::FewRows)? == self.bits(Kernel::Library)?;
         if !is_lawful {
             tracing::warn!(
                 weight = ?self.weight.shape(),
@@ -195,6 +188,14 @@ impl Call<'_> {
             );
         }
         Ok(is_lawful)
+    }
+
+    /// Runs a kernel and returns the bits of what it has computed.
+    fn bits(&self, kernel: Kernel) -> Result<Vec<u32>> {
+        self.run(kernel)?;
+        let values = self.y.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
+        let values = values.flatten_all()?.to_vec1::<f32>()?;
+        Ok(values.into_iter().map(f32::to_bits).collect())
     }
 }
 
