@@ -59,7 +59,7 @@ impl Runtime {
         };
         // Before anything runs: the engine does not wait for readers.
         let unread = self.unread.reserve(&context.client, held)?;
-        let handle = self.submit(context, (compiled, variant))?;
+        let handle = self.submit(compiled, variant)?;
         let recorder = Recorder {
             dtype,
             generates: request.max_tokens > 0,

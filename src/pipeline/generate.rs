@@ -41,7 +41,7 @@ impl Runtime {
         let interventions = request.interventions.clone();
         let compile = self.compile_generate(&input, &request, interventions);
         let (compiled, variant, output) = compile.await?;
-        let handle = self.submit(context, (compiled, variant))?;
+        let handle = self.submit(compiled, variant)?;
         Ok(Generation {
             handle,
             output,

@@ -29,7 +29,6 @@ mod places;
 mod preview;
 mod provenance;
 mod record;
-mod replay;
 mod request;
 mod request_context;
 mod runtime;
@@ -76,7 +75,6 @@ pub use places::Places;
 pub use record::{
     Provenance, Recorded, ResolvedChoice, ResolvedIntervention, SpanKind, Stage, TokenSpan,
 };
-pub use replay::{Replay, VerifyRequest};
 pub use request::{
     CaptureRequest, CaptureSpec, GenerateRequest, Image, ImageSource, MultiImage, PreviewRequest,
     PromptInput, PromptText, ScoreRequest, SweepInput, SweepRequest, VariantSource, Variants,
@@ -96,3 +94,4 @@ pub use trace::{
 };
 pub use turns::{Price, QueuePlace, Turns};
 pub use upload::Uploaded;
+pub use verify::{Replay, VerifyRequest};

@@ -28,7 +28,7 @@ impl Runtime {
         let interventions = request.interventions.clone();
         let compile = self.compile_score(&input, &request, interventions);
         let (compiled, variant, mut scorer) = compile.await?;
-        let mut handle = self.submit(context, (compiled, variant))?;
+        let mut handle = self.submit(compiled, variant)?;
         loop {
             let event = handle.next().await?;
             if let Some(scored) = scorer.event(&handle.compiled, event)? {

@@ -24,10 +24,10 @@ impl Runtime {
     /// Hands a request to the engine.
     pub(super) fn submit(
         &self,
-        context: &RequestContext,
-        (compiled, variant): (CompiledRequest, Variant),
+        compiled: CompiledRequest,
+        variant: Variant,
     ) -> Result<RequestHandle, Error> {
-        let model = &compiled.input.model;
+        let (context, model) = (&compiled.input.context, &compiled.input.model);
         let (events, charge) = self.submit_all(context, model, vec![variant])?;
         // Behind admission: what is refused was not applied.
         compiled.count();

@@ -1,15 +1,45 @@
 //! Verify: a record is run again, and compared stage by stage.
 
+use std::sync::Arc;
+
+use super::attribute::AttributeRequest;
 use super::error::Error;
 use super::output::{Difference, Verified};
 use super::record::{Provenance, Recorded, canonical};
-use super::replay::{Replay, VerifyRequest};
+use super::request::{CaptureRequest, GenerateRequest, ScoreRequest};
 use super::runtime::Runtime;
+use super::trace::TraceRequest;
 use crate::model::Model;
 use crate::telemetry;
 
 /// Names the only difference that does not speak of bits.
 const SERVER_VERSION: &str = "server_version";
+
+/// A request that a record holds.
+#[derive(Debug)]
+pub enum Replay {
+    /// Repeats an answer.
+    Generate(GenerateRequest),
+    /// Repeats likelihoods.
+    Score(ScoreRequest),
+    /// Repeats activations.
+    Capture(CaptureRequest),
+    /// Repeats a grid of patched runs.
+    Trace(Box<TraceRequest>),
+    /// Repeats attributions.
+    Attribute(Box<AttributeRequest>),
+}
+
+/// Asks whether a record can be repeated.
+#[derive(Debug)]
+pub struct VerifyRequest {
+    /// The model that the record names.
+    pub model: Arc<Model>,
+    /// The record.
+    pub record: Recorded,
+    /// The request that it holds, its pictures put back; not looked at where the model is another.
+    pub replay: Result<Replay, Error>,
+}
 
 impl Runtime {
     /// Runs a record again where the model is the same, and returns what differs.
