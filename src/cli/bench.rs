@@ -176,14 +176,10 @@ impl Bench {
         report.remember("before loading", &engine)?;
         let start = Instant::now();
         let options = Load {
-            dtype,
             matrices,
-            device: device.clone(),
-            budget: u64::MAX,
             keys_and_values: limits.kv_bytes as u64,
             image_processor: self.device.image_processor(&name)?,
-            chat_template: None,
-            resident: &[],
+            ..Load::new(dtype, device.clone())
         };
         let prepared = Model::prepare(&name, &source, &options)?;
         let loaded = engine.load(

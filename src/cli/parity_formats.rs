@@ -98,15 +98,10 @@ impl FormatParity {
     fn load(&self, format: Option<WeightFormat>, home: &Home) -> Result<Model, Failure> {
         let (dtype, matrices) = pipeline::format_on(&self.device, format)?;
         let options = Load {
-            dtype,
             matrices,
-            device: self.device.clone(),
-            budget: u64::MAX,
-            keys_and_values: 0,
             image_processor: self.image_processor,
-            chat_template: None,
             // Parts are shared where both formats have the same ones: not here.
-            resident: &[],
+            ..Load::new(dtype, self.device.clone())
         };
         let to = LoadTo {
             devices: &self.device.open()?,

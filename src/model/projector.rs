@@ -1,10 +1,10 @@
 //! The projector: from the tower's width to the language model's.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 
 use super::error::Error;
 use super::read::{layer_norm, linear};
-use crate::nn::{Activation, Backend, Hooks, Layout, Linear, Norm, Point, Site, Stack};
+use crate::nn::{Activation, Backend, Hooks, Layout, Linear, Norm, Point, Site, Stack, digest};
 use crate::weights::Tensors;
 
 /// LLaVA-1.5's two-layer MLP, ViP-LLaVA's with a norm before it, the original LLaVA's of other
@@ -148,15 +148,8 @@ impl Projector {
         }
         let mut hasher = blake3::Hasher::new();
         for tensor in tensors {
-            let values = tensor
-                // In f32 on the CPU: the digest of equal values must not depend on dtype or device.
-                .to_device(&Device::Cpu)?
-                .to_dtype(DType::F32)?
-                .flatten_all()?
-                .to_vec1::<f32>()?;
-            for value in values {
-                hasher.update(&value.to_le_bytes());
-            }
+            // In f32: the digest of equal values must not depend on dtype or device.
+            digest::update(&mut hasher, &tensor)?;
         }
         Ok(hasher.finalize().to_hex().to_string())
     }

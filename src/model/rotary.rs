@@ -334,6 +334,15 @@ fn turned(original: usize, turns: f64) -> f64 {
     original as f64 / (turns * 2.0 * std::f64::consts::PI)
 }
 
+/// Returns by how much positions are stretched, beyond the `original` ones of the first training.
+fn stretch(parameters: &Parameters, original: usize, positions: usize) -> Result<f64, Error> {
+    let implied = positions as f64 / original as f64;
+    positive(
+        "rope_parameters: factor",
+        Some(parameters.factor.unwrap_or(implied)),
+    )
+}
+
 /// YaRN (Peng et al. 2023).
 fn yarn(
     parameters: &Parameters,
@@ -342,10 +351,7 @@ fn yarn(
     original: usize,
     positions: usize,
 ) -> Result<Frequencies, Error> {
-    let factor = parameters
-        .factor
-        .unwrap_or(positions as f64 / original as f64);
-    let factor = positive("rope_parameters: factor", Some(factor))?;
+    let factor = stretch(parameters, original, positions)?;
     let attention_factor = yarn_attention(parameters, factor);
     let attention_factor = positive("rope_parameters: attention_factor", Some(attention_factor))?;
     // Dimensions that turn 32 times or more in the first training stay as they are; those that turn
@@ -386,10 +392,7 @@ fn longrope(
     original: usize,
     positions: usize,
 ) -> Result<Frequencies, Error> {
-    let factor = parameters
-        .factor
-        .unwrap_or(positions as f64 / original as f64);
-    let factor = positive("rope_parameters: factor", Some(factor))?;
+    let factor = stretch(parameters, original, positions)?;
     let grown = if factor <= 1.0 {
         1.0
     } else {

@@ -19,15 +19,17 @@ mod packed;
 mod pickle;
 mod pickled;
 mod quantization;
+mod tensors;
 mod unpack;
 
 pub use blocks::Blocks;
-pub use checkpoint::{Checkpoint, Tensors};
+pub use checkpoint::Checkpoint;
 pub use dtype::{Matrices, WeightFormat};
 pub use gguf::Gguf;
 pub use gguf_names::Changes;
 pub use mapped::{LFS_POINTER, is_lfs_pointer};
 pub use quantization::Quantization;
+pub use tensors::Tensors;
 
 use std::path::PathBuf;
 

@@ -10,7 +10,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::DType;
+use candle_core::{DType, Device};
 pub use scotoma::api::interventions_from_json;
 use scotoma::engine::parity::{GoldenSet, Prepared};
 use scotoma::engine::{ClientId, Deadline, Engine, Request, Task, Variant};
@@ -19,6 +19,7 @@ use scotoma::nn::{DeviceGroup, DeviceId, Home};
 use scotoma::server::{Server, ServerConfig};
 use scotoma::weights::Matrices;
 use scotoma_client::{GenerateRequest, Intervention, prompt, v1};
+use tempfile::TempDir;
 
 pub const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens");
 
@@ -58,6 +59,42 @@ pub fn source(set: &str) -> Source {
     }
 }
 
+/// Loads the model of a folder in f32 on the CPU.
+pub fn load_folder(folder: &Path) -> Result<Model, scotoma::model::Error> {
+    let source = Source::Folder(folder.to_owned());
+    Model::load("copy", &source, DType::F32, &Device::Cpu)
+}
+
+/// Loads a model in f32 on the CPU, whose matrices are kept so.
+pub fn load_as(source: &Source, matrices: Matrices) -> Model {
+    let options = Load {
+        matrices,
+        ..Load::new(DType::F32, DeviceId::Cpu.into())
+    };
+    let to = LoadTo {
+        devices: &[Device::Cpu],
+        home: &Home::host(),
+        progress: &|_, _| {},
+    };
+    let prepared = Model::prepare("copy", source, &options).unwrap();
+    prepared.load(&to).unwrap()
+}
+
+/// Copies the files of the model of a golden set.
+pub fn copy_model(set: &str) -> TempDir {
+    copy_files(&Path::new(FOLDER).join(set).join("model"))
+}
+
+/// Copies the files of a folder.
+pub fn copy_files(from: &Path) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();
+    }
+    folder
+}
+
 /// The sizes of a view that fills the tower.
 pub fn square(model: &Model) -> ViewInfo {
     let side = model.tower.info().image_size;
@@ -77,16 +114,7 @@ pub fn model_by(engine: &Engine, set: &str, dtype: DType, device: &DeviceGroup) 
 }
 
 fn prepared(set: &str, dtype: DType, device: &DeviceGroup) -> PreparedModel {
-    let options = Load {
-        dtype,
-        matrices: Matrices::Numbers,
-        device: device.clone(),
-        budget: u64::MAX,
-        keys_and_values: 0,
-        chat_template: None,
-        image_processor: None,
-        resident: &[],
-    };
+    let options = Load::new(dtype, device.clone());
     Model::prepare(set, &source(set), &options).unwrap()
 }
 

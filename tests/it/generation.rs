@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::common::{Running, goldens, job, model};
+use crate::common::{Running, copy_model, goldens, job, model};
 use scotoma::engine::{Engine, Event, Limits, Sampling, Task};
 use scotoma::model::{Cutoffs, GenerationConfig, Source};
 use scotoma::server::{ModelSpec, Server, ServerConfig};
@@ -179,12 +179,7 @@ fn what_is_not_applied_is_refused_by_name() {
 
 /// A copy of the set's model with this generation_config.json.
 fn folder(generation: &Value) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for file in std::fs::read_dir(Path::new(crate::common::FOLDER).join(SET).join("model")).unwrap()
-    {
-        let file = file.unwrap();
-        std::fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();
-    }
+    let folder = copy_model(SET);
     std::fs::write(
         folder.path().join("generation_config.json"),
         generation.to_string(),

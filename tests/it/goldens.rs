@@ -4,14 +4,12 @@
 //! tests/goldens/capture.py is the only writer of the goldens.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
-use crate::common::{goldens, job, model};
-use candle_core::{DType, Device};
+use crate::common::{copy_model, goldens, job, load_folder, model};
 use scotoma::engine::parity::{GoldenSet, Prepared, TOLERANCE, kind};
 use scotoma::engine::{Engine, Event, Limits, Sampling, Task};
-use scotoma::model::{IMAGE_MARKER, Message, MessagePart, Model, Role, Source};
+use scotoma::model::{IMAGE_MARKER, Message, MessagePart, Model, Role};
 use scotoma::nn::{HOOK_TABLE, Point, Site, Stack};
 
 pub(crate) const SETS: [&str; 15] = [
@@ -183,12 +181,7 @@ fn every_row_of_the_hook_table_fires() {
 /// A check that cannot fail would certify nothing.
 #[test]
 fn one_changed_weight_is_found() {
-    let folder = tempfile::tempdir().unwrap();
-    let original = Path::new(crate::common::FOLDER).join("tiny-onevision/model");
-    for file in std::fs::read_dir(&original).unwrap() {
-        let file = file.unwrap();
-        std::fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();
-    }
+    let folder = copy_model("tiny-onevision");
     let path = folder.path().join("model.safetensors");
     let mut bytes = std::fs::read(&path).unwrap();
     let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
@@ -201,13 +194,7 @@ fn one_changed_weight_is_found() {
     let at = 8 + header + tensor.unwrap().1["data_offsets"][0].as_u64().unwrap() as usize;
     bytes[at..at + 2].copy_from_slice(&0x3fc0_u16.to_le_bytes()); // 1.5 in bf16
     std::fs::write(&path, bytes).unwrap();
-    let model = Model::load(
-        "changed",
-        &Source::Folder(folder.path().into()),
-        DType::F32,
-        &Device::Cpu,
-    )
-    .unwrap();
+    let model = load_folder(folder.path()).unwrap();
     let set = goldens("tiny-onevision");
     let (error, point) = set
         .compare(&model, &set.cases[0])

@@ -11,11 +11,12 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use candle_core::{DType, Device};
 use futures::stream::{self, StreamExt as _};
-use scotoma::model::{Hub, HubId, Model, Purpose, Source};
+use scotoma::model::{Hub, HubId, Purpose};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+
+use crate::common::load_folder;
 
 const COMMIT: &str = "0123456789012345678901234567890123456789";
 
@@ -168,21 +169,11 @@ impl Setting {
     }
 }
 
-fn loads(folder: &Path) {
-    Model::load(
-        "fetched",
-        &Source::Folder(folder.to_owned()),
-        DType::F32,
-        &Device::Cpu,
-    )
-    .unwrap();
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn fresh_then_cached_then_offline() {
     let mut setting = Setting::new().await;
     let (folder, told) = setting.fetch().await.unwrap();
-    loads(&folder);
+    load_folder(&folder).unwrap();
     assert!(
         told.iter().any(|t| t.0 == "model.safetensors") && told.iter().all(|t| t.1 == t.2),
         "{told:?}"
@@ -212,7 +203,7 @@ async fn a_download_that_breaks_off_goes_on_where_it_ended() {
     let setting = Setting::new().await;
     setting.played.breaks.store(true, Ordering::SeqCst);
     let (folder, _) = setting.fetch().await.unwrap();
-    loads(&folder);
+    load_folder(&folder).unwrap();
     let starts = setting.played.starts.lock().unwrap().clone();
     assert!(
         starts.len() >= 2 && starts[0] == 0 && *starts.last().unwrap() > 0,
@@ -230,7 +221,7 @@ async fn a_file_of_another_digest_is_refused_and_not_kept() {
         "{error}"
     );
     setting.played.lies.store(false, Ordering::SeqCst);
-    loads(&setting.fetch().await.unwrap().0);
+    load_folder(&setting.fetch().await.unwrap().0).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

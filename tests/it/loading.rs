@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device};
 use proptest::prelude::*;
-use scotoma::model::{Error, Load, LoadTo, Model, Origin, Source};
-use scotoma::nn::{DeviceId, Home};
+use scotoma::model::{Error, Model, Origin, Source};
 use scotoma::weights::Matrices;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
+
+use crate::common::{copy_model, load_as, load_folder};
 
 const SAFETENSORS: &str = "tiny-gqa-tied";
 const SHARDED: &str = "tiny-full-old-names";
@@ -22,14 +23,7 @@ struct Copy(TempDir);
 
 impl Copy {
     fn of(set: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        for file in
-            std::fs::read_dir(Path::new(crate::common::FOLDER).join(set).join("model")).unwrap()
-        {
-            let file = file.unwrap();
-            std::fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();
-        }
-        Self(folder)
+        Self(copy_model(set))
     }
 
     fn path(&self, file: &str) -> PathBuf {
@@ -69,12 +63,7 @@ impl Copy {
     }
 
     fn load(&self) -> Result<Model, Error> {
-        Model::load(
-            "copy",
-            &Source::Folder(self.0.path().to_owned()),
-            DType::F32,
-            &Device::Cpu,
-        )
+        load_folder(self.0.path())
     }
 
     /// The message of the error that loading ends with, which must hold every one of `says`.
@@ -760,26 +749,8 @@ fn gguf_files_that_are_no_pair() {
 #[test]
 fn blocks_have_the_bits_of_their_numbers() {
     let source = crate::common::source("tiny-gguf");
-    let load = |matrices| {
-        let options = Load {
-            dtype: DType::F32,
-            matrices,
-            device: DeviceId::Cpu.into(),
-            budget: u64::MAX,
-            keys_and_values: 0,
-            image_processor: None,
-            chat_template: None,
-            resident: &[],
-        };
-        let to = LoadTo {
-            devices: &[Device::Cpu],
-            home: &Home::host(),
-            progress: &|_, _| {},
-        };
-        let prepared = Model::prepare("tiny-gguf", &source, &options).unwrap();
-        prepared.load(&to).unwrap()
-    };
-    let (numbers, blocks) = (load(Matrices::Numbers), load(Matrices::Blocks));
+    let [numbers, blocks] =
+        [Matrices::Numbers, Matrices::Blocks].map(|matrices| load_as(&source, matrices));
     assert!(blocks.resident_bytes + (1 << 20) < numbers.resident_bytes);
     assert_eq!(blocks.digest, numbers.digest);
     let goldens = crate::common::goldens("tiny-gguf");

@@ -11,14 +11,13 @@ use candle_core::{DType, Device, Tensor};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use scotoma::engine::parity::compare_formats;
-use scotoma::model::{ImageFiles, Load, LoadTo, Message, MessagePart, Model, Role, Source, Words};
-use scotoma::nn::{DeviceId, Home};
+use scotoma::model::{ImageFiles, Message, MessagePart, Role, Source, Words};
 use scotoma::weights::{Matrices, WeightFormat};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-use crate::common::{FOLDER, goldens};
+use crate::common::{FOLDER, copy_model, goldens, load_as, load_folder};
 
 /// The set whose tokenizer and cases serve these models, too.
 const TEXTS: &str = "tiny-gqa-tied";
@@ -46,12 +45,7 @@ fn read(name: &str) -> BTreeMap<String, Stored> {
 
 /// Writes a model of these tensors, with config.json's `quantization_config`.
 fn folder(tensors: &BTreeMap<String, Stored>, quantization: Value) -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let texts = Path::new(FOLDER).join(TEXTS).join("model");
-    for file in std::fs::read_dir(texts).unwrap() {
-        let file = file.unwrap();
-        std::fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();
-    }
+    let folder = copy_model(TEXTS);
     let mut config = json(&set().join("config.json"));
     config["quantization_config"] = quantization;
     std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
@@ -69,11 +63,6 @@ fn variant(name: &str) -> (BTreeMap<String, Stored>, Value) {
     tensors.extend(read(&format!("{name}.safetensors")));
     let values = json(&set().join("values.json"));
     (tensors, values[name].clone())
-}
-
-fn load(folder: &TempDir) -> Result<Model, scotoma::model::Error> {
-    let source = Source::Folder(folder.path().to_owned());
-    Model::load("quantized", &source, DType::F32, &Device::Cpu)
 }
 
 /// Reads the quantised matrices of a folder as f32.
@@ -138,7 +127,7 @@ fn a_quantised_model_answers_as_the_dequantised_one() {
         tensors.extend(matrices);
         let whole = folder(&tensors, Value::Null);
         let [packed, whole] = [packed, whole].map(|folder| {
-            let model = load(&folder).unwrap();
+            let model = load_folder(folder.path()).unwrap();
             let prepared = goldens.prepare(&model, case).unwrap();
             let answer = prepared.greedy(&model, 6).unwrap();
             (prepared.values(&model).unwrap(), answer, model.parameters)
@@ -155,7 +144,8 @@ fn error(name: &str, change: impl FnOnce(&mut BTreeMap<String, Stored>)) -> Stri
     let (mut tensors, expected) = variant(name);
     change(&mut tensors);
     let folder = folder(&tensors, expected["quantization_config"].clone());
-    load(&folder).map(|m| m.name).unwrap_err().to_string()
+    let loaded = load_folder(folder.path());
+    loaded.map(|m| m.name).unwrap_err().to_string()
 }
 
 const MODULE: &str = "model.language_model.layers.0.self_attn.q_proj";
@@ -252,31 +242,12 @@ fn zero_biases_may_be_there() {
     let (mut tensors, expected) = variant("gptq");
     let name = format!("{MODULE}.bias");
     tensors.insert(name.clone(), bias(0));
-    load(&folder(&tensors, expected["quantization_config"].clone())).unwrap();
+    let folder = folder(&tensors, expected["quantization_config"].clone());
+    load_folder(folder.path()).unwrap();
     let found = error("gptq", |tensors| {
         tensors.insert(name, bias(1));
     });
     assert!(found.contains("unused tensors"), "{found}");
-}
-
-fn load_as(source: &Source, matrices: Matrices) -> Model {
-    let options = Load {
-        dtype: DType::F32,
-        matrices,
-        device: DeviceId::Cpu.into(),
-        budget: u64::MAX,
-        keys_and_values: 0,
-        image_processor: None,
-        chat_template: None,
-        resident: &[],
-    };
-    let to = LoadTo {
-        devices: &[Device::Cpu],
-        home: &Home::host(),
-        progress: &|_, _| {},
-    };
-    let prepared = Model::prepare("model", source, &options).unwrap();
-    prepared.load(&to).unwrap()
 }
 
 /// A model that is quantised while it is loaded has the bits of one whose matrices went through

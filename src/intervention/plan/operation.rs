@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use candle_core::{D, DType, Device, Tensor};
+use candle_core::{D, DType, Tensor};
 
 use super::feature::FeatureEdit;
 use super::noise::Noise;
 use super::rows::Rows;
 use super::tensors::{fit, mask, select};
-use crate::nn::{HostTensor, Point, Result, Site, Span, softmax};
+use crate::nn::{HostTensor, Point, Result, Site, Span, digest, softmax};
 
 /// A change of rows `x`.
 #[derive(Debug, Clone)]
@@ -384,13 +384,5 @@ fn hide(keys: &Rows, edited: &EditedRows<'_>) -> Result<Tensor> {
 
 fn hash_tensor(tensor: &Tensor, hasher: &mut blake3::Hasher) -> Result<()> {
     hasher.update(format!("{:?}", tensor.dims()).as_bytes());
-    let values = tensor
-        .to_device(&Device::Cpu)?
-        .to_dtype(DType::F32)?
-        .flatten_all()?
-        .to_vec1::<f32>()?;
-    for value in values {
-        hasher.update(&value.to_le_bytes());
-    }
-    Ok(())
+    digest::update(hasher, tensor)
 }

@@ -52,6 +52,22 @@ pub struct Load<'a> {
     pub resident: &'a [Arc<Model>],
 }
 
+impl Load<'_> {
+    /// Loads numbers of `dtype` to `device`, as the files say, within any budget.
+    pub fn new(dtype: DType, device: DeviceGroup) -> Self {
+        Self {
+            dtype,
+            matrices: Matrices::Numbers,
+            device,
+            budget: u64::MAX,
+            keys_and_values: 0,
+            chat_template: None,
+            image_processor: None,
+            resident: &[],
+        }
+    }
+}
+
 /// The devices that tensors are loaded to, on the thread that owns them.
 #[expect(missing_debug_implementations, reason = "holds a closure")]
 pub struct LoadTo<'a> {
@@ -79,16 +95,7 @@ impl Model {
     /// Loads the model in `source` to `device` as `dtype`. A missing, misshapen or unused tensor is
     /// an error. On a CPU every thread may use it, else the calling one alone.
     pub fn load(name: &str, source: &Source, dtype: DType, device: &Device) -> Result<Self, Error> {
-        let options = Load {
-            dtype,
-            matrices: Matrices::Numbers,
-            device: DeviceId::of(device).into(),
-            budget: u64::MAX,
-            keys_and_values: 0,
-            image_processor: None,
-            chat_template: None,
-            resident: &[],
-        };
+        let options = Load::new(dtype, DeviceId::of(device).into());
         // Memory of a CPU may be freed by any thread, memory of a card by its owner alone.
         let home = if device.is_cpu() {
             Home::host()

@@ -9,8 +9,8 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use http_body::{Frame, SizeHint};
 
-/// Watches the frames of a response. It is dropped with the body, which is how it learns that the
-/// client has left.
+/// Watches the frames of a body. It is dropped with the body, which is how it learns that the client
+/// has left.
 pub(super) trait Observer: Send + Unpin + 'static {
     /// Sees a part of the body.
     fn data(&mut self, _data: &Bytes) {}
@@ -26,7 +26,12 @@ pub(super) trait Observer: Send + Unpin + 'static {
 
 /// Lets `observer` watch the body of `response`.
 pub(super) fn watch(response: Response, observer: impl Observer) -> Response {
-    response.map(|inner| Body::new(Watched { inner, observer }))
+    response.map(|inner| watched(inner, observer))
+}
+
+/// Returns a body that passes `inner` on while `observer` watches.
+pub(super) fn watched(inner: Body, observer: impl Observer) -> Body {
+    Body::new(Watched { inner, observer })
 }
 
 struct Watched<O> {

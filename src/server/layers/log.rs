@@ -1,25 +1,21 @@
 //! Writes a line of the log for every request that ends, refused ones included, and one more for
 //! those that change what the server holds.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
 use std::time::Instant;
 
-use axum::BoxError;
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::Bytes;
 use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::middleware::Next;
 use axum::response::Response;
-use http_body::{Frame, SizeHint};
 use metrics::SharedString;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use super::arrival::{self, Method};
-use super::body::{Observer, watch};
+use super::body::{Observer, watch, watched};
 use crate::pipeline::RequestContext;
 use crate::telemetry::{AUDIT, RequestSpan, export_request, traces_are_exported};
 
@@ -39,12 +35,7 @@ pub(super) async fn record(mut request: Request, next: Next) -> Response {
         bytes_in: bytes_in.clone(),
         bytes_out: 0,
     };
-    let request = request.map(|inner| {
-        Body::new(Counted {
-            inner,
-            bytes: bytes_in,
-        })
-    });
+    let request = request.map(|inner| watched(inner, Counter(bytes_in)));
     let response = next.run(request).await;
     // An error without a stream has its status in the head.
     line.trailers(response.headers());
@@ -168,33 +159,10 @@ impl Drop for Line {
 }
 
 /// Counts the bytes of a request as they come.
-struct Counted {
-    inner: Body,
-    bytes: Arc<AtomicU64>,
-}
+struct Counter(Arc<AtomicU64>);
 
-impl HttpBody for Counted {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let polled = Pin::new(&mut self.inner).poll_frame(context);
-        polled.map(|frame| {
-            if let Some(Some(data)) = frame.as_ref().map(|f| f.as_ref().ok()?.data_ref()) {
-                self.bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
-            }
-            frame.map(|frame| frame.map_err(Into::into))
-        })
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+impl Observer for Counter {
+    fn data(&mut self, data: &Bytes) {
+        self.0.fetch_add(data.len() as u64, Ordering::Relaxed);
     }
 }
