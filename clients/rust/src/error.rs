@@ -41,7 +41,11 @@ pub enum Error {
     #[error("the stream ended early")]
     Truncated,
     /// A file of questions or results cannot be used.
-    #[error("{}{}: {message}", path.display(), line.map_or_else(String::new, |l| format!(", line {l}")))]
+    #[error(
+        "{}{}: {message}",
+        path.display(),
+        line.map_or_else(String::new, |l| format!(", line {l}"))
+    )]
     File {
         /// The file.
         path: PathBuf,

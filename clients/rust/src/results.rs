@@ -62,6 +62,49 @@ fn beside(results: &Path) -> PathBuf {
     name.into()
 }
 
+impl RunFile {
+    /// Reads the file at `about`; `None` where there is none.
+    fn read(about: &Path) -> Result<Option<Self>, Error> {
+        let text = match std::fs::read(about) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(Error::file(about, None, e)),
+        };
+        let read = serde_json::from_slice(&text);
+        read.map(Some)
+            .map_err(|e| Error::file(about, None, format!("it is no header of a run: {e}")))
+    }
+}
+
+/// Says why the results of a file are not those of `header`; nothing where they are.
+fn strangers(
+    path: &Path,
+    known: &[SampleResult],
+    header: &EvaluateHeader,
+    has_header: bool,
+) -> Vec<String> {
+    // The header is written before the first result: without it nothing says whose answers these
+    // are.
+    if !has_header && !known.is_empty() {
+        return vec![format!(
+            "{} is not there, which says of which run its {} results are",
+            beside(path).display(),
+            known.len()
+        )];
+    }
+    let is_named =
+        |result: &&SampleResult| header.variants.iter().any(|v| v.name == result.variant);
+    match known.iter().find(|result| !is_named(result)) {
+        Some(other) if !header.variants.is_empty() => {
+            vec![format!(
+                "its variant {:?} is none of this run",
+                other.variant
+            )]
+        }
+        _ => Vec::new(),
+    }
+}
+
 impl Results {
     /// Opens and locks a file for `header`; returns the results that are there, and the header with
     /// the seeds that were drawn then.
@@ -72,7 +115,6 @@ impl Results {
         }: Place<'_>,
         header: EvaluateHeader,
     ) -> Result<(Self, EvaluateHeader, Vec<SampleResult>), Error> {
-        let about = beside(path);
         let file = OpenOptions::new()
             .create(true)
             .append(true)
@@ -85,14 +127,7 @@ impl Results {
             ..header.clone()
         };
         let data_sha256 = data.map(sha256).transpose()?;
-        let earlier: Option<RunFile> = match std::fs::read(&about) {
-            Ok(text) => {
-                let wrong = |e| Error::file(&about, None, format!("it is no header of a run: {e}"));
-                Some(serde_json::from_slice(&text).map_err(wrong)?)
-            }
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
-            Err(e) => return Err(Error::file(&about, None, e)),
-        };
+        let earlier = RunFile::read(&beside(path))?;
         let header = match &earlier {
             Some(run) => {
                 let mut differ = headers_differ(&run.asked, &asked);
@@ -110,30 +145,7 @@ impl Results {
             None => header,
         };
         let known = read(path, true)?;
-        // The header is written before the first result: without it nothing says whose answers
-        // these are.
-        if earlier.is_none() && !known.is_empty() {
-            same_run(
-                path,
-                &[format!(
-                    "{} is not there, which says of which run its {} results are",
-                    about.display(),
-                    known.len()
-                )],
-            )?;
-        }
-        let named = |name: &str| {
-            header.variants.iter().any(|v| v.name == name) || header.variants.is_empty()
-        };
-        if let Some(other) = known.iter().find(|r| !named(&r.variant)) {
-            same_run(
-                path,
-                &[format!(
-                    "its variant {:?} is none of this run",
-                    other.variant
-                )],
-            )?;
-        }
+        same_run(path, &strangers(path, &known, &header, earlier.is_some()))?;
         Ok((
             Self {
                 path: path.to_owned(),

@@ -124,19 +124,15 @@ impl Rows {
             starts.insert(index.clone(), start);
         }
         if let Some(cell) = cells.get("image").filter(|cell| is_index(cell)) {
-            let missing = || {
-                Error::file(
-                    &self.path,
-                    Some(line),
-                    format!("image: row {cell} does not stand before"),
-                )
+            let own = match starts.get(cell) {
+                Some(earlier) => picture_of(&self.path, header, earlier)?,
+                None => None,
             };
-            let earlier = starts.get(cell).ok_or_else(missing)?;
-            let own = picture_of(&self.path, header, earlier)?;
-            cells.insert(
-                "image".into(),
-                own.filter(|p| !is_index(p)).ok_or_else(missing)?,
-            );
+            let Some(own) = own.filter(|picture| !is_index(picture)) else {
+                let reason = format!("image: row {cell} does not stand before");
+                return Err(Error::file(&self.path, Some(line), reason));
+            };
+            cells.insert("image".into(), own);
         }
         let mut files = HashMap::new();
         cells

@@ -83,6 +83,26 @@ struct Open {
     sender: mpsc::Sender<EvaluateRequest>,
 }
 
+impl State {
+    /// Begins with a connection to server `at` of `count`.
+    fn new(count: usize, at: usize, known: Vec<SampleResult>) -> Self {
+        let mut lanes: Vec<Lane> = (0..count).map(|_| Lane::default()).collect();
+        lanes[at].connection = Some(1);
+        Self {
+            lanes,
+            orphans: VecDeque::new(),
+            known: known.into_iter().map(|result| (0, result)).collect(),
+            failed: HashMap::new(),
+            connections: 1,
+            answers: 0,
+            computed: 0,
+            going: count,
+            is_read: false,
+            broken: None,
+        }
+    }
+}
+
 /// Begins a run and returns its first event, and where the others come.
 pub(crate) async fn begin(
     servers: &Arc<Servers>,
@@ -110,8 +130,6 @@ pub(crate) async fn begin(
     let (at, (started, stream, sender)) = first.await?;
     check(&started)?;
     let count = servers.all.len();
-    let mut lanes: Vec<Lane> = (0..count).map(|_| Lane::default()).collect();
-    lanes[at].connection = Some(1);
     let run = Arc::new(Run {
         servers: servers.clone(),
         metadata,
@@ -119,18 +137,7 @@ pub(crate) async fn begin(
         header: started.header.clone().unwrap_or(header),
         started: started.clone(),
         source: tokio::sync::Mutex::new(source),
-        state: Mutex::new(State {
-            lanes,
-            orphans: VecDeque::new(),
-            known: known.into_iter().map(|result| (0, result)).collect(),
-            failed: HashMap::new(),
-            connections: 1,
-            answers: 0,
-            computed: 0,
-            going: count,
-            is_read: false,
-            broken: None,
-        }),
+        state: Mutex::new(State::new(count, at, known)),
         patience: Mutex::new(patience),
         begun: Instant::now(),
     });
@@ -539,7 +546,8 @@ impl Run {
             ", and all to questions that were not asked yet"
         };
         format!(
-            "{} answers came, up to {answers} to {asked} questions that were asked are missing{rest}",
+            "{} answers came, up to {answers} to {asked} questions that were asked are \
+             missing{rest}",
             state.answers
         )
     }
@@ -568,23 +576,31 @@ impl Run {
         let timeout = lock(&self.patience).left();
         let known = &known;
         let header = &header;
-        let send = |at: usize, request: Request<()>| async move {
-            let all = std::iter::once(Asked::Header(header.clone()))
-                .chain(known.iter().cloned().map(Asked::Known))
-                .map(message);
-            let all: Vec<EvaluateRequest> = all.collect();
-            let mut service = self.servers.all[at].benchmarks.clone();
-            let request = request.map(|()| tokio_stream::iter(all));
-            let mut stream = service.evaluate(request).await?.into_inner();
-            while let Some(message) = stream.message().await? {
-                if let Some(Told::Finished(finished)) = message.event {
-                    return Ok(finished);
-                }
-            }
-            Err(Error::Truncated)
-        };
+        let send = |at, request| self.tally_at(at, request, (header, known));
         let finished = self.servers.sent(Request::new(()), timeout, send).await?;
         Ok(self.whole(finished, u64::MAX))
+    }
+
+    /// Asks server `at` the same.
+    async fn tally_at(
+        &self,
+        at: usize,
+        request: Request<()>,
+        (header, known): (&EvaluateHeader, &[SampleResult]),
+    ) -> Result<EvaluateFinished, Error> {
+        let all = std::iter::once(Asked::Header(header.clone()))
+            .chain(known.iter().cloned().map(Asked::Known))
+            .map(message);
+        let all: Vec<EvaluateRequest> = all.collect();
+        let mut service = self.servers.all[at].benchmarks.clone();
+        let request = request.map(|()| tokio_stream::iter(all));
+        let mut stream = service.evaluate(request).await?.into_inner();
+        while let Some(message) = stream.message().await? {
+            if let Some(Told::Finished(finished)) = message.event {
+                return Ok(finished);
+            }
+        }
+        Err(Error::Truncated)
     }
 }
 

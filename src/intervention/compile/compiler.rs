@@ -8,9 +8,10 @@ use super::entry::Entry;
 use super::selector::{Selection, Steps, TokenSelector};
 use super::token_map::TokenMap;
 use crate::intervention::error::Error;
-use crate::intervention::plan::{Edit, Operation, Plan, Rows};
+use crate::intervention::plan::{Edit, ImageChange, ImageEdit, Operation, Plan, Rows};
 use crate::model::ImageTokens;
 use crate::nn::{Point, Site, Stack};
+use crate::vision::CellGrid;
 
 /// Most passes through layers of a stack, in multiples of their number.
 const MAX_LAYER_PASSES: usize = 8;
@@ -184,6 +185,22 @@ impl<'a> Compiler<'a> {
                 }
             })
             .collect()
+    }
+
+    /// Adds a change of cells of a picture.
+    pub(crate) fn edit_image(
+        &mut self,
+        entry: Entry,
+        image: usize,
+        grid: CellGrid,
+        change: ImageChange,
+    ) {
+        self.plan.image_edits.push(ImageEdit {
+            owner: entry.index,
+            image,
+            grid,
+            change,
+        });
     }
 
     /// Adds an operation on all visual tokens of a picture.

@@ -2,7 +2,7 @@
 
 use crate::intervention::compile::{Compiler, Entry, Spec};
 use crate::intervention::error::Error;
-use crate::intervention::plan::{Fill, ImageChange, ImageEdit, Resolution, Resolved};
+use crate::intervention::plan::{Fill, ImageChange, Resolution, Resolved};
 use crate::vision::CellGrid;
 
 /// Every picture becomes one colour.
@@ -25,12 +25,7 @@ impl Spec for BlankImage {
                 fill: self.fill,
                 draws,
             };
-            compiler.plan.image_edits.push(ImageEdit {
-                owner: entry.index,
-                image,
-                grid: CellGrid::square(1),
-                change,
-            });
+            compiler.edit_image(entry, image, CellGrid::square(1), change);
             resolved.resolutions.push(Resolution::of(image, Vec::new()));
         }
         Ok(resolved)

@@ -7,7 +7,7 @@ use crate::intervention::compile::{
     Compiler, Context, Entry, SaliencyQuery, Salient, Spec, rounded,
 };
 use crate::intervention::error::Error;
-use crate::intervention::plan::{Fill, ImageChange, ImageEdit, Resolution, Resolved};
+use crate::intervention::plan::{Fill, ImageChange, Resolution, Resolved};
 use crate::vision::CellGrid;
 
 /// Paints over cells of a grid on every picture.
@@ -90,12 +90,7 @@ impl Spec for OccludePatches {
             });
             let draws = entry.draws(self.fill_seed, context, image);
             let change = ImageChange::Paint { cells, fill, draws };
-            compiler.plan.image_edits.push(ImageEdit {
-                owner: entry.index,
-                image,
-                grid,
-                change,
-            });
+            compiler.edit_image(entry, image, grid, change);
         }
         Ok(resolved)
     }

@@ -7,7 +7,7 @@
 use super::permute_tokens::{Order, check_permutation};
 use crate::intervention::compile::{Compiler, Entry, Spec};
 use crate::intervention::error::Error;
-use crate::intervention::plan::{ImageChange, ImageEdit, Resolution, Resolved};
+use crate::intervention::plan::{ImageChange, Resolution, Resolved};
 
 /// Permutes the cells of a grid on every picture.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,12 +46,7 @@ impl Spec for ShufflePatches {
                 .resolutions
                 .push(Resolution::of(image, order.clone()));
             let change = ImageChange::Shuffle { order };
-            compiler.plan.image_edits.push(ImageEdit {
-                owner: entry.index,
-                image,
-                grid,
-                change,
-            });
+            compiler.edit_image(entry, image, grid, change);
         }
         Ok(resolved)
     }

@@ -44,26 +44,30 @@ struct Delta {
 
 fn delta_header(bytes: &[u8]) -> Option<Delta> {
     let mut at = 0;
-    let mut number = || {
-        let mut value = 0u64;
-        for shift in (0..63).step_by(7) {
-            let byte = *bytes.get(at)?;
-            at += 1;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return usize::try_from(value).ok();
-            }
-        }
-        None
-    };
-    let (block, minis, total) = (number()?, number()?, number()?);
-    number()?;
+    let block = number(bytes, &mut at)?;
+    let minis = number(bytes, &mut at)?;
+    let total = number(bytes, &mut at)?;
+    number(bytes, &mut at)?;
     Some(Delta {
         block,
         minis,
         total,
         at,
     })
+}
+
+/// Reads a number of 7 bits a byte, the lowest first.
+fn number(bytes: &[u8], at: &mut usize) -> Option<usize> {
+    let mut value = 0u64;
+    for shift in (0..63).step_by(7) {
+        let byte = *bytes.get(*at)?;
+        *at += 1;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return usize::try_from(value).ok();
+        }
+    }
+    None
 }
 
 /// Returns the end of a block of deltas.

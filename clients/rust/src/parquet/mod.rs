@@ -176,13 +176,15 @@ fn check_metadata(source: &Source) -> Result<()> {
         .map_or(0, |b| u64::from(u32::from_le_bytes(*b)));
     if length > MAX_METADATA || length + 12 > source.size {
         return Err(wrong(format!(
-            "metadata of {length} bytes; at most {MAX_METADATA}, and no more than the file, are read"
+            "metadata of {length} bytes; at most {MAX_METADATA}, and no more than the file, are \
+             read"
         )));
     }
     let bytes = source.read(source.size - 8 - length, length)?;
     look(&bytes).ok_or_else(|| {
         wrong(format!(
-            "its metadata is damaged, or has more than {MAX_COLUMNS} columns or {MAX_DEPTH} within each other"
+            "its metadata is damaged, or has more than {MAX_COLUMNS} columns or {MAX_DEPTH} within \
+             each other"
         ))
     })
 }

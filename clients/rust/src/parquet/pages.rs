@@ -174,35 +174,11 @@ impl Pages {
         if plain > bytes.len() || plain > header.uncompressed || header.values > i32::MAX as usize {
             return Err(wrong("a page whose header contradicts itself"));
         }
-        let whole = self.codec == Compression::UNCOMPRESSED
-            || (header.kind == DATA_V2 && !header.is_compressed);
-        let buf = if whole {
-            if bytes.len() != header.uncompressed {
-                return Err(wrong("a page whose header contradicts itself"));
-            }
-            Bytes::from(bytes)
-        } else {
-            let mut out = bytes[..plain].to_vec();
-            decompress(
-                self.codec,
-                &bytes[plain..],
-                header.uncompressed - plain,
-                &mut out,
-            )?;
-            Bytes::from(out)
-        };
+        let buf = self.uncompressed(header, bytes, plain)?;
         let encoding = encoding::encoding(header.encoding)?;
         let num_values = header.values as u32;
         if header.kind == DICTIONARY {
-            let least = match self.physical {
-                Type::BOOLEAN | Type::FIXED_LEN_BYTE_ARRAY => 1,
-                Type::INT64 | Type::DOUBLE => 8,
-                Type::INT96 => 12,
-                Type::INT32 | Type::FLOAT | Type::BYTE_ARRAY => 4,
-            };
-            if header.values > MAX_VALUES || header.values.saturating_mul(least) > buf.len() {
-                return Err(wrong("a dictionary of more values than it has room for"));
-            }
+            self.check_dictionary(header, &buf)?;
             return Ok(Page::DictionaryPage {
                 buf,
                 num_values,
@@ -234,6 +210,36 @@ impl Pages {
                 statistics: None,
             }
         })
+    }
+
+    /// Returns the bytes of a page, of which the first `plain` are never compressed.
+    fn uncompressed(&self, header: &Header, bytes: Vec<u8>, plain: usize) -> Result<Bytes> {
+        let whole = self.codec == Compression::UNCOMPRESSED
+            || (header.kind == DATA_V2 && !header.is_compressed);
+        if !whole {
+            let mut out = bytes[..plain].to_vec();
+            let left = header.uncompressed - plain;
+            decompress(self.codec, &bytes[plain..], left, &mut out)?;
+            return Ok(out.into());
+        }
+        if bytes.len() != header.uncompressed {
+            return Err(wrong("a page whose header contradicts itself"));
+        }
+        Ok(bytes.into())
+    }
+
+    /// Refuses a dictionary of more values than it has bytes for.
+    fn check_dictionary(&self, header: &Header, buf: &Bytes) -> Result<()> {
+        let least = match self.physical {
+            Type::BOOLEAN | Type::FIXED_LEN_BYTE_ARRAY => 1,
+            Type::INT64 | Type::DOUBLE => 8,
+            Type::INT96 => 12,
+            Type::INT32 | Type::FLOAT | Type::BYTE_ARRAY => 4,
+        };
+        if header.values > MAX_VALUES || header.values.saturating_mul(least) > buf.len() {
+            return Err(wrong("a dictionary of more values than it has room for"));
+        }
+        Ok(())
     }
 
     /// Refuses an encoding whose own header says how much is allocated, where that is more than the
