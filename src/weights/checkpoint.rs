@@ -201,6 +201,12 @@ impl Checkpoint {
         &self.files[entry.file][entry.bytes.clone()]
     }
 
+    /// Lets go of the memory that the file's bytes of a tensor take; they are read again where somebody
+    /// looks.
+    pub(super) fn release(&self, entry: &Entry) {
+        self.files[entry.file].release(&entry.bytes);
+    }
+
     /// BLAKE3 over name, dtype, shape and bytes of every tensor whose name begins with one of
     /// `prefixes`, in the order of their names.
     pub fn digest(&self, prefixes: &[&str]) -> blake3::Hash {
@@ -213,6 +219,7 @@ impl Checkpoint {
             // layout of files they come.
             hasher.update(format!("{name} {} {:?}\n", entry.format, entry.shape).as_bytes());
             hasher.update(self.bytes(entry));
+            self.release(entry);
             if let Some(packed) = &entry.packed {
                 hasher.update(format!("{}\n", packed.scheme).as_bytes());
                 for (part, entry) in &packed.parts {

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::fs::File;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::path::Path;
 
 use super::Error;
@@ -54,6 +54,21 @@ impl Bytes {
         // while it is being loaded gets a SIGBUS, as with every mapped reader; nothing is read from
         // it after loading.
         unsafe { memmap2::Mmap::map(file) }.map(Self::Mapped)
+    }
+
+    /// Lets go of the memory that some bytes take: a model that is loaded would be in it twice. They
+    /// are read from the file again where somebody looks.
+    pub(super) fn release(&self, range: &Range<usize>) {
+        let Self::Mapped(map) = self else { return };
+        #[cfg(unix)]
+        {
+            let advice = memmap2::UncheckedAdvice::DontNeed;
+            // SAFETY: the map is read-only and has a file behind it, so that its pages come back with
+            // the bytes that they had. Nothing is lost where the system does not listen.
+            let _ = unsafe { map.unchecked_advise_range(advice, range.start, range.len()) };
+        }
+        #[cfg(not(unix))]
+        let _ = (map, range);
     }
 }
 

@@ -28,6 +28,8 @@ pub struct Tensors<'a> {
     /// Hears of bytes loaded and bytes in all.
     progress: &'a dyn Fn(u64, u64),
     loaded: Cell<u64>,
+    /// The tensor whose bytes were read last.
+    last: RefCell<Option<Entry>>,
     drawn: Cell<u64>,
     total: u64,
 }
@@ -56,6 +58,7 @@ impl Checkpoint {
             used,
             progress,
             loaded,
+            last: RefCell::default(),
             drawn,
             total,
         }
@@ -147,6 +150,10 @@ impl Tensors<'_> {
         let bytes = self.checkpoint.bytes(entry);
         self.loaded.set(self.loaded.get() + bytes.len() as u64);
         (self.progress)(self.loaded.get(), self.total);
+        // By now a copy stands in its place.
+        if let Some(before) = self.last.replace(Some(entry.clone())) {
+            self.checkpoint.release(&before);
+        }
         bytes
     }
 
