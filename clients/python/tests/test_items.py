@@ -59,6 +59,8 @@ def test_pieces_are_swapped(pillow: Image.Image) -> None:
         ({}, "patches of a grid, or two boxes"),
         ({"patches": [1]}, "grid: None"),
         ({"patches": [36], "grid": 6}, "0 to 35"),
+        ({"patches": [1.5], "grid": 6}, "patches: 1.5"),
+        ({"patches": [1], "grid": "6"}, "grid: '6'"),
         ({"patches": [1], "grid": 6, "boxes": [[0, 0, 1, 1]] * 2}, "patches of a grid, or two boxes"),
         ({"boxes": [[0, 0, 1, 1]]}, "one for each"),
         ({"boxes": [[0, 0, 1, 1], [0, 0, 99, 1]]}, r"boxes\[1\].*within 84 x 84"),

@@ -163,7 +163,10 @@ def test_a_patching_grid_is_patched_requests(client: Client, png: bytes, blue: I
     with pytest.raises(ScotomaError, match="tokens"):
         client.patching_grid(png, ("Is there a small red circle?", blue), " yes", text=QUESTION)
     for options, says in (
-        ({"metric": "logprob_difference"}, "only a difference"),
+        ({"metric": "logprob_difference"}, "say other=, too"),
+        ({"metric": "logprob", "other": " no"}, "other: 'logprob' is of one answer"),
+        ({"positions": "wordz"}, "wordz.*did you mean words"),
+        ({"positions": {}}, "positions: empty"),
         ({"metric": "prob"}, "did you mean logprob"),
         ({"hook": hooks.blocks[5].attn.z.at("last")}, "said by positions"),
         ({"direction": "noisy"}, "denoise, noise are valid"),
@@ -174,6 +177,8 @@ def test_a_patching_grid_is_patched_requests(client: Client, png: bytes, blue: I
             client.patching_grid(png, blue, " yes", text=QUESTION, **options)
     with pytest.raises(ValueError, match="needs a question"):
         client.patching_grid(png, blue, " yes")
+    with pytest.raises(ValueError, match="corrupted: empty"):
+        client.patching_grid(png, [], " yes", text=QUESTION)
 
 
 def test_a_path_ends_at_its_receiver(client: Client, png: bytes, blue: Image.Image) -> None:

@@ -87,10 +87,10 @@ def _blocks(pictures: Sequence[PIL.Image.Image], patches: list[int], grid: int |
         raise ValueError(
             f"patches of pictures of {width} x {height} and {other[0]} x {other[1]}; say boxes, or resize one"
         )
-    if grid is None or not 1 <= grid <= min(width, height):
-        raise ValueError(f"grid: {grid}; 1 to {min(width, height)} blocks along each side are possible")
-    if outside := [patch for patch in patches if not 0 <= patch < grid * grid]:
-        raise ValueError(f"patches: {outside[0]}; the grid has 0 to {grid * grid - 1}")
+    if not isinstance(grid, int) or not 1 <= grid <= min(width, height):
+        raise ValueError(f"grid: {grid!r}; 1 to {min(width, height)} blocks along each side are possible")
+    if outside := [patch for patch in patches if not isinstance(patch, int) or not 0 <= patch < grid * grid]:
+        raise ValueError(f"patches: {outside[0]!r}; the grid has 0 to {grid * grid - 1}")
 
     def block(patch: int) -> Box:
         row, column = divmod(patch, grid)

@@ -412,6 +412,8 @@ def attribution(
     source = own.pop("source", None)
     if source is not None:
         changes = [source] if isinstance(source, Intervention) else source
+        if isinstance(changes, (list, tuple)) and not changes:
+            raise ValueError("source: empty; a picture, pictures or interventions are needed")
         if isinstance(changes, (list, tuple)) and all(isinstance(each, Intervention) for each in changes):
             fields["source"] = pb.TraceInput(interventions=changes)
         else:

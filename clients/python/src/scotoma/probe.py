@@ -423,7 +423,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--folds", type=int, default=5, help="parts that are held out in turn; default 5")
     add("--c", type=float, default=1.0, help="scikit-learn's C: smaller is simpler; default 1")
     add("--seed", type=int, default=0, help="of folds and shuffled labels")
-    add("--server", help="address of a server; without it one is started")
+    add("--server", help="address of a server; without it one is started. Questions are read by the program here")
     add("--model", help="model of a server that is started, default shapes; or the name of one of --server's")
     add("--out", type=Path, default=Path("probe.npz"), help="weights, for Probes.load; default probe.npz")
     add("--csv", type=Path, help="accuracies as a table, such as probe.csv")

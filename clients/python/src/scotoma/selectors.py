@@ -19,7 +19,7 @@ from typing import Any, TypedDict, Unpack
 from scotoma.names import nearest
 from scotoma.v1 import intervention_pb2 as pb
 
-_NAMED = {name.removeprefix("NAMED_").lower(): number for name, number in pb.Tokens.Named.items() if number}
+NAMED = {name.removeprefix("NAMED_").lower(): number for name, number in pb.Tokens.Named.items() if number}
 # Every token is in just one of these.
 _PARTS = ("visual", "text", "generated")
 # Patches and what else belongs to pictures.
@@ -117,7 +117,7 @@ class _Set:
             return pb.Tokens(measured=pb.MeasuredTokens.FromString(self.value))
         if self.kind in ("image", "tile", "turn"):
             return pb.Tokens(**{self.kind: self.value})
-        return pb.Tokens(named=_NAMED[self.kind])  # type: ignore[arg-type]
+        return pb.Tokens(named=NAMED[self.kind])  # type: ignore[arg-type]
 
     def __str__(self) -> str:
         """Returns it as it is written."""
@@ -402,8 +402,8 @@ def selector(value: TokensLike, what: str = "tokens") -> pb.TokenSelector:
         return value
     if isinstance(value, str):
         name = value.lower()
-        if name not in _NAMED:
-            raise ValueError(f"{what}: {nearest(value, _NAMED)}")
+        if name not in NAMED:
+            raise ValueError(f"{what}: {nearest(value, NAMED)}")
         return (tokens.all if name == "all" else Selector([_Set(name)])).message()
     if isinstance(value, (list, tuple)) and value and all(isinstance(each, Selector) for each in value):
         value = functools.reduce(operator.or_, value)

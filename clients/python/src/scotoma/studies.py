@@ -12,7 +12,7 @@ from scotoma.build import build, enum
 from scotoma.calls import Call
 from scotoma.messages import Asked, Image, ScoreOptions, prompt, request
 from scotoma.names import nearest
-from scotoma.selectors import TargetLike, TokensLike, hooks, selector, target, tokens
+from scotoma.selectors import NAMED, TargetLike, TokensLike, hooks, selector, target, tokens
 from scotoma.v1 import benchmark_service_pb2 as bench
 from scotoma.v1 import inference_service_pb2 as pb
 from scotoma.v1.intervention_pb2 import Intervention
@@ -67,7 +67,9 @@ def corruption(given: object) -> list[Intervention]:
     """Returns the interventions that corrupt the clean input; none where another input is given."""
     if isinstance(given, Intervention):
         return [given]
-    if isinstance(given, (list, tuple)) and given and all(isinstance(own, Intervention) for own in given):
+    if isinstance(given, (list, tuple)) and not given:
+        raise ValueError("corrupted: empty; a picture, a question with pictures, or interventions are needed")
+    if isinstance(given, (list, tuple)) and all(isinstance(own, Intervention) for own in given):
         return list(given)
     return []
 
@@ -130,10 +132,10 @@ def metric(answer: str, other: str | None, measure: Measure | None) -> tuple[pb.
     """Returns what is measured of each run, and how it is called."""
     if measure is None:
         measure = "logprob" if other is None else "logprob_difference"
-    if (measure == "logprob_difference") != (other is not None):
-        raise ValueError(
-            f"metric: {measure!r} with{'' if other is None else 'out'} the other answer; only a difference takes one"
-        )
+    if measure == "logprob_difference" and other is None:
+        raise ValueError("metric: 'logprob_difference' is of two answers; say other=, too")
+    if measure != "logprob_difference" and other is not None:
+        raise ValueError(f"other: {measure!r} is of one answer; 'logprob_difference' is of two")
     if measure == "logprob_difference":
         difference = pb.Contrast(answer=answer, other=other)
         return pb.Metric(logprob_difference=difference), f"log P({answer!r}) - log P({other!r})"
@@ -155,6 +157,8 @@ def positions_of(positions: Positions) -> list[pb.TracePositions]:
     if isinstance(positions, (list, tuple)) and positions and isinstance(positions[0], pb.TracePositions):
         return list(positions)
     if isinstance(positions, Mapping):
+        if not positions:
+            raise ValueError("positions: empty; a group at least is needed, or None for each token")
         groups = {
             name: pb.TraceGroup(label=name, tokens=selector(own, f"positions[{name!r}]"))
             for name, own in positions.items()
@@ -165,6 +169,8 @@ def positions_of(positions: Positions) -> list[pb.TracePositions]:
     if positions in ("rows", "columns"):
         by = pb.TracePatches.BY_ROW if positions == "rows" else pb.TracePatches.BY_COLUMN
         return [pb.TracePositions(patches=pb.TracePatches(by=by))]
+    if isinstance(positions, str) and positions.lower() not in NAMED:
+        raise ValueError(f"positions: {nearest(positions, [*NAMED, 'words', 'rows', 'columns'])}")
     return [pb.TracePositions(each=selector(positions, "positions"))]  # type: ignore[arg-type]
 
 
