@@ -96,7 +96,7 @@ impl JudgeArgs {
             }
         }
         let path = PathBuf::from(file);
-        PreparedTextModel::open(&path).map_err(|e| e.to_string())?;
+        PreparedTextModel::open_judge(&path).map_err(|e| e.to_string())?;
         Ok(JudgePlace::Gguf(path))
     }
 

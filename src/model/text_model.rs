@@ -1,8 +1,12 @@
-//! A language model by itself, from one GGUF file, that answers greedily: a judge.
+//! A language model by itself, from one GGUF file: it answers greedily, as a judge, and says what its
+//! layers make of a text.
 //!
 //! It is the decoder of the other models, with its matrices in the blocks of their file, so that a
 //! reply has the same bits whoever asks beside it. It is in the memory of the process, where any
 //! thread may ask.
+
+mod features;
+mod reply;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,13 +21,14 @@ use super::load::gguf::GgufFiles;
 use super::load::source::Source;
 use super::text::chat::Chat;
 use super::text::tokenizer::Text;
-use crate::nn::{Layout, MemoryTracker, NoHooks, SequenceCache, likeliest};
+use crate::nn::{Hooks, Layout, MemoryTracker, NoHooks, SequenceCache};
 use crate::weights::{Checkpoint, Gguf, Matrices};
 
-/// Bounds the tokens of a question and its reply: keys and values of so many are counted as held.
+pub use reply::ReplyError;
+
+/// Bounds the tokens of a text, or of a question and its reply: keys and values of so many are
+/// counted as held.
 const MAX_CONTEXT: usize = 4096;
-/// Bounds the tokens of a reply.
-const MAX_REPLY: usize = 1024;
 /// Rows of a prompt that are read between two looks at whether the reply is still wanted.
 const CHUNK: usize = 64;
 
@@ -38,42 +43,6 @@ const TURN_ENDS: [&str; 6] = [
     "</s>",
 ];
 
-/// Ends what a model writes to itself before its reply.
-const REASONING_END: &str = "</think>";
-
-/// Says why there is no reply.
-#[derive(Debug, thiserror::Error)]
-pub enum ReplyError {
-    /// The question leaves no room for a reply.
-    #[error("the question has {tokens} tokens; the judge reads {context}, its reply included")]
-    TooLong {
-        /// Tokens of the question, in the chat template.
-        tokens: usize,
-        /// Tokens that fit.
-        context: usize,
-    },
-    /// The reply does not end.
-    #[error("the judge's reply does not end within {tokens} tokens; it begins {begin:?}")]
-    Endless {
-        /// Tokens that it has.
-        tokens: usize,
-        /// Its first words.
-        begin: String,
-    },
-    /// Nobody waits for it any more.
-    #[error("the judge is not asked any more")]
-    Cancelled,
-    /// The model does not run.
-    #[error("the judge: {0}")]
-    Model(#[from] Error),
-}
-
-impl From<candle_core::Error> for ReplyError {
-    fn from(error: candle_core::Error) -> Self {
-        Self::Model(error.into())
-    }
-}
-
 /// A language model whose file has been read and checked, but for its tensors.
 #[derive(Debug)]
 pub struct PreparedTextModel {
@@ -81,7 +50,7 @@ pub struct PreparedTextModel {
     config: DecoderConfig,
     is_tied: bool,
     text: Text,
-    chat: Chat,
+    chat: Option<Chat>,
     ends: Vec<u32>,
     checkpoint: Checkpoint,
 }
@@ -92,7 +61,8 @@ pub struct TextModel {
     name: String,
     digest: blake3::Hash,
     text: Text,
-    chat: Chat,
+    chat: Option<Chat>,
+    /// Lists the tokens that end a reply.
     ends: Vec<u32>,
     decoder: Decoder,
     context: usize,
@@ -109,22 +79,30 @@ impl PreparedTextModel {
         let config = config::language_model(json)?;
         let mut text = Text::load(&source)?;
         text.set_rows(config.vocab_size);
-        let missing = || file.wrong("tokenizer.chat_template", "is not there; a judge needs one");
-        let chat = Chat::of_words(&source, &text)?.ok_or_else(missing)?;
-        let ends = ends(&source, &text)?;
-        if ends.is_empty() {
-            let reason = "is not there, and no token that is known to end a turn";
-            return Err(file.wrong("tokenizer.ggml.eos_token_id", reason).into());
-        }
         Ok(Self {
+            chat: Chat::of_words(&source, &text)?,
+            ends: ends(&source, &text)?,
             checkpoint: source.checkpoint()?,
             file,
             config,
             is_tied,
             text,
-            chat,
-            ends,
         })
+    }
+
+    /// Does the same for a model that is to answer, and so needs a chat template and a token that
+    /// ends its turn.
+    pub fn open_judge(path: &Path) -> Result<Self, Error> {
+        let prepared = Self::open(path)?;
+        let wrong = |key, reason| Err(prepared.file.wrong(key, reason).into());
+        if prepared.chat.is_none() {
+            return wrong("tokenizer.chat_template", "is not there; a judge needs one");
+        }
+        if prepared.ends.is_empty() {
+            let reason = "is not there, and no token that is known to end a turn";
+            return wrong("tokenizer.ggml.eos_token_id", reason);
+        }
+        Ok(prepared)
     }
 
     /// Returns the bytes that it will hold: of its tensors, and of keys and values.
@@ -180,73 +158,20 @@ impl TextModel {
         self.bytes
     }
 
-    /// Returns the multiplications that answering a question takes, about.
-    pub fn work(&self, question: &str) -> u64 {
-        let config = self.decoder.config();
-        let layers = config.num_hidden_layers * self.decoder.layer_weights();
-        let weights = layers as u64 + config.table_parameters();
-        // Words have four letters or more, and replies a few words.
-        weights * (question.len() as u64 / 4 + 64)
-    }
-
-    /// Answers a question greedily; `is_wanted` is asked before each pass. What a model writes to
-    /// itself before the reply is left out.
-    pub fn reply(
-        &self,
-        question: &str,
-        is_wanted: &dyn Fn() -> bool,
-    ) -> Result<String, ReplyError> {
-        let prompt = self.text.encode_prompt(&self.chat.question(question)?)?;
-        let (tokens, context) = (prompt.len(), self.context);
-        if tokens >= context {
-            return Err(ReplyError::TooLong { tokens, context });
-        }
-        let most = MAX_REPLY.min(context - tokens);
+    /// Creates the cache of a sequence of `prompt` tokens and at most `more` after them.
+    fn cache(prompt: usize, more: usize) -> SequenceCache {
         let kv = MemoryTracker::default();
-        let mut cache = SequenceCache::new(tokens, most, &kv, &kv);
-        let mut next = self.read(&prompt, &mut cache, is_wanted)?;
-        let mut written = Vec::new();
-        while !self.ends.contains(&next) {
-            written.push(next);
-            if written.len() == most {
-                let begin = self.text.decode(&written)?.chars().take(200).collect();
-                return Err(ReplyError::Endless {
-                    tokens: most,
-                    begin,
-                });
-            }
-            let at = tokens + written.len() - 1;
-            if !is_wanted() {
-                return Err(ReplyError::Cancelled);
-            }
-            next = self.likeliest(&self.pass(&[next], at, &mut cache)?)?;
-        }
-        let reply = self.text.decode(&written)?;
-        let (_, reply) = reply.rsplit_once(REASONING_END).unwrap_or(("", &reply));
-        Ok(reply.trim().to_owned())
-    }
-
-    /// Reads a prompt and returns the likeliest token after it.
-    fn read(
-        &self,
-        prompt: &[u32],
-        cache: &mut SequenceCache,
-        is_wanted: &dyn Fn() -> bool,
-    ) -> Result<u32, ReplyError> {
-        let mut last = None;
-        for (number, chunk) in prompt.chunks(CHUNK).enumerate() {
-            if !is_wanted() {
-                return Err(ReplyError::Cancelled);
-            }
-            last = Some(self.pass(chunk, number * CHUNK, cache)?);
-        }
-        // A template writes something before every answer.
-        let empty = || Error::Text("the chat template makes an empty prompt".into());
-        self.likeliest(&last.ok_or_else(empty)?)
+        SequenceCache::new(prompt, more, &kv, &kv)
     }
 
     /// Runs tokens `ids`, the first of which is number `first`: their normed rows, `(R, D)`.
-    fn pass(&self, ids: &[u32], first: usize, cache: &mut SequenceCache) -> Result<Tensor, Error> {
+    fn pass(
+        &self,
+        ids: &[u32],
+        first: usize,
+        cache: &mut SequenceCache,
+        hooks: &mut dyn Hooks,
+    ) -> Result<Tensor, Error> {
         let mut layout = Layout::default();
         let numbers: Arc<[u32]> = (first..first + ids.len()).map(|at| at as u32).collect();
         // Positions are rows of the table of angles: no GGUF has a second half for long contexts.
@@ -254,21 +179,13 @@ impl TextModel {
         let x = self.decoder.embed(ids)?; // (R, D)
         let (rows, _) = self
             .decoder
-            .forward(x, &layout, &mut [Some(cache)], &mut NoHooks)?;
+            .forward(x, &layout, &mut [Some(cache)], hooks)?;
         Ok(rows)
     }
 
-    /// Returns the likeliest token after the last of some rows `(R, D)`.
-    fn likeliest(&self, rows: &Tensor) -> Result<u32, ReplyError> {
-        let last = rows.narrow(0, rows.dim(0)? - 1, 1)?; // (1, D)
-        let logits = self
-            .decoder
-            .logits(&last, &Layout::default(), &mut NoHooks)?; // (1, V)
-        let found = likeliest(&logits)?.to_vec2::<f32>()?;
-        match found[0][..] {
-            [token, logprob] if logprob.is_finite() => Ok(token as u32),
-            _ => Err(Error::Text("its numbers overflow".into()).into()),
-        }
+    /// Returns the logits after a row `(1, D)`: `(1, V)`.
+    fn logits(&self, row: &Tensor) -> Result<Tensor, Error> {
+        self.decoder.logits(row, &Layout::default(), &mut NoHooks)
     }
 }
 

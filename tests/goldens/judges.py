@@ -4,7 +4,8 @@
 
 Each is trained for a minute to answer the questions of src/benchmark/judges about items of `shapes` by rules that are easily
 checked, and to answer some other questions with whole sentences, which it learns by heart. The weights are then quantised; the
-reference runs the dequantised ones. replies.json holds questions with the reference's greedy replies.
+reference runs the dequantised ones. replies.json holds questions with the reference's greedy replies, and for some texts the mean
+over tokens of what each layer puts out.
 """
 
 from __future__ import annotations
@@ -121,7 +122,7 @@ def prompt(tokenizer, question: str) -> list[int]:
 def train(model, tokenizer, end: int, items: list[dict]) -> None:
     rng = random.Random(5)
     optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3, weight_decay=0.01)
-    steps = 700
+    steps = 600
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, steps)
     for step in range(steps):
         ids, labels = [], []
@@ -230,6 +231,21 @@ def replies(model, tokenizer, end: int, items: list[dict]) -> list[dict]:
     return found
 
 
+def features(model, tokenizer) -> list[dict]:
+    """Of each text the output of every layer, averaged over all tokens that the tokenizer makes of it."""
+    found, rows = [], []
+    hooks = [layer.register_forward_hook(lambda _, __, out: rows.append(out if torch.is_tensor(out) else out[0])) for layer in model.model.layers]
+    for text in ("What colour is the circle? red", "A blue cross stands left of the green square.", "4", "Na\u00efve \u4f60\u597d"):
+        rows.clear()
+        with torch.no_grad():
+            model(torch.tensor([tokenizer.encode(text)]))
+        layers = [row.reshape(-1, row.shape[-1]).mean(0).tolist() for row in rows]
+        found.append({"text": text, "layers": layers})
+    for hook in hooks:
+        hook.remove()
+    return found
+
+
 def main() -> None:
     OUT.mkdir(exist_ok=True)
     with (SHAPES / "benchmark.tsv").open() as file:
@@ -243,8 +259,8 @@ def main() -> None:
         train(model, tokenizer, end, items)
         model.eval()
         write_model(name, model, tokenizer)
-        golden[name] = replies(model, tokenizer, end, items)
-        for entry in golden[name]:
+        golden[name] = {"replies": replies(model, tokenizer, end, items), "features": features(model, tokenizer)}
+        for entry in golden[name]["replies"]:
             print(repr(entry["question"][:60]), "->", repr(entry["reply"]))
     path.write_text(json.dumps(golden, indent=1, ensure_ascii=False) + "\n")
 

@@ -1,6 +1,7 @@
 //! A judge inside the server: what it replies is what transformers says of the same weights, and it
 //! is recorded, bounded and refused like any other.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -33,7 +34,8 @@ fn file(name: &str) -> PathBuf {
 }
 
 fn load(name: &str) -> TextModel {
-    PreparedTextModel::open(&file(name)).unwrap().load().unwrap()
+    let prepared = PreparedTextModel::open_judge(&file(name)).unwrap();
+    prepared.load().unwrap()
 }
 
 /// What transformers replies.
@@ -44,11 +46,26 @@ struct Golden {
     reply: String,
 }
 
-fn goldens(name: &str) -> Vec<Golden> {
+#[derive(Deserialize)]
+struct TextGolden {
+    text: String,
+    layers: Vec<Vec<f32>>,
+}
+
+#[derive(Deserialize)]
+struct Goldens {
+    replies: Vec<Golden>,
+    features: Vec<TextGolden>,
+}
+
+fn goldens_of(name: &str) -> Goldens {
     let text = std::fs::read_to_string(folder().join("replies.json")).unwrap();
-    let mut all: std::collections::BTreeMap<String, Vec<Golden>> =
-        serde_json::from_str(&text).unwrap();
+    let mut all: BTreeMap<String, Goldens> = serde_json::from_str(&text).unwrap();
     all.remove(name).unwrap()
+}
+
+fn goldens(name: &str) -> Vec<Golden> {
+    goldens_of(name).replies
 }
 
 #[test]
@@ -57,8 +74,11 @@ fn replies_are_those_of_transformers() {
         let model = load(name);
         let goldens = goldens(name);
         assert!(goldens.len() > 30, "{name}: {}", goldens.len());
-        let mut different = std::collections::BTreeSet::new();
-        for Golden { question, reply, .. } in &goldens {
+        let mut different = BTreeSet::new();
+        for Golden {
+            question, reply, ..
+        } in &goldens
+        {
             let own = model.reply(question, &|| true).unwrap();
             assert_eq!(&own, reply, "{name}: {question}");
             different.insert(own);
@@ -68,13 +88,40 @@ fn replies_are_those_of_transformers() {
 }
 
 #[test]
+fn features_of_texts_are_those_of_transformers() {
+    for name in JUDGES {
+        let (model, goldens) = (load(name), goldens_of(name).features);
+        assert!(goldens.len() >= 4);
+        for TextGolden { text, layers } in goldens {
+            let found = model.features(&text).unwrap();
+            assert_eq!(found.len(), layers.len());
+            for (layer, ((point, own), theirs)) in found.iter().zip(&layers).enumerate() {
+                let named = format!("language_model.blocks.{layer}.hook_resid_post");
+                assert_eq!((point, own.len()), (&named, theirs.len()));
+                let apart = length(own.iter().zip(theirs).map(|(a, b)| a - b));
+                let whole = length(theirs.iter().copied());
+                assert!(
+                    apart <= 1e-5 * whole,
+                    "{name}: {text}, {point}: {apart} of {whole}"
+                );
+            }
+        }
+        let long = model.features(&"What? ".repeat(2000));
+        let long = long.unwrap_err().to_string();
+        assert!(long.contains("1 to 1024 are read"), "{long}");
+    }
+}
+
+fn length(values: impl Iterator<Item = f32>) -> f32 {
+    values.map(|v| v * v).sum::<f32>().sqrt()
+}
+
+#[test]
 fn a_question_that_does_not_fit_is_not_cut() {
     for name in JUDGES {
         let model = load(name);
         let golden = &goldens(name)[0];
-        // A word of one token, joined to nothing: each adds one.
-        let long = |more: usize| format!("{}{}", golden.question, "\n".repeat(more));
-        assert!(model.reply(&long(0), &|| true).is_ok());
+        assert!(model.reply(&golden.question, &|| true).is_ok());
         let error = model.reply(&"a \u{1F600}".repeat(1000), &|| true);
         let Err(ReplyError::TooLong { tokens, context }) = error else {
             panic!("{error:?}");
@@ -141,11 +188,18 @@ async fn run(
         max_tokens: 8,
         ..Default::default()
     };
-    let events = std::iter::once(Asked::Header(header)).chain(samples.into_iter().map(Asked::Sample));
+    let events =
+        std::iter::once(Asked::Header(header)).chain(samples.into_iter().map(Asked::Sample));
     let requests = events.map(|event| EvaluateRequest { event: Some(event) });
     let requests = tokio_stream::iter(requests.collect::<Vec<_>>());
     let service = BenchmarkServiceClient::connect(server.address.clone());
-    let mut stream = service.await.unwrap().evaluate(requests).await.unwrap().into_inner();
+    let mut stream = service
+        .await
+        .unwrap()
+        .evaluate(requests)
+        .await
+        .unwrap()
+        .into_inner();
     let (mut started, mut results) = (None, Vec::new());
     while let Some(response) = stream.message().await.unwrap() {
         match response.event.unwrap() {
@@ -186,7 +240,12 @@ async fn it_grades_what_no_rule_can() {
         let why = "tokens; the judge reads 1024, its reply included";
         assert!(long.review.contains(why), "{}", long.review);
         for (item, result) in items.iter().zip(&results) {
-            assert_eq!(result.review, grade(&item.question), "{name}: {}", item.question);
+            assert_eq!(
+                result.review,
+                grade(&item.question),
+                "{name}: {}",
+                item.question
+            );
             assert_eq!(result.verdict, i32::from(Verdict::Graded));
             assert_eq!(result.grade, result.review.parse::<f64>().unwrap());
         }
@@ -254,7 +313,9 @@ fn altered(folder: &Path, from: &str, to: &str) -> PathBuf {
 
 #[test]
 fn a_wrong_file_is_told_before_anything_is_loaded() {
-    let tower = folder().with_file_name("tiny-gguf").join("model/mmproj-f16.gguf");
+    let tower = folder()
+        .with_file_name("tiny-gguf")
+        .join("model/mmproj-f16.gguf");
     let folder = tempfile::tempdir().unwrap();
     let check = |path: &Path| {
         let judge = format!("gguf:{}", path.display());
@@ -265,16 +326,32 @@ fn a_wrong_file_is_told_before_anything_is_loaded() {
         said
     };
     for (from, to, says) in [
-        ("tokenizer.chat_template", "tokenizer.chat_templatf", "a judge needs one"),
-        ("tokenizer.ggml.tokens", "tokenizer.ggml.tokenz", "tokenizer.ggml.tokens is not there"),
-        ("tokenizer.ggml.scores", "tokenizer.ggml.scorez", "tokenizer.ggml.scores has 0"),
+        (
+            "tokenizer.chat_template",
+            "tokenizer.chat_templatf",
+            "a judge needs one",
+        ),
+        (
+            "tokenizer.ggml.tokens",
+            "tokenizer.ggml.tokenz",
+            "tokenizer.ggml.tokens is not there",
+        ),
+        (
+            "tokenizer.ggml.scores",
+            "tokenizer.ggml.scorez",
+            "tokenizer.ggml.scores has 0",
+        ),
         ("Tiny llama", "Tiny\u{0}llama", ""),
     ] {
         let path = altered(folder.path(), from, to);
         if says.is_empty() {
             // A name that is odd is no mistake.
             let judge = format!("gguf:{}", path.display());
-            assert!(scotoma(&["serve", "--check", "--judge", &judge]).status.success());
+            assert!(
+                scotoma(&["serve", "--check", "--judge", &judge])
+                    .status
+                    .success()
+            );
             continue;
         }
         let said = check(&path);
@@ -338,4 +415,53 @@ fn a_run_resumes_under_its_own_judge_alone() {
     let results = std::fs::read_to_string(at("results.jsonl")).unwrap();
     assert_eq!(results.lines().count(), 4);
     assert_eq!(results.matches("VERDICT_GRADED").count(), 4, "{results}");
+}
+
+#[test]
+fn another_model_reads_the_texts_of_an_alignment() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("report").display().to_string();
+    let features = format!("gguf:{}", file("qwen3").display());
+    let align = |features: &str| {
+        scotoma(&[
+            "alignment",
+            "--limit",
+            "12",
+            "-k",
+            "3",
+            "--features",
+            features,
+            "--report",
+            &report,
+            "--json",
+        ])
+    };
+    let output = align(&features);
+    assert!(output.status.success(), "{}", said(&output));
+    let page = std::fs::read_to_string(folder.path().join("report/report.md")).unwrap();
+    let digest = blake3::hash(&std::fs::read(file("qwen3")).unwrap());
+    assert!(
+        page.contains(&format!("Tiny qwen3 (GGUF, BLAKE3 {digest})")),
+        "{page}"
+    );
+    // Those of the file are the model's own, item by item.
+    let path = folder.path().join("report/features.safetensors");
+    let all = candle_core::safetensors::load(path, &candle_core::Device::Cpu).unwrap();
+    let model = load("qwen3");
+    for layer in 0..2 {
+        let point = format!("language_model.blocks.{layer}.hook_resid_post");
+        let rows: Vec<Vec<f32>> = all[&format!("texts/{point}")].to_vec2().unwrap();
+        assert_eq!(rows.len(), 12);
+        for (item, row) in shapes().unwrap().iter().zip(rows) {
+            let text = format!("{} {}", item.question, item.answer);
+            assert_eq!(row, model.features(&text).unwrap()[layer].1);
+        }
+    }
+    let missing = align("gguf:missing.gguf");
+    assert!(!missing.status.success());
+    assert!(
+        said(&missing).contains("--features gguf:missing.gguf: "),
+        "{}",
+        said(&missing)
+    );
 }

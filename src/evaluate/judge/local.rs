@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rayon::ThreadPool;
 
-use super::count;
+use super::outcome::count;
 use crate::engine::ClientId;
 use crate::model::{self, PreparedTextModel, TextModel};
 use crate::pipeline::{Error, Price, Runtime, Turns};

@@ -1,18 +1,16 @@
 //! Asks a judge: a service, or a language model inside the server.
 
 mod local;
+mod outcome;
 mod remote;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use metrics::counter;
-
 use crate::benchmark::judge::JudgePrompt;
 use crate::engine::ClientId;
 use crate::model::{self, PreparedTextModel};
 use crate::pipeline::Runtime;
-use crate::telemetry::names;
 use local::LocalJudge;
 use remote::RemoteJudge;
 
@@ -60,7 +58,7 @@ impl Judge {
                 (address.model.clone(), JudgeKind::Remote(judge))
             }
             JudgePlace::Gguf(path) => {
-                let judge = LocalJudge::load(PreparedTextModel::open(path)?, runtime)?;
+                let judge = LocalJudge::load(PreparedTextModel::open_judge(path)?, runtime)?;
                 (judge.name(), JudgeKind::Local(judge))
             }
         };
@@ -90,10 +88,4 @@ impl Judge {
             JudgeKind::Local(judge) => judge.ask(client, question).await,
         }
     }
-}
-
-/// Counts a question that was asked.
-fn count<T, E>(outcome: &Result<T, E>) {
-    let label = if outcome.is_ok() { "ok" } else { "failed" };
-    counter!(names::JUDGE_REQUESTS, "outcome" => label).increment(1);
 }

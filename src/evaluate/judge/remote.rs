@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use super::count;
+use super::outcome::count;
 
 /// Bounds the questions that are on their way at once.
 const IN_FLIGHT: usize = 8;
