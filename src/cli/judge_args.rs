@@ -18,7 +18,7 @@ const GGUF: &str = "gguf:";
 /// A judge model for answers that no rule can grade.
 #[derive(Debug, Clone, Args)]
 pub(super) struct JudgeArgs {
-    /// Service that speaks OpenAI's chat completions, such as http://127.0.0.1:8000/v1, or gguf:FILE
+    /// Service that speaks OpenAI's chat completions, as http://127.0.0.1:8000/v1, or gguf:FILE
     ///
     /// It grades MM-Vet, LLaVA-W and classification/judged, and extracts MathVista's answers;
     /// without it these stay unjudged, or are read by rule. gguf:FILE is a language model (Llama,

@@ -1,5 +1,5 @@
-//! A language model by itself, from one GGUF file: it answers greedily, as a judge, and says what its
-//! layers make of a text.
+//! A language model by itself, from one GGUF file: it answers greedily, as a judge, and says what
+//! its layers make of a text.
 //!
 //! It is the decoder of the other models, with its matrices in the blocks of their file, so that a
 //! reply has the same bits whoever asks beside it. It is in the memory of the process, where any
@@ -70,30 +70,21 @@ pub struct TextModel {
 }
 
 impl PreparedTextModel {
-    /// Reads and checks all of a GGUF file but its tensors.
+    /// Reads and checks all of a GGUF file but its tensors, and the chat template, which reading a
+    /// text does not take.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let file = Gguf::open(path)?;
-        let source = Source::Gguf(Arc::new(GgufFiles::of_language(&file)?));
-        let json: Value = source.json("config.json")?.unwrap_or_default();
-        let is_tied = json["tie_word_embeddings"] == true;
-        let config = config::language_model(json)?;
-        let mut text = Text::load(&source)?;
-        text.set_rows(config.vocab_size);
-        Ok(Self {
-            chat: Chat::of_words(&source, &text)?,
-            ends: ends(&source, &text)?,
-            checkpoint: source.checkpoint()?,
-            file,
-            config,
-            is_tied,
-            text,
-        })
+        Self::read(&source(&file)?, file)
     }
 
     /// Does the same for a model that is to answer, and so needs a chat template and a token that
     /// ends its turn.
     pub fn open_judge(path: &Path) -> Result<Self, Error> {
-        let prepared = Self::open(path)?;
+        let file = Gguf::open(path)?;
+        let source = source(&file)?;
+        let mut prepared = Self::read(&source, file)?;
+        prepared.chat = Chat::of_words(&source, &prepared.text)?;
+        prepared.ends = ends(&source, &prepared.text)?;
         let wrong = |key, reason| Err(prepared.file.wrong(key, reason).into());
         if prepared.chat.is_none() {
             return wrong("tokenizer.chat_template", "is not there; a judge needs one");
@@ -103,6 +94,23 @@ impl PreparedTextModel {
             return wrong("tokenizer.ggml.eos_token_id", reason);
         }
         Ok(prepared)
+    }
+
+    fn read(source: &Source, file: Gguf) -> Result<Self, Error> {
+        let json: Value = source.json("config.json")?.unwrap_or_default();
+        let is_tied = json["tie_word_embeddings"] == true;
+        let config = config::language_model(json)?;
+        let mut text = Text::load(source)?;
+        text.set_rows(config.vocab_size);
+        Ok(Self {
+            checkpoint: source.checkpoint()?,
+            file,
+            config,
+            is_tied,
+            text,
+            chat: None,
+            ends: Vec::new(),
+        })
     }
 
     /// Returns the bytes that it will hold: of its tensors, and of keys and values.
@@ -187,6 +195,11 @@ impl TextModel {
     fn logits(&self, row: &Tensor) -> Result<Tensor, Error> {
         self.decoder.logits(row, &Layout::default(), &mut NoHooks)
     }
+}
+
+/// Returns a file as a folder of Hugging Face's.
+fn source(file: &Gguf) -> Result<Source, Error> {
+    Ok(Source::Gguf(Arc::new(GgufFiles::of_language(file)?)))
 }
 
 /// Returns `general.name`, or the architecture where there is none.

@@ -6,17 +6,14 @@ use super::TextModel;
 use crate::model::error::Error;
 use crate::nn::{Hooks, Point, Site, Span, Stack};
 
-/// The mean over tokens of each layer's output, `(D,)`, by the name of its hook point.
-pub type TextFeatures = Vec<(String, Vec<f32>)>;
-
 impl TextModel {
-    /// Returns the mean over the tokens of a text, those that the tokenizer adds among them, of what
-    /// each layer puts out.
+    /// Returns the mean over the tokens of a text, those that the tokenizer adds among them, of
+    /// what each layer puts out, `(D,)`, with the name of its hook point.
     ///
     /// # Errors
     ///
     /// A text of no token, or of more than the model reads.
-    pub fn features(&self, text: &str) -> Result<TextFeatures, Error> {
+    pub fn features(&self, text: &str) -> Result<Vec<(String, Vec<f32>)>, Error> {
         let ids = self.text.encode(text)?;
         if !(1..=self.context).contains(&ids.len()) {
             return Err(Error::Text(format!(
@@ -34,7 +31,7 @@ impl TextModel {
 
 /// Keeps the means of what layers put out.
 #[derive(Default)]
-struct Means(TextFeatures);
+struct Means(Vec<(String, Vec<f32>)>);
 
 impl Hooks for Means {
     fn on(&mut self, point: Point, _: &[Span], value: Tensor) -> TensorResult<Tensor> {

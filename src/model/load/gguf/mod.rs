@@ -1,5 +1,6 @@
-//! A language model, with its `mmproj` file or by itself, as llama.cpp writes them, read as a folder
-//! of Hugging Face's: their keys become config.json, tokenizer.model and what else stands there.
+//! A language model, with its `mmproj` file or by itself, as llama.cpp writes them, read as a
+//! folder of Hugging Face's: their keys become config.json, tokenizer.model and what else stands
+//! there.
 
 mod config;
 mod vocabulary;
