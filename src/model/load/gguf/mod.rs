@@ -77,12 +77,9 @@ impl GgufFiles {
 
     /// Reads a language model by itself.
     pub(in crate::model) fn of_language(language: &Gguf) -> Result<Self, Error> {
-        Self::with(
-            language,
-            None,
-            &Vocabulary::read(language)?,
-            config::language(language)?,
-        )
+        // First, since a file of another kind has no vocabulary either.
+        let config = config::language(language)?;
+        Self::with(language, None, &Vocabulary::read(language)?, config)
     }
 
     fn read(language: &Gguf, tower: &Gguf) -> Result<Self, Error> {
