@@ -101,7 +101,7 @@ async fn run(
         model_digest,
         header: Some(header),
         judge: judge.map(|(judge, task)| v1::Judge {
-            model: judge.model().into(),
+            model: judge.name().into(),
             prompt: judge.template(task).into(),
         }),
         server_version: telemetry::VERSION.into(),

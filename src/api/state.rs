@@ -6,7 +6,7 @@ use std::time::Duration;
 use tonic_health::server::HealthReporter;
 
 use super::loaded::Loaded;
-use crate::evaluate::{JudgeClient, JudgeConfig};
+use crate::evaluate::Judge;
 use crate::pipeline::{InFlight, Phase, Runtime};
 
 /// Tells clients of a server that goes down to come back after this long: about what the next one
@@ -21,7 +21,7 @@ pub struct State {
     /// Says what the health service answers.
     pub health: HealthReporter,
     /// Judges answers that no rule can.
-    pub(super) judge: Option<JudgeClient>,
+    pub(super) judge: Option<Judge>,
     /// Bounds how long a client may read nothing.
     pub(super) read_timeout: Duration,
     /// Counts requests, and tells that the server goes down.
@@ -57,9 +57,9 @@ impl State {
         }
     }
 
-    /// Lets the judge that `config` names mark answers.
-    pub fn set_judge(&mut self, config: JudgeConfig) {
-        self.judge = Some(JudgeClient::new(config));
+    /// Lets a judge mark answers.
+    pub fn set_judge(&mut self, judge: Judge) {
+        self.judge = Some(judge);
     }
 
     /// Returns how long a refused caller should wait.

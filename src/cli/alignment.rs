@@ -1,10 +1,12 @@
 //! `scotoma alignment`: mutual nearest neighbours between what a model makes of pictures and
 //! features of texts about them.
 
+mod text_reader;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 use clap::Args;
 use futures::{StreamExt, TryStreamExt, stream};
 use scotoma_client::v1::{ModelInfo, Reduction, tokens::Named};
@@ -25,6 +27,7 @@ use crate::benchmark::alignment::{AlignedPair, Features, align};
 use crate::benchmark::data::ItemReader;
 use crate::benchmark::report::{self, DataTable, Drawing, Part, hook_name};
 use crate::benchmark::{self, Item, fill, png};
+use text_reader::TextReader;
 
 /// Items in flight.
 const IN_FLIGHT: usize = 8;
@@ -46,10 +49,10 @@ pub(super) struct AlignmentArgs {
     #[arg(long, default_value = "{question} {answer}")]
     text: String,
     /// File of text features from another model, in the order of the rows: .npz or .safetensors,
-    /// each array (items, dimensions). Without it the model's own language model reads the texts,
-    /// no picture shown, and its layers are averaged over tokens
-    #[arg(long)]
-    features: Option<PathBuf>,
+    /// each array (items, dimensions); or gguf:FILE, a language model that reads the texts. Without
+    /// it the model's own does, no picture shown; layers are averaged over tokens
+    #[arg(long, value_name = "FILE|gguf:FILE")]
+    features: Option<String>,
     /// Hook points of the picture's side, POINT@visual or POINT@class, averaged over these tokens;
     /// {l} stands for all layers. Repeat for several
     #[arg(long, default_values = POINTS)]
@@ -128,19 +131,22 @@ impl AlignmentArgs {
         };
         let limit = if limit > 0 { limit } else { usize::MAX };
         let info = client.get_model(model).await?;
-        let (pictures, texts) = self.capturer(client, model)?.all(items, limit).await?;
+        let reader = TextReader::load(self.features.clone()).await?;
+        let texts_by = reader.name();
+        let capturer = self.capturer(client, model, reader)?;
+        let (pictures, texts) = capturer.all(items, limit).await?;
         let n = pictures.len();
         let first = by_point(pictures)?;
-        let second = match &self.features {
-            Some(path) => read_features(path)?,
-            None => by_point(texts)?,
+        let second = match capturer.reader {
+            TextReader::File(_, features) => features,
+            TextReader::Own | TextReader::Gguf(_) => by_point(texts)?,
         };
         save(&folder.join("features.safetensors"), &first, &second)?;
         let found = align(&first, &second, self.k, self.clamp)?;
         let best = found.first().ok_or("no features")?;
         // `align` has failed where there are no two items.
         let chance = self.k as f64 / (n - 1) as f64;
-        let facts = self.facts(&info, n);
+        let facts = self.facts(&info, n, texts_by);
         let page = AlignmentPage {
             first: &first,
             second: &second,
@@ -172,7 +178,12 @@ impl AlignmentArgs {
         })
     }
 
-    fn capturer<'a>(&'a self, client: Client, model: &'a str) -> Result<Capturer<'a>, Failure> {
+    fn capturer<'a>(
+        &'a self,
+        client: Client,
+        model: &'a str,
+        reader: TextReader,
+    ) -> Result<Capturer<'a>, Failure> {
         let pictures = self.point.iter().map(|text| targets(text));
         Ok(Capturer {
             args: self,
@@ -180,16 +191,13 @@ impl AlignmentArgs {
             model,
             pictures: pictures.collect::<Result<_, _>>()?,
             texts: vec![mean(TEXT_POINTS, Named::All)],
+            reader,
             progress: Progress::new(None, "items"),
         })
     }
 
     /// Returns what a report of `n` items says of its run.
-    fn facts(&self, model: &ModelInfo, n: usize) -> [(&'static str, String); 7] {
-        let texts_by = match &self.features {
-            Some(path) => path.display().to_string(),
-            None => "the model itself".into(),
-        };
+    fn facts(&self, model: &ModelInfo, n: usize, texts_by: String) -> [(&'static str, String); 7] {
         [
             ("model", model_line(model)),
             ("model digest", model.digest.clone()),
@@ -227,6 +235,7 @@ struct Capturer<'a> {
     /// Targets of the picture's side, and of the text's.
     pictures: Vec<CaptureTarget>,
     texts: Vec<CaptureTarget>,
+    reader: TextReader,
     progress: Progress,
 }
 
@@ -256,10 +265,15 @@ impl Capturer<'_> {
         let item = item?;
         let text = self.args.text_of(&item);
         let pictures = self.capture(&text, item.images, &self.pictures).await?;
-        let texts = if self.args.features.is_none() {
-            self.capture(&text, Vec::new(), &self.texts).await?
-        } else {
-            ItemFeatures::new()
+        let texts = match &self.reader {
+            TextReader::Own => self.capture(&text, Vec::new(), &self.texts).await?,
+            TextReader::File(..) => ItemFeatures::new(),
+            TextReader::Gguf(model) => {
+                let model = model.clone();
+                let read = tokio::task::spawn_blocking(move || model.features(&text)).await?;
+                let named = |e| format!("item {}: {e}", item.id);
+                read.map_err(named)?.into_iter().collect()
+            }
         };
         self.progress.advance();
         Ok((pictures, texts))
@@ -364,29 +378,6 @@ fn layer(name: &str) -> usize {
     name.split('.')
         .find_map(|part| part.parse().ok())
         .unwrap_or(usize::MAX)
-}
-
-/// Reads the arrays `(items, dimensions)` of a file.
-fn read_features(path: &Path) -> Result<Vec<Features>, Failure> {
-    let wrong = |e: &dyn std::fmt::Display| format!("--features {}", files::named(path, e));
-    let tensors: BTreeMap<String, Tensor> = match path.extension().and_then(|e| e.to_str()) {
-        Some("npz") => Tensor::read_npz(path)
-            .map_err(|e| wrong(&e))?
-            .into_iter()
-            .collect(),
-        Some("safetensors") => candle_core::safetensors::load(path, &Device::Cpu)
-            .map_err(|e| wrong(&e))?
-            .into_iter()
-            .collect(),
-        _ => return Err(wrong(&"a name that ends in .npz or .safetensors is needed").into()),
-    };
-    let mut all = Vec::new();
-    for (name, tensor) in tensors {
-        let rows = tensor.to_dtype(DType::F32).and_then(|t| t.to_vec2());
-        let rows = rows.map_err(|e| wrong(&format!("{name}: {e}")))?;
-        all.push(Features { name, rows });
-    }
-    Ok(all)
 }
 
 /// Writes all features to one file, from which they can be read again.

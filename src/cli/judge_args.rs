@@ -5,26 +5,25 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::benchmark::judge::JudgePrompt;
-use crate::evaluate::JudgeConfig;
+use crate::evaluate::{JudgeAddress, JudgeConfig, JudgePlace};
+use crate::model::PreparedTextModel;
 use crate::server::ServerConfig;
 
 /// Heading of these flags in help texts.
 const HEADING: &str = "Judge";
 
+/// Before the file of a judge inside the server.
+const GGUF: &str = "gguf:";
+
 /// A judge model for answers that no rule can grade.
 #[derive(Debug, Clone, Args)]
 pub(super) struct JudgeArgs {
-    /// Address of a service that speaks OpenAI's chat completions, such as http://127.0.0.1:8000/v1
+    /// Service that speaks OpenAI's chat completions, as http://127.0.0.1:8000/v1, or gguf:FILE
     ///
     /// It grades MM-Vet, LLaVA-W and classification/judged, and extracts MathVista's answers;
-    /// without it these stay unjudged, or are read by rule.
-    #[arg(
-        help_heading = HEADING,
-        long,
-        env = "SCOTOMA_JUDGE",
-        value_name = "URL",
-        requires = "judge_model"
-    )]
+    /// without it these stay unjudged, or are read by rule. gguf:FILE is a language model (Llama,
+    /// Qwen2, Qwen3 or Gemma) with a chat template, which is run on the CPU.
+    #[arg(help_heading = HEADING, long, env = "SCOTOMA_JUDGE", value_name = "URL|gguf:FILE")]
     judge: Option<String>,
     /// Name of the judge model in that service
     #[arg(help_heading = HEADING, long, env = "SCOTOMA_JUDGE_MODEL", value_name = "NAME")]
@@ -59,19 +58,46 @@ impl JudgeArgs {
 
     /// Sets the judge in `config`.
     pub(super) fn apply(&self, config: &mut ServerConfig) -> Result<(), String> {
-        let (Some(address), Some(model)) = (&self.judge, &self.judge_model) else {
+        let Some(judge) = &self.judge else {
             return Ok(());
         };
-        if !address.starts_with("http://") && !address.starts_with("https://") {
-            return Err(format!("--judge {address}: http:// or https:// is needed"));
-        }
+        let place = match judge.strip_prefix(GGUF) {
+            Some(file) => self.file(file),
+            None => self.address(judge),
+        };
         config.judge = Some(JudgeConfig {
-            address: address.clone(),
-            model: model.clone(),
-            key: self.judge_key.clone().unwrap_or_default(),
+            place: place.map_err(|why| format!("--judge {judge}: {why}"))?,
             templates: self.templates()?,
         });
         Ok(())
+    }
+
+    fn address(&self, address: &str) -> Result<JudgePlace, String> {
+        if !address.starts_with("http://") && !address.starts_with("https://") {
+            return Err(format!("http://, https:// or {GGUF}FILE is needed"));
+        }
+        let model = self.judge_model.clone();
+        Ok(JudgePlace::Service(JudgeAddress {
+            address: address.to_owned(),
+            model: model.ok_or("--judge-model NAME is needed, too")?,
+            key: self.judge_key.clone().unwrap_or_default(),
+        }))
+    }
+
+    /// Opens the file of a judge inside the server, so that a wrong one shows before any model is
+    /// loaded.
+    fn file(&self, file: &str) -> Result<JudgePlace, String> {
+        for (flag, given) in [
+            ("--judge-model", self.judge_model.is_some()),
+            ("--judge-key", self.judge_key.is_some()),
+        ] {
+            if given {
+                return Err(format!("{flag} is for a service; a file is its own model"));
+            }
+        }
+        let path = PathBuf::from(file);
+        PreparedTextModel::open_judge(&path).map_err(|e| e.to_string())?;
+        Ok(JudgePlace::Gguf(path))
     }
 
     /// Reads the files of `--judge-prompt`.

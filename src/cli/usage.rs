@@ -208,7 +208,7 @@ impl Call<'_> {
         if flags.is_empty() || self.set("judge") {
             return Ok(());
         }
-        unused(format!("{}: --judge URL is needed", flags.join(", ")))
+        unused(format!("{}: --judge is needed", flags.join(", ")))
     }
 
     /// Tells whether a text in place of a benchmark or an experiment is a word that lists. `eval`
@@ -442,7 +442,7 @@ mod tests {
             ),
             (
                 "eval mmvet --data a --judge-model c",
-                "--judge-model: --judge URL is needed",
+                "--judge-model: --judge is needed",
             ),
             (
                 "eval shapes --judge http://b --judge-model c",

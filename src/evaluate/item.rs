@@ -121,19 +121,23 @@ impl ItemRequest {
         }
         let results = found
             .into_iter()
-            .map(|(variant, outcome)| self.result(variant, outcome));
+            .map(|(variant, outcome)| self.result(context, variant, outcome));
         ItemOutcome {
-            // All verdicts at once: the client itself bounds how many questions a judge has to
-            // answer.
+            // All verdicts at once: the judge itself bounds how many questions it answers at once.
             results: futures::future::join_all(results).await,
             cut_short_by,
         }
     }
 
     /// Returns the result under a variant, judged where that is needed.
-    async fn result(&self, variant: usize, outcome: Result<Answer, Arc<Error>>) -> ItemResult {
+    async fn result(
+        &self,
+        context: &RequestContext,
+        variant: usize,
+        outcome: Result<Answer, Arc<Error>>,
+    ) -> ItemResult {
         let outcome = match outcome {
-            Ok(answer) => Ok(self.judge(answer).await),
+            Ok(answer) => Ok(self.judge(context, answer).await),
             Err(error) => Err(error),
         };
         ItemResult {
@@ -309,7 +313,7 @@ impl ItemRequest {
     }
 
     /// Returns `answer` as the judge marks it; a judge that fails leaves it as it is, and says why.
-    async fn judge(&self, mut answer: Answer) -> Answer {
+    async fn judge(&self, context: &RequestContext, mut answer: Answer) -> Answer {
         let (Some(judge), Some(task)) = (&self.spec.judge, self.spec.rule.judge_prompt) else {
             return answer;
         };
@@ -323,7 +327,7 @@ impl ItemRequest {
         let Some(question) = task.ask(judge.template(task), &self.item, &answer.text) else {
             return answer;
         };
-        match judge.ask(question).await {
+        match judge.ask(&context.client, question).await {
             Ok(reply) => {
                 // A reply that cannot be read leaves the verdict of the rule.
                 if let Some((read, verdict)) = self.spec.rule.read_reply(task, &self.item, &reply) {

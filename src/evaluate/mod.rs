@@ -5,7 +5,7 @@
 
 mod event;
 mod item;
-mod judge_client;
+mod judge;
 mod run;
 mod spec;
 
@@ -14,6 +14,6 @@ pub use event::{
     VariantMetric,
 };
 pub use item::Question;
-pub use judge_client::{JudgeClient, JudgeConfig};
+pub use judge::{Judge, JudgeAddress, JudgeConfig, JudgePlace};
 pub use run::{Evaluation, EvaluationInput, KnownResult};
 pub use spec::{Answering, EvaluationSpec, EvaluationVariant, MAX_VARIANTS, option_prefix};

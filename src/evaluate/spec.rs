@@ -1,6 +1,6 @@
 //! Says how a benchmark is run: all that is known before the first item.
 
-use super::JudgeClient;
+use super::Judge;
 use crate::benchmark::Rule;
 use crate::model::{self, Message, MessagePart, Model, Role};
 use crate::pipeline::{Interventions, MultiImage, SamplingParams};
@@ -33,7 +33,7 @@ pub struct EvaluationSpec {
     /// Reports metrics after this many results, and after not less than a share of all so far.
     pub progress_every: u32,
     /// Judges what the rule cannot; `None`: nobody does.
-    pub judge: Option<JudgeClient>,
+    pub judge: Option<Judge>,
 }
 
 /// Names interventions and pictures that every item is asked under.

@@ -1,6 +1,7 @@
 //! Keeps the resident models.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Instant;
 
@@ -26,7 +27,7 @@ pub struct Placement {
     pub engines: Vec<(DeviceGroup, Engine)>,
     /// Sets the format of weights where a request does not; `None`: f32 on a CPU and bf16 elsewhere.
     pub dtype: Option<WeightFormat>,
-    /// Bounds the bytes that all models hold together.
+    /// Bounds the bytes that all models, and a judge beside them, hold together.
     pub budget: u64,
     /// Lets clients load and unload.
     pub open: bool,
@@ -61,6 +62,8 @@ pub struct ModelRegistry {
     models: RwLock<Vec<Entry>>,
     /// Is held by the load that runs: one at a time, so that the budget holds.
     turn: Mutex<()>,
+    /// Counts the bytes of the budget that something else than models holds.
+    beside: AtomicU64,
     placement: Placement,
 }
 
@@ -70,6 +73,7 @@ impl ModelRegistry {
         Self {
             models: RwLock::default(),
             turn: Mutex::default(),
+            beside: AtomicU64::new(0),
             placement,
         }
     }
@@ -189,7 +193,6 @@ impl ModelRegistry {
         progress: &dyn Fn(u64, u64),
     ) -> Result<Arc<Model>, Error> {
         let start = Instant::now();
-        let held: u64 = resident.iter().map(|m| m.held_bytes()).sum();
         let (device, engine) = self.engine(&options.device, resident)?;
         let (dtype, matrices) = format_on(device, options.dtype.or(self.placement.dtype))?;
         let load = model::Load {
@@ -197,7 +200,7 @@ impl ModelRegistry {
             matrices,
             // What is resident already holds its part.
             device: device.clone(),
-            budget: self.placement.budget.saturating_sub(held),
+            budget: self.bytes_left(resident),
             keys_and_values: engine.limits().kv_bytes as u64,
             image_processor: options.image_processor,
             chat_template: options.chat_template.as_ref(),
@@ -260,7 +263,7 @@ impl ModelRegistry {
 
     /// Makes a sparse autoencoder resident beside `model`, as far as the budget of all models goes.
     pub fn add_sae(&self, model: &Model, name: &str, place: &SaePlace) -> Result<(), Error> {
-        let added = model.add_sae(name, place, self.bytes_left());
+        let added = model.add_sae(name, place, self.bytes_left(&self.all()));
         added.map_err(Error::load("sae"))?;
         record_bytes(model);
         Ok(())
@@ -268,14 +271,39 @@ impl ModelRegistry {
 
     /// Makes a tuned lens resident beside `model`, as far as the budget of all models goes.
     pub fn add_lens(&self, model: &Model, name: &str, folder: &Path) -> Result<(), Error> {
-        let added = model.add_lens(name, folder, self.bytes_left());
+        let added = model.add_lens(name, folder, self.bytes_left(&self.all()));
         added.map_err(Error::load("lens"))?;
         record_bytes(model);
         Ok(())
     }
 
-    fn bytes_left(&self) -> u64 {
-        let held: u64 = self.all().iter().map(|m| m.held_bytes()).sum();
+    /// Makes room for `bytes` that are no model's, and counts them as held from now on.
+    pub fn hold(&self, bytes: u64) -> Result<(), model::Error> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = self.bytes_left(&self.all());
+        if bytes > left {
+            return Err(model::Error::Budget {
+                needed: bytes,
+                left,
+            });
+        }
+        self.beside.fetch_add(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Returns the bytes of the budget that are held.
+    pub fn held_bytes(&self) -> u64 {
+        self.held_with(&self.all())
+    }
+
+    fn held_with(&self, resident: &[Arc<Model>]) -> u64 {
+        let models = resident.iter().map(|m| m.held_bytes());
+        models.sum::<u64>() + self.beside.load(Ordering::Relaxed)
+    }
+
+    /// Returns the bytes of the budget that are left beside the models that are `resident`.
+    fn bytes_left(&self, resident: &[Arc<Model>]) -> u64 {
+        let held = self.held_with(resident);
         self.placement.budget.saturating_sub(held)
     }
 

@@ -163,11 +163,14 @@ impl Runtime {
     /// Sets the metrics of what is kept between requests.
     pub fn report_budgets(&self) {
         let (uploads, kept) = (&self.uploads.store, &self.activations.store);
-        let models: u64 = self.models.all().iter().map(|m| m.held_bytes()).sum();
         let budgets = [
             ("uploads", uploads.bytes(), uploads.max_bytes()),
             ("kept_activations", kept.bytes(), kept.max_bytes()),
-            ("models", models, self.models.placement().budget),
+            (
+                "models",
+                self.models.held_bytes(),
+                self.models.placement().budget,
+            ),
         ];
         for (budget, used, limit) in budgets {
             gauge!(names::BUDGET_USED, "budget" => budget).set(used as f64);

@@ -60,6 +60,14 @@ impl Price {
         }
     }
 
+    /// Prices so many multiplications of a model that is asked beside the engine.
+    pub fn of_products(multiplications: u64) -> Self {
+        Self {
+            micros: multiplications / 10_000,
+            pixels: 0,
+        }
+    }
+
     /// Prices a picture of so many pixels, in a file of so many bytes, that is decoded.
     pub(super) fn of_picture(pixels: u64, bytes: usize) -> Self {
         Self {
@@ -166,6 +174,25 @@ impl Turns {
             state: Mutex::default(),
             waiting: gauge!(names::BUDGET_USED, "budget" => "queue"),
             pixels: gauge!(names::BUDGET_USED, "budget" => "picture_pixels"),
+        }))
+    }
+
+    /// Lets clients take turns at something that does one piece of work at a time. What waits for
+    /// it is bounded elsewhere.
+    pub fn one_by_one() -> Self {
+        let limits = TurnLimits {
+            pieces: 1,
+            pieces_of_one: 1,
+            pixels: 0,
+            pixels_of_one: 0,
+            queue: 0,
+        };
+        Self(Arc::new(Shared {
+            limits,
+            state: Mutex::default(),
+            // Those of the work beside the engine.
+            waiting: Gauge::noop(),
+            pixels: Gauge::noop(),
         }))
     }
 

@@ -1,6 +1,6 @@
 //! Says why a server does not start or run.
 
-use crate::pipeline;
+use crate::{model, pipeline};
 
 /// Says why the server does not run.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +13,9 @@ pub enum Error {
         /// Says why.
         source: Box<pipeline::Error>,
     },
+    /// Reports a judge that does not load.
+    #[error("judge: {0}")]
+    Judge(Box<model::Error>),
     /// Reports an address, or a thread of an engine, that cannot be had.
     #[error(transparent)]
     Io(#[from] std::io::Error),

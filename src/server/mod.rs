@@ -49,6 +49,7 @@ use crate::api::v1::inference_service_server::InferenceServiceServer;
 use crate::api::v1::model_service_server::ModelServiceServer;
 use crate::api::{self, CommandLineModel, State, v1};
 use crate::engine::{DeviceState, Engine};
+use crate::evaluate::Judge;
 use crate::nn::DeviceGroup;
 use crate::openai::{self, OpenAiConfig};
 use crate::pipeline::{
@@ -111,6 +112,12 @@ impl Server {
         };
         let models = load_models(config, &unloaded, start_engines(config)?)?;
         let runtime = start_runtime(config, models, folder)?;
+        // Behind the models, which its bytes must leave room for.
+        let judge = config.judge.as_ref().map(|judge| {
+            let loaded = Judge::load(judge, &runtime);
+            loaded.map_err(|source| Error::Judge(Box::new(source)))
+        });
+        let judge = judge.transpose()?;
         let in_flight = InFlight::default();
         let mut state = State::new(
             runtime,
@@ -118,8 +125,8 @@ impl Server {
             config.read_timeout,
             in_flight.clone(),
         );
-        if let Some(judge) = &config.judge {
-            state.set_judge(judge.clone());
+        if let Some(judge) = judge {
+            state.set_judge(judge);
         }
         state.set_command_line(command_line, unloaded);
         state.restore();

@@ -73,7 +73,7 @@ table! {
          read), connections (open ones), streams (open requests), watchers (open streams of health \
          and reflection), evaluations (bytes that benchmarks keep), queue (requests that wait); \
          uploads, kept_activations, replays (answers that are kept for calls tried again) and \
-         models, in bytes.";
+         models (with a judge inside the server), in bytes.";
     BUDGET_LIMIT: Gauge "scotoma_budget_limit" ["budget"]
         "What may be held of a budget by all clients together.";
     STAGE_DURATION: Histogram "scotoma_stage_duration_seconds" ["stage"]

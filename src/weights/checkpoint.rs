@@ -326,7 +326,16 @@ impl Checkpoint {
         // Rows of the table are looked up as numbers.
         let is_table = name.contains("embed_tokens");
         match (matrices, &entry.shape[..]) {
-            (Matrices::Blocks, _) if self.can_stay(name) && !is_table => entry.bytes.len() as u64,
+            (Matrices::Blocks, _) if self.can_stay(name) => {
+                let blocks = entry.bytes.len() as u64;
+                let is_head = !self.entries.contains_key("lm_head.weight");
+                match (is_table, is_head) {
+                    (false, _) => blocks,
+                    (true, false) => numbers * size,
+                    // As the head it stays in its blocks.
+                    (true, true) => numbers * size + blocks,
+                }
+            }
             (Matrices::Quantized(format), &[_, input]) if is_of_decoder(name) && !is_table => {
                 let sizes = |format: GgmlDType| (format.block_size(), format.type_size());
                 let (block, bytes) = blocks::fitting(format, input).map_or((1, 4), sizes);

@@ -168,6 +168,24 @@ impl Gguf {
         Some(self.tensors.get(tensor)?.shape.dims())
     }
 
+    /// Returns the numbers of a tensor that is one row of f32.
+    pub fn row(&self, tensor: &str) -> Result<Option<Vec<f32>>, Error> {
+        let Some(info) = self.tensors.get(tensor) else {
+            return Ok(None);
+        };
+        let Located { bytes, shape, .. } = self.locate(tensor, info)?;
+        if info.ggml_dtype != GgmlDType::F32 || shape.len() != 1 {
+            return Err(self.wrong(tensor, "is not a row of f32"));
+        }
+        let words = self.bytes[bytes].as_chunks().0.iter();
+        Ok(Some(words.map(|word| f32::from_le_bytes(*word)).collect()))
+    }
+
+    /// Returns BLAKE3 of the whole file.
+    pub fn digest(&self) -> blake3::Hash {
+        blake3::hash(&self.bytes)
+    }
+
     /// Returns the names of its tensors.
     pub fn tensors(&self) -> impl Iterator<Item = &str> {
         self.tensors.keys().map(String::as_str)

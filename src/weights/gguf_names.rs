@@ -8,6 +8,9 @@ use super::blocks::Undo;
 use super::checkpoint::Checkpoint;
 use super::gguf::Gguf;
 
+/// Names the tensor that the frequencies of a rotary embedding are divided by, as Llama 3.1's are.
+pub const ROPE_FACTORS: &str = "rope_freqs.weight";
+
 /// Says what the conversion of an architecture changes.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Changes {
@@ -18,13 +21,17 @@ pub struct Changes {
 }
 
 impl Checkpoint {
-    /// Takes the tensors of a language model and of its `mmproj` file.
-    pub fn of_gguf(language: Gguf, tower: Gguf, changes: Changes) -> Result<Self, Error> {
+    /// Takes the tensors of a language model and, where it has one, of its `mmproj` file.
+    pub fn of_gguf(language: Gguf, tower: Option<Gguf>, changes: Changes) -> Result<Self, Error> {
         let mut checkpoint = Self::default();
-        let swapped = has_swapped_mlp(&tower);
-        let name = |name: &str| tower_name(name, swapped);
         checkpoint.add_gguf(language, language_name, |name| undo(name, changes))?;
-        checkpoint.add_gguf(tower, name, |_| Undo::Nothing)?;
+        // Read with the configuration, which it is a part of.
+        checkpoint.spare.insert(ROPE_FACTORS.into());
+        if let Some(tower) = tower {
+            let swapped = has_swapped_mlp(&tower);
+            let name = |name: &str| tower_name(name, swapped);
+            checkpoint.add_gguf(tower, name, |_| Undo::Nothing)?;
+        }
         Ok(checkpoint)
     }
 

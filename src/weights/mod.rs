@@ -26,7 +26,7 @@ pub use blocks::Blocks;
 pub use checkpoint::Checkpoint;
 pub use dtype::{Matrices, WeightFormat};
 pub use gguf::Gguf;
-pub use gguf_names::Changes;
+pub use gguf_names::{Changes, ROPE_FACTORS};
 pub use mapped::{LFS_POINTER, is_lfs_pointer};
 pub use quantization::Quantization;
 pub use tensors::Tensors;

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use scotoma::benchmark::data::{ItemReader, MAX_ROW};
 use scotoma::benchmark::judge::JudgePrompt;
 use scotoma::benchmark::{Item, shapes};
-use scotoma::evaluate::JudgeConfig;
+use scotoma::evaluate::{JudgeAddress, JudgeConfig, JudgePlace};
 use scotoma::server::ServerConfig;
 use scotoma_client::v1::benchmark_service_client::BenchmarkServiceClient;
 use scotoma_client::v1::evaluate_header::Rules;
@@ -1037,10 +1037,13 @@ async fn a_judge_grades_what_no_rule_can() {
         JudgePrompt::Rate,
         "rate {reference} {answer} {context}".into(),
     )];
-    let judging = JudgeConfig {
+    let address = JudgeAddress {
         address,
         model: "wise".into(),
         key: "secret".into(),
+    };
+    let judging = JudgeConfig {
+        place: JudgePlace::Service(address),
         templates,
     };
     let server = Running::start(ServerConfig {

@@ -32,6 +32,7 @@ mod goldens;
 mod gradients;
 mod hub;
 mod interventions;
+mod judges;
 mod laws;
 mod layers;
 mod loading;

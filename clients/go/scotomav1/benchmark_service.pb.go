@@ -1415,7 +1415,7 @@ func (x *EvaluateStarted) GetServerVersion() string {
 // Who judges answers.
 type Judge struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// As its address names it.
+	// As its address names it; of one inside the server, the name in its file and the file's BLAKE3 digest.
 	Model string `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
 	// What it is asked; {question}, {options}, {reference}, {context} and {answer} are filled in.
 	Prompt        string `protobuf:"bytes,2,opt,name=prompt,proto3" json:"prompt,omitempty"`

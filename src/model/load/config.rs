@@ -168,6 +168,26 @@ fn set_default(json: &mut Value, pointer: &str, value: &str) {
     }
 }
 
+/// Fills in what the `model_type`s of both parts imply.
+fn set_defaults_by_type(json: &mut Value) {
+    for (part, model_type, defaults) in BY_TYPE {
+        if json[part]["model_type"] == model_type {
+            for (key, value) in defaults {
+                set_default(json, &format!("/{part}/{key}"), value);
+            }
+        }
+    }
+}
+
+/// Parses and checks `text_config` of a language model by itself.
+pub(in crate::model) fn language_model(mut json: Value) -> Result<DecoderConfig, Error> {
+    set_defaults_by_type(&mut json);
+    let config = DecoderConfig::deserialize(&json["text_config"]);
+    let config = config.map_err(|e| Error::Config(e.to_string()))?;
+    config.check()?;
+    Ok(config)
+}
+
 /// config.json, parsed and checked.
 #[derive(Debug)]
 pub struct Parsed {
@@ -200,13 +220,7 @@ impl Config {
             set_default(&mut json, pointer, value);
         }
         // After the `model_type`s of both parts have got their defaults.
-        for (part, model_type, defaults) in BY_TYPE {
-            if json[part]["model_type"] == model_type {
-                for (key, value) in defaults {
-                    set_default(&mut json, &format!("/{part}/{key}"), value);
-                }
-            }
-        }
+        set_defaults_by_type(&mut json);
         // Of the JSON, since a family's tower has fields that no other has.
         let tower = family.tower(&json)?;
         let config = Self::deserialize(json).map_err(|e| Error::Config(e.to_string()))?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::gguf::GgufPair;
+use super::gguf::GgufFiles;
 use crate::model::error::Error;
 use crate::weights::{Checkpoint, LFS_POINTER, Quantization, is_lfs_pointer};
 
@@ -17,8 +17,8 @@ pub enum Source {
     Folder(PathBuf),
     /// Files that stand in the binary, by name; those whose name begins with the prefix.
     Embedded(&'static [(&'static str, &'static [u8])], String),
-    /// A language model and its tower in GGUF files.
-    Gguf(Arc<GgufPair>),
+    /// A language model in a GGUF file, with its tower in another or by itself.
+    Gguf(Arc<GgufFiles>),
     /// The files of another, but weights that are drawn at random.
     Random(Box<Source>),
     /// The files of the first, with the second, an adapter, merged into its weights.
@@ -42,7 +42,7 @@ impl Source {
     /// Opens what stands at `place`, a folder or the files of a GGUF pair; `None` where there is
     /// nothing.
     pub fn open(place: &str) -> Result<Option<Self>, Error> {
-        if let Some(pair) = GgufPair::at(place) {
+        if let Some(pair) = GgufFiles::at(place) {
             return Ok(Some(Self::Gguf(Arc::new(pair?))));
         }
         let folder = Self::Folder(place.into());

@@ -3,6 +3,8 @@
 //!
 //! Knows messages and marks of pictures; token ids are [`Text`]'s.
 
+mod text_only;
+
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -82,6 +84,8 @@ pub struct Chat {
     marker: &'static str,
     /// Special tokens, and what the style of a conversation reads.
     variables: Vec<(Arc<str>, String)>,
+    /// Switches that are off, where nothing of them is unset.
+    switched_off: &'static [&'static str],
 }
 
 /// A picture in a text-only message stands before the words, as the original LLaVA puts it.
@@ -113,6 +117,19 @@ impl Chat {
         text: &Text,
         image_token: u32,
     ) -> Result<Option<Self>, Error> {
+        let mut chat = Self::parse(source, chosen, text)?;
+        if let Some(chat) = &mut chat {
+            chat.try_out(text, image_token)?;
+        }
+        Ok(chat)
+    }
+
+    /// Returns the template as it is, not tried yet.
+    fn parse(
+        source: &Source,
+        chosen: Option<&ChatTemplate>,
+        text: &Text,
+    ) -> Result<Option<Self>, Error> {
         let mut variables = chat_files::special_tokens(source)?;
         let found = match chosen {
             None => chat_files::template(source)?,
@@ -143,16 +160,15 @@ impl Chat {
         };
         let wrong = |failure: Failure| wrong(&file, field, &failure);
         let template = Template::parse(&source).map_err(wrong)?;
-        let mut chat = Self {
+        Ok(Some(Self {
             template,
             origin: file,
             field,
             text_only: false,
             marker: text.image_marker(),
             variables,
-        };
-        chat.try_out(text, image_token)?;
-        Ok(Some(chat))
+            switched_off: &[],
+        }))
     }
 
     /// Finds out whether the template takes parts or plain text.
@@ -349,6 +365,8 @@ impl Chat {
             .iter()
             .map(|(name, text)| (name.clone(), Value::str(text)))
             .collect();
+        let off = self.switched_off.iter();
+        variables.extend(off.map(|name| ((*name).into(), Value::Bool(false))));
         variables.push(("messages".into(), Value::list(list)?));
         // transformers passes both always: a template may ask whether they are none.
         variables.push(("tools".into(), Value::None));

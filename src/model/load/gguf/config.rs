@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::vocabulary::Vocabulary;
 use crate::model::error::Error;
-use crate::weights::{Changes, Gguf};
+use crate::weights::{Changes, Gguf, ROPE_FACTORS};
 
 /// `general.architecture`s with the `model_type`s that they are.
 const ARCHITECTURES: [(&str, &str); 4] = [
@@ -92,6 +92,19 @@ pub(super) fn changes(language: &Gguf) -> Result<Changes, Error> {
     })
 }
 
+/// Returns config.json of a language model by itself.
+pub(super) fn language(language: &Gguf) -> Result<Value, Error> {
+    Ok(json!({
+        "text_config": text_config(language)?,
+        "tie_word_embeddings": is_tied(language),
+    }))
+}
+
+/// Tells whether the head is the embedding table.
+fn is_tied(language: &Gguf) -> bool {
+    language.shape("output.weight").is_none()
+}
+
 /// Returns config.json.
 pub(super) fn model(
     language: &Gguf,
@@ -125,7 +138,7 @@ pub(super) fn model(
         "vision_feature_select_strategy": if has("v.class_embd") { "default" } else { "full" },
         "projector_hidden_act": "gelu",
         "multimodal_projector_bias": has("mm.0.bias"),
-        "tie_word_embeddings": language.shape("output.weight").is_none(),
+        "tie_word_embeddings": is_tied(language),
     });
     if !has("mm.2.weight") {
         model["projector_layers"] = json!(1);
@@ -160,11 +173,10 @@ fn text_config(language: &Gguf) -> Result<Value, Error> {
         file: language,
         prefix: architecture,
     };
-    for tensor in ["rope_freqs.weight", "rope_factors_long.weight"] {
-        if language.shape(tensor).is_some() {
-            let reason = "frequencies of its own are not read; load the safetensors checkpoint";
-            return Err(language.wrong(tensor, reason).into());
-        }
+    let long = "rope_factors_long.weight";
+    if language.shape(long).is_some() {
+        let reason = "frequencies of long contexts are not read; load the safetensors checkpoint";
+        return Err(language.wrong(long, reason).into());
     }
     let Some([rows, _]) = language.shape("token_embd.weight") else {
         return Err(language.wrong("token_embd.weight", "is no matrix").into());
@@ -191,24 +203,43 @@ fn text_config(language: &Gguf) -> Result<Value, Error> {
     if language.shape("blk.0.attn_q.bias").is_some() {
         text["attention_bias"] = json!(true);
     }
-    match keys.text("rope.scaling.type")? {
-        None | Some("none") => {}
-        Some(kind @ ("linear" | "yarn")) => {
-            text["rope_scaling"] = json!({
-                "rope_type": kind,
-                "factor": keys.float("rope.scaling.factor")?,
-                "original_max_position_embeddings":
-                    keys.number("rope.scaling.original_context_length")?,
-            });
-        }
-        Some(kind) => {
-            let reason = format!("{kind:?}; none, linear and yarn are supported");
-            return Err(language
-                .wrong(&keys.name("rope.scaling.type"), &reason)
-                .into());
-        }
+    if let Some(scaling) = rope_scaling(&keys)? {
+        text["rope_scaling"] = scaling;
     }
     Ok(text)
+}
+
+/// Returns how the rotary embedding is stretched, as Hugging Face writes it.
+fn rope_scaling(keys: &Keys<'_>) -> Result<Option<Value>, Error> {
+    let kind = keys
+        .text("rope.scaling.type")?
+        .filter(|kind| *kind != "none");
+    match (kind, keys.file.row(ROPE_FACTORS)?) {
+        (None, None) => Ok(None),
+        // Llama 3.1's, as the conversion has computed them. LongRoPE is the kind that has a factor
+        // for each frequency; that for long contexts is the same.
+        (None, Some(factors)) => Ok(Some(json!({
+            "rope_type": "longrope",
+            "factor": 1.0,
+            "attention_factor": 1.0,
+            "short_factor": factors,
+            "long_factor": factors,
+        }))),
+        (Some(kind @ ("linear" | "yarn")), None) => Ok(Some(json!({
+            "rope_type": kind,
+            "factor": keys.float("rope.scaling.factor")?,
+            "original_max_position_embeddings":
+                keys.number("rope.scaling.original_context_length")?,
+        }))),
+        (Some(kind), None) => {
+            let reason = format!("{kind:?}; none, linear and yarn are supported");
+            Err(keys.wrong("rope.scaling.type", &reason))
+        }
+        (Some(kind), Some(_)) => {
+            let reason = format!("{kind:?} beside {ROPE_FACTORS}; one of them is supported");
+            Err(keys.wrong("rope.scaling.type", &reason))
+        }
+    }
 }
 
 /// Fails on keys that would change the numbers and are not read: `context` is the longest prompt,

@@ -1,5 +1,6 @@
-//! A language model and its `mmproj` file as llama.cpp writes them, read as a folder of Hugging
-//! Face's: their keys become config.json, tokenizer.model and what else stands there.
+//! A language model, with its `mmproj` file or by itself, as llama.cpp writes them, read as a
+//! folder of Hugging Face's: their keys become config.json, tokenizer.model and what else stands
+//! there.
 
 mod config;
 mod vocabulary;
@@ -8,14 +9,16 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use self::vocabulary::Vocabulary;
 use crate::model::error::Error;
 use crate::weights::{Changes, Checkpoint, Gguf};
 
-/// The two files of a model, with the texts that their keys make.
+/// The files of a model, with the texts that their keys make.
 #[derive(Debug)]
-pub struct GgufPair {
+pub struct GgufFiles {
     language: PathBuf,
-    tower: PathBuf,
+    /// Is missing where a language model is read by itself.
+    tower: Option<PathBuf>,
     changes: Changes,
     /// Holds files by the names that they have in a folder.
     texts: Vec<(&'static str, Vec<u8>)>,
@@ -27,7 +30,7 @@ const AND: char = '+';
 /// `general.architecture` of a tower.
 const TOWER: &str = "clip";
 
-impl GgufPair {
+impl GgufFiles {
     /// Opens the pair at `place`: `MODEL.gguf+MMPROJ.gguf`, one of them with the other beside it, or
     /// a folder with both and no config.json. `None` where it is none of these.
     pub fn at(place: &str) -> Option<Result<Self, Error>> {
@@ -73,13 +76,32 @@ impl GgufPair {
         }
     }
 
+    /// Reads a language model by itself.
+    pub(in crate::model) fn of_language(language: &Gguf) -> Result<Self, Error> {
+        // First, since a file of another kind has no vocabulary either.
+        let config = config::language(language)?;
+        Self::with(language, None, &Vocabulary::read(language)?, config)
+    }
+
     fn read(language: &Gguf, tower: &Gguf) -> Result<Self, Error> {
-        let vocabulary = vocabulary::Vocabulary::read(language)?;
+        let vocabulary = Vocabulary::read(language)?;
         let model = config::model(language, tower, &vocabulary)?;
-        let json = |value: &Value| value.to_string().into_bytes();
+        let mut files = Self::with(language, Some(tower), &vocabulary, model)?;
+        let processor = config::processor(tower)?;
+        files
+            .texts
+            .push(("preprocessor_config.json", json(&processor)));
+        Ok(files)
+    }
+
+    fn with(
+        language: &Gguf,
+        tower: Option<&Gguf>,
+        vocabulary: &Vocabulary<'_>,
+        config: Value,
+    ) -> Result<Self, Error> {
         let mut texts = vec![
-            ("config.json", json(&model)),
-            ("preprocessor_config.json", json(&config::processor(tower)?)),
+            ("config.json", json(&config)),
             ("generation_config.json", json(&vocabulary.generation())),
             ("tokenizer_config.json", json(&vocabulary.config()?)),
             vocabulary.file()?,
@@ -89,7 +111,7 @@ impl GgufPair {
         }
         Ok(Self {
             language: language.path().to_owned(),
-            tower: tower.path().to_owned(),
+            tower: tower.map(|tower| tower.path().to_owned()),
             changes: config::changes(language)?,
             texts,
         })
@@ -108,7 +130,11 @@ impl GgufPair {
 
     /// Returns the place that it is opened at.
     pub(super) fn place(&self) -> String {
-        format!("{}{AND}{}", self.language.display(), self.tower.display())
+        let language = self.language.display();
+        match &self.tower {
+            Some(tower) => format!("{language}{AND}{}", tower.display()),
+            None => language.to_string(),
+        }
     }
 
     /// Returns the folder of the language model.
@@ -124,9 +150,14 @@ impl GgufPair {
     /// Opens the tensors. Headers are read once more: kept since [`at`](Self::at), their vocabularies
     /// would be in memory as long as the model is.
     pub(super) fn checkpoint(&self) -> Result<Checkpoint, Error> {
-        let (language, tower) = (Gguf::open(&self.language)?, Gguf::open(&self.tower)?);
+        let tower = self.tower.as_deref().map(Gguf::open).transpose()?;
+        let language = Gguf::open(&self.language)?;
         Ok(Checkpoint::of_gguf(language, tower, self.changes)?)
     }
+}
+
+fn json(value: &Value) -> Vec<u8> {
+    value.to_string().into_bytes()
 }
 
 fn is_gguf(name: &str) -> bool {

@@ -48,8 +48,9 @@ enum Cut {
     Digits,
 }
 
-/// Names the token that ends a turn where `eos_token` ends a document; no file of a folder names it.
-const END_OF_TURN: &str = "eot_token";
+/// Name the tokens that end a turn, or a message, where `eos_token` ends a document; no file of a
+/// folder names them.
+const ENDS: [&str; 2] = ["eot_token", "eom_token"];
 
 /// Holds what a file says of its vocabulary.
 pub(super) struct Vocabulary<'a> {
@@ -77,7 +78,8 @@ impl<'a> Vocabulary<'a> {
             ("eos_token", "tokenizer.ggml.eos_token_id"),
             ("unk_token", "tokenizer.ggml.unknown_token_id"),
             ("pad_token", "tokenizer.ggml.padding_token_id"),
-            (END_OF_TURN, "tokenizer.ggml.eot_token_id"),
+            (ENDS[0], "tokenizer.ggml.eot_token_id"),
+            (ENDS[1], "tokenizer.ggml.eom_token_id"),
         ] {
             let Some(id) = file.number(key)? else {
                 continue;
@@ -104,7 +106,7 @@ impl<'a> Vocabulary<'a> {
 
     /// Returns generation_config.json.
     pub(super) fn generation(&self) -> Value {
-        let is_end = |name: &str| ["eos_token", END_OF_TURN].contains(&name);
+        let is_end = |name: &str| name == "eos_token" || ENDS.contains(&name);
         let ends = self.special.iter().filter(|(name, _)| is_end(name));
         let ends: Vec<usize> = ends.map(|(_, id)| *id).collect();
         json!({ "eos_token_id": ends })
@@ -113,7 +115,7 @@ impl<'a> Vocabulary<'a> {
     /// Returns tokenizer_config.json.
     pub(super) fn config(&self) -> Result<Value, Error> {
         let mut config = json!({ "legacy": false });
-        let named = self.special.iter().filter(|(name, _)| *name != END_OF_TURN);
+        let named = self.special.iter().filter(|(name, _)| !ENDS.contains(name));
         for (name, id) in named {
             config[*name] = json!(self.tokens[*id]);
         }

@@ -713,7 +713,7 @@ export const EvaluateStartedSchema: GenMessage<EvaluateStarted> = /*@__PURE__*/
  */
 export type Judge = Message<"scotoma.v1.Judge"> & {
   /**
-   * As its address names it.
+   * As its address names it; of one inside the server, the name in its file and the file's BLAKE3 digest.
    *
    * @generated from field: string model = 1;
    */

@@ -1,14 +1,12 @@
-//! Asks a judge: any service that speaks OpenAI's chat completions.
+//! Asks any service that speaks OpenAI's chat completions.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics::counter;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use crate::benchmark::judge::JudgePrompt;
-use crate::telemetry::names;
+use super::outcome::count;
 
 /// Bounds the questions that are on their way at once.
 const IN_FLIGHT: usize = 8;
@@ -18,40 +16,38 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 /// Bounds the bytes of a reply.
 const MAX_REPLY: u64 = 1 << 20;
 
-/// Says where a judge is and what it is asked.
+/// Says where a service is, and which of its models judges.
 #[derive(Clone, Default)]
-pub struct JudgeConfig {
+pub struct JudgeAddress {
     /// Holds the address of the service, up to and without `/chat/completions`.
     pub address: String,
     /// Names the model as the service does.
     pub model: String,
     /// Is sent as a bearer token; empty: nothing is.
     pub key: String,
-    /// Lists templates in place of our own.
-    pub templates: Vec<(JudgePrompt, String)>,
 }
 
 // By hand, and without the key: debug output may come to stand in a log.
-impl std::fmt::Debug for JudgeConfig {
+impl std::fmt::Debug for JudgeAddress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("JudgeConfig")
+        f.debug_struct("JudgeAddress")
             .field("address", &self.address)
             .field("model", &self.model)
             .finish_non_exhaustive()
     }
 }
 
-/// Asks a judge. Clones share its turns.
+/// Asks a service. Clones share its turns.
 #[derive(Debug, Clone)]
-pub struct JudgeClient {
-    config: Arc<JudgeConfig>,
+pub(super) struct RemoteJudge {
+    config: Arc<JudgeAddress>,
     agent: ureq::Agent,
     turns: Arc<Semaphore>,
 }
 
-impl JudgeClient {
-    /// Creates a client of the judge that `config` names.
-    pub fn new(config: JudgeConfig) -> Self {
+impl RemoteJudge {
+    /// Creates a client of the service that `config` names.
+    pub(super) fn new(config: JudgeAddress) -> Self {
         let agent = ureq::Agent::config_builder()
             .timeout_global(Some(TIMEOUT))
             // The body of a refusal says why; an error of the client would lose it.
@@ -64,24 +60,12 @@ impl JudgeClient {
         }
     }
 
-    /// Returns the name of the model that judges.
-    pub fn model(&self) -> &str {
-        &self.config.model
-    }
-
-    /// Returns the template of the question that `task` asks.
-    pub fn template(&self, task: JudgePrompt) -> &str {
-        let own = self.config.templates.iter().find(|(of, _)| *of == task);
-        own.map_or(task.template(), |(_, template)| template)
-    }
-
     /// Asks `question` and returns the reply, or why there is none.
     pub(super) async fn ask(&self, question: String) -> Result<String, String> {
         let mut wait = Duration::from_millis(500);
         for tried in 1.. {
             let outcome = self.try_once(question.clone()).await;
-            let label = if outcome.is_ok() { "ok" } else { "failed" };
-            counter!(names::JUDGE_REQUESTS, "outcome" => label).increment(1);
+            count(&outcome);
             match outcome {
                 Ok(reply) => return Ok(reply),
                 Err(Refusal {
@@ -125,7 +109,7 @@ impl Refusal {
     }
 }
 
-fn post(agent: &ureq::Agent, config: &JudgeConfig, question: &str) -> Result<String, Refusal> {
+fn post(agent: &ureq::Agent, config: &JudgeAddress, question: &str) -> Result<String, Refusal> {
     let mut request = agent.post(format!(
         "{}/chat/completions",
         config.address.trim_end_matches('/')
