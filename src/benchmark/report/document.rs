@@ -82,16 +82,18 @@ impl DataTable {
 
     /// Leaves out the columns that no row has anything in.
     pub(super) fn without_empty_columns(mut self) -> Self {
-        let is_used = |column: usize| {
-            let mut cells = self.rows.iter().filter_map(|row| row.get(column));
-            cells.any(|cell| !cell.is_empty())
-        };
-        let used: Vec<bool> = (0..self.heads.len()).map(is_used).collect();
+        let columns = 0..self.heads.len();
+        let used: Vec<bool> = columns.map(|column| self.uses(column)).collect();
         for row in std::iter::once(&mut self.heads).chain(&mut self.rows) {
             let mut columns = used.iter();
             row.retain(|_| columns.next().copied().unwrap_or(true));
         }
         self
+    }
+
+    fn uses(&self, column: usize) -> bool {
+        let mut cells = self.rows.iter().filter_map(|row| row.get(column));
+        cells.any(|cell| !cell.is_empty())
     }
 }
 

@@ -56,10 +56,8 @@ pub(super) fn svg(report: &Report<'_>) -> String {
     let mut top = 30.0;
     for (name, panel) in panels.iter().zip(&drawn) {
         let heading = text((20.0, 12.0), "start", name);
-        let _ = write!(
-            svg,
-            r#"<g transform="translate(0 {top:.0})">{heading}<g transform="translate(0 {room:.0})">"#
-        );
+        let _ = write!(svg, r#"<g transform="translate(0 {top:.0})">{heading}"#);
+        let _ = write!(svg, r#"<g transform="translate(0 {room:.0})">"#);
         svg.push_str(&panel.body);
         svg.push_str("</g></g>");
         top += panel.height + room + 8.0;

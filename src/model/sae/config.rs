@@ -149,7 +149,7 @@ const SAE_LENS_FIELDS: &[&str] = &[
 ];
 
 fn sae_lens(fields: &Map<String, Value>) -> Result<SaeConfig, String> {
-    check_names(fields, &SAE_LENS_FIELDS, "SAELens")?;
+    check_names(fields, SAE_LENS_FIELDS, "SAELens")?;
     let text = |name: &str| anywhere(fields, name).and_then(Value::as_str);
     if flag(fields, "finetuning_scaling_factor", false)? {
         return Err("finetuning_scaling_factor true is not read; fold it into the weights".into());
