@@ -2,6 +2,7 @@
 //! is recorded, bounded and refused like any other.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -390,7 +391,7 @@ fn a_run_resumes_under_its_own_judge_alone() {
     let mut table = "index\timage\tquestion\tanswer\n".to_owned();
     for item in shapes().unwrap().iter().take(4) {
         let (image, question) = (STANDARD.encode(&item.images[0]), &item.question);
-        table += &format!("{}\t{image}\t{question}\t{}\n", item.id, item.answer);
+        writeln!(table, "{}\t{image}\t{question}\t{}", item.id, item.answer).unwrap();
     }
     std::fs::write(at("open.tsv"), table).unwrap();
     std::fs::copy(file("llama"), at("copied.gguf")).unwrap();
