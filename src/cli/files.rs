@@ -1,5 +1,6 @@
 //! Files that commands read and write; every error names the file.
 
+use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
 /// Reads a file.
@@ -44,4 +45,39 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), String> {
     part.push(".part");
     write(Path::new(&part), bytes)?;
     std::fs::rename(&part, path).map_err(|e| named(path, &e))
+}
+
+/// Fails if a file cannot be written. Nothing is left of a file that was not there.
+pub(super) fn check_writable(path: &Path) -> Result<(), String> {
+    let tried = match std::fs::metadata(path) {
+        Ok(about) if about.is_dir() => Err(std::io::ErrorKind::IsADirectory.into()),
+        Ok(about) if about.is_file() => OpenOptions::new().append(true).open(path).map(drop),
+        // A pipe or a device: opening one may wait for its reader.
+        Ok(_) => Ok(()),
+        Err(_) => {
+            let created = OpenOptions::new().write(true).create_new(true).open(path);
+            created.and_then(|_| std::fs::remove_file(path))
+        }
+    };
+    tried.map_err(|e| named(path, &e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_written_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.csv");
+        check_writable(&file).unwrap();
+        assert!(!file.exists());
+        write(&file, b"kept").unwrap();
+        check_writable(&file).unwrap();
+        assert_eq!(read(&file).unwrap(), b"kept");
+        for path in [folder.path().join("none/a.csv"), folder.path().into()] {
+            let error = check_writable(&path).unwrap_err();
+            assert!(error.contains(path.to_str().unwrap()), "{error}");
+        }
+    }
 }

@@ -1,10 +1,9 @@
 //! The command line: one file a command. Commands talk to a server through the Rust client, as any
 //! other program would; without one they start a server in this process.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command line prints"
-)]
+
+// Before all others, which print with its macros.
+#[macro_use]
+mod print;
 
 mod access_args;
 mod alignment;
@@ -230,8 +229,8 @@ fn without_empty_variable(arg: clap::Arg) -> clap::Arg {
 }
 
 /// Parses the command line with the configuration file that it names. Returns the settings of the
-/// command, too.
-fn parse() -> Result<(Cli, Settings), clap::Error> {
+/// command, too, and why a file that it would write cannot be written.
+fn parse() -> Result<(Cli, Settings, Option<String>), clap::Error> {
     let mut command = without_empty_variables(command());
     command.build();
     let expanded = config_file::expand(&command, std::env::args_os().collect())
@@ -248,12 +247,13 @@ fn parse() -> Result<(Cli, Settings), clap::Error> {
     Ok((
         Cli::from_arg_matches(&matches)?,
         settings.unwrap_or_default(),
+        usage::unwritable(&command, &matches),
     ))
 }
 
 /// Parses the command line of `serve` again, whose configuration file may have changed.
 fn parse_serve() -> Result<(serve::Serve, Settings), String> {
-    let (cli, settings) = parse().map_err(|error| error.to_string())?;
+    let (cli, settings, _) = parse().map_err(|error| error.to_string())?;
     match cli.command {
         Command::Serve(serve) => Ok((*serve, settings)),
         _ => Err("the command is not serve".into()),
@@ -262,7 +262,7 @@ fn parse_serve() -> Result<(serve::Serve, Settings), String> {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let (cli, settings) = parse().unwrap_or_else(|error| error.exit());
+    let (cli, settings, unwritable) = parse().unwrap_or_else(|error| error.exit());
     // Before the runtime: it sets variables of the environment, which no other thread may read
     // meanwhile.
     threads::configure(cli.threads);
@@ -270,15 +270,16 @@ pub fn main() -> ExitCode {
         .enable_all()
         .build();
     let result = match runtime {
-        Ok(runtime) => {
+        Ok(runtime) if unwritable.is_none() => {
             let result = runtime.block_on(run(cli.command, settings));
             // What still blocks a thread, such as a file that is never there, keeps no program.
             runtime.shutdown_background();
             result
         }
+        Ok(_) => Err(unwritable.unwrap_or_default().into()),
         Err(e) => Err(e.into()),
     };
-    match result {
+    match result.and_then(|()| Ok(print::printed()?)) {
         Ok(()) => ExitCode::SUCCESS,
         // Nobody reads on: `scotoma hooks | head` is no failure worth a word.
         Err(failure) if error::is_closed_pipe(&failure) => ExitCode::from(141),

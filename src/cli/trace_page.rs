@@ -1,25 +1,18 @@
 //! Shows what a trace comes to: a table, a heat map, and the heat laid over the picture.
 
-use std::fmt::Write as _;
 use std::path::Path;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use scotoma_client::v1::{TraceBaseline, TraceCell, TraceFinished, TracePosition, TraceStarted};
 
 use super::csv_file::write_csv;
 use super::error::Failure;
 use super::files;
-use crate::benchmark::report::{self, escaped};
+use crate::benchmark::report::{self, HeatPanel, HeatPatch};
 
 /// The columns of a table of cells.
 const COLUMNS: [&str; 8] = [
     "point", "layer", "position", "label", "head", "value", "effect", "rows",
 ];
-/// Units of a panel's side.
-const PANEL: f64 = 168.0;
-/// Panels side by side.
-const ACROSS: usize = 4;
 
 /// All that a trace has said.
 #[derive(Debug, Default)]
@@ -34,6 +27,8 @@ pub(super) struct Traced {
 /// One point, of one head: layers by positions.
 struct Slice<'a> {
     name: String,
+    point: usize,
+    head: usize,
     cells: Vec<&'a TraceCell>,
 }
 
@@ -48,6 +43,8 @@ impl Traced {
                 let of_head = of_head.map_or(String::new(), |head| format!(", head {head}"));
                 slices.push(Slice {
                     name: format!("{name}{of_head}"),
+                    point,
+                    head,
                     cells: self.cells.iter().filter(own).collect(),
                 });
             }
@@ -122,143 +119,119 @@ impl Traced {
         ]
     }
 
-    /// Draws the heat maps of all points, one below the other.
-    fn maps(&self) -> Vec<String> {
-        let layers: Vec<String> = match &self.started.layers[..] {
-            [] => vec!["all".into()],
-            layers => layers
-                .iter()
-                .map(|layer| format!("layer {layer}"))
-                .collect(),
-        };
-        let columns: Vec<String> = self
-            .started
-            .positions
-            .iter()
-            .map(|p| spelled(&p.label))
-            .collect();
-        let mut maps = Vec::new();
+    /// Draws all panels, one below the other: patches over the picture, and a table of layers by
+    /// the positions that do not lie on it.
+    fn drawing(&self, picture: Option<&[u8]>) -> String {
+        let mut panels = Vec::new();
         for slice in self.slices() {
-            let place = |c: &&TraceCell| Some(((c.layer as usize, c.position as usize), c.effect?));
-            let cells: Vec<_> = slice.cells.iter().filter_map(place).collect();
-            maps.push(report::heat_map(&slice.name, &layers, &columns, &cells));
+            let title = self.short_name(&slice);
+            let patches: Vec<_> = slice.cells.iter().flat_map(|c| self.patches(c)).collect();
+            let has_pictures = picture.is_some() && !patches.is_empty();
+            if has_pictures {
+                panels.push(HeatPanel::Pictures {
+                    title: title.clone(),
+                    names: self.layer_names(),
+                    patches,
+                });
+            }
+            panels.extend(self.table(&slice, title, has_pictures));
         }
-        maps
+        report::heat_maps(
+            "Effect: 1 is the clean run, 0 the corrupted one",
+            picture,
+            &panels,
+        )
     }
 
-    /// Draws the effects of patches over the picture, a panel for each layer.
-    fn overlays(&self, picture: &[u8]) -> Vec<String> {
-        self.slices()
-            .into_iter()
-            .filter(|slice| self.has_patches(slice))
-            .map(|slice| self.overlay(&slice, picture))
-            .collect()
-    }
-
-    fn has_patches(&self, slice: &Slice<'_>) -> bool {
-        slice
-            .cells
-            .iter()
-            .any(|cell| !self.position(cell).patches.is_empty())
-    }
-
-    fn overlay(&self, slice: &Slice<'_>, picture: &[u8]) -> String {
-        let layers = self.started.layers.len().max(1);
-        let (across, down) = (layers.min(ACROSS), layers.div_ceil(ACROSS));
-        let (width, height) = (
-            20.0 + (PANEL + 12.0) * across as f64,
-            30.0 + (PANEL + 26.0) * down as f64,
-        );
-        let mut svg = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" \
-             xmlns:xlink=\"http://www.w3.org/1999/xlink\" \
-             viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" height=\"{height:.0}\" \
-             font-family=\"Helvetica, Arial, DejaVu Sans, sans-serif\" font-size=\"12\" \
-             fill=\"#222\"><rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\
-             <text x=\"16\" y=\"18\">{}</text>",
-            escaped(&slice.name)
-        );
-        let data = STANDARD.encode(picture);
-        for layer in 0..layers {
-            let (x, y) = (
-                16.0 + (PANEL + 12.0) * (layer % ACROSS) as f64,
-                44.0 + (PANEL + 26.0) * (layer / ACROSS) as f64,
-            );
-            let name = self
-                .started
-                .layers
-                .get(layer)
-                .map_or("all".into(), |l| format!("layer {l}"));
-            let _ = write!(
-                svg,
-                "<text x=\"{x:.1}\" y=\"{:.1}\">{name}</text>\
-                 <image x=\"{x:.1}\" y=\"{y:.1}\" width=\"{PANEL}\" height=\"{PANEL}\" \
-                 preserveAspectRatio=\"none\" href=\"data:image/png;base64,{data}\"/>",
-                y - 6.0
-            );
-            for cell in slice.cells.iter().filter(|c| c.layer as usize == layer) {
-                self.draw_patches(cell, (x, y), &mut svg);
+    /// Returns the layers by the positions, without those that are drawn over the picture.
+    fn table(&self, slice: &Slice<'_>, title: String, has_pictures: bool) -> Option<HeatPanel> {
+        let positions = self.started.positions.iter().enumerate();
+        let left = positions.filter(|(_, own)| !(has_pictures && lies_on_picture(own)));
+        let left: Vec<(usize, String)> = left.map(|(i, own)| (i, spelled(&own.label))).collect();
+        let mut cells = Vec::new();
+        for (column, (position, _)) in left.iter().enumerate() {
+            let own = slice.cells.iter();
+            for cell in own.filter(|cell| cell.position as usize == *position) {
+                if let Some(effect) = cell.effect {
+                    cells.push(((cell.layer as usize, column), effect));
+                }
             }
         }
-        svg + "</svg>"
+        let title = if has_pictures {
+            format!("{title}, not on the picture")
+        } else {
+            title
+        };
+        (!left.is_empty()).then(|| HeatPanel::Table {
+            title,
+            rows: self.layer_names(),
+            columns: left.into_iter().map(|(_, label)| label).collect(),
+            cells,
+        })
     }
 
-    /// Draws the patches of a cell in the panel whose corner is at `(x, y)`.
-    fn draw_patches(&self, cell: &TraceCell, (x, y): (f64, f64), svg: &mut String) {
-        let Some(effect) = cell.effect else { return };
-        // Of several pictures the first one is drawn, and of a tiled one its base view.
-        let patches = self.position(cell).patches.iter();
-        for patch in patches.filter(|p| p.image == 0 && p.view == 0) {
-            let (w, h) = (
-                PANEL / f64::from(patch.grid_columns.max(1)),
-                PANEL / f64::from(patch.grid_rows.max(1)),
-            );
-            let (x, y) = (
-                x + w * f64::from(patch.column),
-                y + h * f64::from(patch.row),
-            );
-            // Blue restores the clean run, red goes the other way.
-            let colour = if effect >= 0.0 { "#1b6ca8" } else { "#c8553d" };
-            let opacity = effect.abs().min(1.0) * 0.85;
-            let _ = write!(
-                svg,
-                "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{w:.1}\" height=\"{h:.1}\" \
-                 fill=\"{colour}\" fill-opacity=\"{opacity:.2}\" stroke=\"#fff\" \
-                 stroke-opacity=\"0.4\"><title>{effect:.3}</title></rect>"
-            );
+    fn layer_names(&self) -> Vec<String> {
+        if self.started.layers.is_empty() {
+            return vec!["all".into()];
         }
+        let layers = self.started.layers.iter();
+        layers.map(|layer| format!("layer {layer}")).collect()
     }
+
+    /// Returns what tells a slice apart, in few letters: its point, its head, or both.
+    fn short_name(&self, slice: &Slice<'_>) -> String {
+        let point = short_point(&self.started.points[slice.point]);
+        let head = self.started.heads.get(slice.head);
+        head.map_or_else(|| point.clone(), |head| format!("{point}, head {head}"))
+    }
+
+    /// Returns the patches of a cell, where its position lies on the picture.
+    fn patches(&self, cell: &TraceCell) -> Vec<HeatPatch> {
+        let position = self.position(cell);
+        let Some(value) = cell.effect.filter(|_| lies_on_picture(position)) else {
+            return Vec::new();
+        };
+        let patches = position.patches.iter().map(|patch| HeatPatch {
+            copy: cell.layer as usize,
+            place: (patch.row, patch.column),
+            grid: (patch.grid_rows, patch.grid_columns),
+            value,
+        });
+        patches.collect()
+    }
+}
+
+/// Tells whether a position is patches of the first picture, as its base view has them, and
+/// nothing else.
+fn lies_on_picture(position: &TracePosition) -> bool {
+    let patches = &position.patches;
+    let is_seen = patches.iter().all(|p| p.image == 0 && p.view == 0);
+    !patches.is_empty() && is_seen && patches.len() == position.tokens.len()
+}
+
+/// Returns the name of a point without its stack and what all names have.
+fn short_point(point: &str) -> String {
+    let own = point.split_once(".{l}.").map_or_else(
+        || point.split_once('.').map_or(point, |(_, own)| own),
+        |(_, own)| own,
+    );
+    // As --point spells it.
+    own.trim_start_matches("attn.hook_").replace("hook_", "")
 }
 
 /// Writes a trace to a file of the kind that its name says.
 pub(super) fn write(path: &Path, traced: &Traced, picture: Option<&[u8]>) -> Result<(), Failure> {
     let bytes = match path.extension().and_then(|e| e.to_str()) {
         Some("csv") => return write_csv(path, &COLUMNS, &traced.rows()),
-        Some("html") => page(traced, &drawings(traced, picture)).into_bytes(),
-        kind => {
-            let drawing = drawings(traced, picture)
-                .into_iter()
-                .next()
-                .unwrap_or_default();
-            if kind == Some("svg") {
-                drawing.into_bytes()
-            } else {
-                report::png(&drawing)?
-            }
-        }
+        Some("html") => page(traced, &traced.drawing(picture)).into_bytes(),
+        Some("svg") => traced.drawing(picture).into_bytes(),
+        _ => report::png(&traced.drawing(picture))?,
     };
     Ok(files::write(path, &bytes)?)
 }
 
-/// Draws everything: what lies over the picture first, where there is one.
-fn drawings(traced: &Traced, picture: Option<&[u8]>) -> Vec<String> {
-    let mut all = picture.map_or(Vec::new(), |picture| traced.overlays(picture));
-    all.extend(traced.maps());
-    all
-}
-
-/// Returns the page: what was measured, and all drawings.
-fn page(traced: &Traced, drawings: &[String]) -> String {
+/// Returns the page: what was measured, and the drawing.
+fn page(traced: &Traced, drawing: &str) -> String {
     let TraceBaseline { clean, corrupted } = traced.baseline;
     let record = traced
         .finished
@@ -272,12 +245,75 @@ fn page(traced: &Traced, drawings: &[String]) -> String {
          svg{{max-width:100%;height:auto}}</style><h1>Trace</h1>\
          <p>Metric of the clean run {clean:.4}, of the corrupted run {corrupted:.4}. An effect of \
          1 is the clean run, 0 the corrupted one.</p><p>{computed} (row, layer) pairs computed, \
-         {reused} reused; record {record}.</p>{}</html>\n",
-        drawings.concat()
+         {reused} reused; record {record}.</p>{drawing}</html>\n"
     )
 }
 
 /// Returns a label on one line, its spaces at the ends shown.
 fn spelled(label: &str) -> String {
     label.replace('\n', "\\n").trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use scotoma_client::v1::TracePatch;
+
+    use super::*;
+
+    fn position(label: &str, patches: usize) -> TracePosition {
+        TracePosition {
+            label: label.into(),
+            tokens: vec![0; patches.max(1)],
+            patches: vec![TracePatch::default(); patches],
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn every_head_and_every_position_is_drawn() {
+        let mut traced = Traced::default();
+        traced.started.points = vec!["language_model.blocks.{l}.attn.hook_z".into()];
+        traced.started.layers = vec![3];
+        traced.started.heads = vec![0, 2];
+        traced.started.positions = vec![position("patch (0, 0)", 1), position("text", 0)];
+        for (head, position, effect) in [(0, 0, 0.25), (0, 1, 0.125), (1, 0, 1.0), (1, 1, 0.5)] {
+            traced.cells.push(TraceCell {
+                head,
+                position,
+                effect: Some(effect),
+                ..Default::default()
+            });
+        }
+        let svg = traced.drawing(Some(b"png"));
+        for words in [
+            ">z, head 0<",
+            ">z, head 2<",
+            ">z, head 2, not on the picture<",
+            ">text<",
+            "<title>0.250</title>",
+            "<title>1.000</title>",
+            ">0.12<",
+            ">0.50<",
+        ] {
+            assert!(svg.contains(words), "{words}: {svg}");
+        }
+        assert!(
+            !svg.contains("patch (0, 0)"),
+            "drawn over the picture alone"
+        );
+        // Without a picture all are in the table.
+        assert!(traced.drawing(None).contains("patch (0, 0)"));
+    }
+
+    #[test]
+    fn points_are_named_as_they_are_asked_for() {
+        for (name, short) in [
+            ("language_model.blocks.{l}.hook_resid_pre", "resid_pre"),
+            ("language_model.blocks.{l}.attn.hook_z", "z"),
+            ("language_model.blocks.{l}.ln1.hook_scale", "ln1.scale"),
+            ("projector.hook_in", "in"),
+        ] {
+            assert_eq!(short_point(name), short);
+        }
+    }
 }

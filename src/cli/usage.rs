@@ -2,11 +2,14 @@
 //! has; how one flag makes another useless is here. Only flags of the command line are refused: a
 //! variable of the environment, such as `SCOTOMA_DEVICE`, is set for all commands alike.
 
+use std::path::PathBuf;
+
 use clap::error::{Error, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command};
 
 use super::benchmark_args::{LIST, PRUNING, Scoring};
+use super::files;
 use crate::benchmark;
 
 /// Groups of flags for a model of this process; clap names a group by its struct.
@@ -36,22 +39,45 @@ struct Call<'a> {
     matches: &'a ArgMatches,
 }
 
-/// Refuses flags that would change nothing.
-pub(super) fn check(program: &mut Command, matches: &ArgMatches) -> Result<(), Error> {
-    // clap propagates global flags and groups to subcommands only when a command is built.
-    program.build();
-    let (mut command, mut own) = (&*program, matches);
+/// Commands whose --out is a folder, which they create, or may be one.
+const OUT_IS_FOLDER: [&str; 3] = ["man", "certificate", "merge"];
+
+/// Returns the command that is called, within `program`.
+fn called<'a>(program: &'a Command, matches: &'a ArgMatches) -> Call<'a> {
+    let (mut command, mut own) = (program, matches);
     while let Some((name, inner)) = own.subcommand() {
         let Some(found) = command.find_subcommand(name) else {
             break;
         };
         (command, own) = (found, inner);
     }
-    let call = Call {
+    Call {
         command,
         matches: own,
-    };
+    }
+}
+
+/// Says why a file of `--out` or `--record` cannot be written, before the work for it is done.
+pub(super) fn unwritable(program: &Command, matches: &ArgMatches) -> Option<String> {
+    let call = called(program, matches);
+    let ids = ["out", "record"].into_iter().filter(|id| call.has(id));
+    ids.filter(|id| *id != "out" || !OUT_IS_FOLDER.contains(&call.command.get_name()))
+        .filter_map(|id| Some((id, call.matches.try_get_many::<PathBuf>(id).ok()??)))
+        .find_map(|(id, paths)| {
+            let error = paths
+                .into_iter()
+                .find_map(|path| files::check_writable(path).err())?;
+            Some(format!("{}: {error}", call.spelled(id)))
+        })
+}
+
+/// Refuses flags that would change nothing.
+pub(super) fn check(program: &mut Command, matches: &ArgMatches) -> Result<(), Error> {
+    // clap propagates global flags and groups to subcommands only when a command is built.
+    program.build();
+    let call = called(program, matches);
     let checks = [
+        call.repeated(),
         call.server(),
         call.threads(),
         call.judge(),
@@ -129,6 +155,22 @@ impl Call<'_> {
             .find(|a| a.get_id() == id)
             .and_then(clap::Arg::get_long);
         long.map_or_else(|| id.to_uppercase(), |long| format!("--{long}"))
+    }
+
+    /// Refuses a file, a layer or a point that is named twice.
+    fn repeated(&self) -> Checked {
+        for id in ["out", "layers", "point"]
+            .into_iter()
+            .filter(|id| self.given(id))
+        {
+            let mut values: Vec<_> = self.matches.get_raw(id).into_iter().flatten().collect();
+            values.sort_unstable();
+            if let Some(pair) = values.windows(2).find(|pair| pair[0] == pair[1]) {
+                let (flag, value) = (self.spelled(id), pair[0].display());
+                return unused(format!("{flag} {value}: named twice; once is enough"));
+            }
+        }
+        Ok(())
     }
 
     /// Tells whether the command can run without a server, and so has flags for both.
@@ -510,6 +552,9 @@ mod tests {
                 "sweep a b --axis permute=1 --variant c=[]",
                 "cannot be used with",
             ),
+            ("trace a b -a c --layers 1,2,1", "--layers 1: named twice"),
+            ("trace a b --point z --point z", "--point z: named twice"),
+            ("trace a b -o c.png -o c.png", "--out c.png: named twice"),
             ("sweep a b", "--axis"),
             ("score a b", "--continuation"),
             (

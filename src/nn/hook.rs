@@ -537,8 +537,9 @@ impl Hooks for NoHooks {
     }
 }
 
-/// Returns the hook point whose name is nearest to one that was asked for.
-pub fn nearest_hook(asked: &str) -> String {
+/// Returns the hook point whose name is most like one that was asked for, which may be the end of
+/// a name, such as `logits`; `None` where none is like it.
+pub fn nearest_hook(asked: &str) -> Option<String> {
     // Spelled with the layer that was asked for, so that it can be copied. Comparing takes memory
     // by the product of the lengths.
     let asked: String = asked.chars().take(64).collect();
@@ -546,9 +547,42 @@ pub fn nearest_hook(asked: &str) -> String {
         .split('.')
         .find(|part| part.parse::<usize>().is_ok())
         .unwrap_or("{l}");
-    HOOK_TABLE
+    let all = HOOK_TABLE
         .iter()
-        .map(|row| row.name.replacen("{l}", layer, 1))
-        .min_by_key(|name| strsim::damerau_levenshtein(name, &asked))
-        .unwrap_or_default()
+        .map(|row| row.name.replacen("{l}", layer, 1));
+    let (distance, name) = all
+        .map(|name| (distance(&name, &asked), name))
+        .min_by_key(|(distance, _)| *distance)?;
+    // Further off it is another word.
+    (3 * distance <= asked.chars().count()).then_some(name)
+}
+
+/// Returns by how many letters `asked` differs from `name`, or from its last word.
+fn distance(name: &str, asked: &str) -> usize {
+    let last = name.rsplit_once("hook_").map_or(name, |(_, last)| last);
+    [name, last]
+        .map(|own| strsim::damerau_levenshtein(own, asked))
+        .into_iter()
+        .min()
+        .unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_name_that_is_like_it_is_suggested() {
+        assert_eq!(nearest_hook("nonsense"), None);
+        for (asked, name) in [
+            ("logits", "language_model.hook_logits"),
+            (
+                "language_model.blocks.3.hook_resid_per",
+                "language_model.blocks.3.hook_resid_pre",
+            ),
+            ("projecter.hook_in", "projector.hook_in"),
+        ] {
+            assert_eq!(nearest_hook(asked).as_deref(), Some(name));
+        }
+    }
 }

@@ -31,7 +31,14 @@ pub(super) fn label(
     }
     let tokens: Vec<u32> = rows.iter().map(|row| row.token).collect();
     if stack != Stack::LanguageModel {
-        return Ok(format!("row {}", tokens[0]));
+        // Before the patches; `row 0` would be their first row.
+        let tower = model.tower.info();
+        let has_class = tower.has_class && (stack == Stack::VisionTower || tower.keeps_class());
+        let is_class = has_class && tokens[0] == 0;
+        return Ok(match tokens[..] {
+            [_] if is_class => "class token".to_owned(),
+            _ => format!("token {}", tokens[0]),
+        });
     }
     // A newline vector or a class token of a picture stands for nothing that could be spelled.
     let is_visual = tokens

@@ -42,6 +42,9 @@ pub fn init_logs(filter: &str, format: LogFormat, audit: Option<File>) -> Result
     });
     // Standard output belongs to what commands print.
     let logs = fmt::layer().with_writer(std::io::stderr);
+    // A line that cannot be written must not be reported to where it could not be written: that
+    // panics.
+    let logs = logs.log_internal_errors(false);
     // Escapes in a file or in a collector's input are noise.
     let logs = logs.with_ansi(std::io::stderr().is_terminal());
     let (filter, handle) = reload::Layer::new(filter);

@@ -4,6 +4,7 @@
 mod cost;
 mod cost_plot;
 mod document;
+mod heat;
 mod html;
 mod latex;
 mod markdown;
@@ -17,11 +18,12 @@ mod tradeoff;
 
 pub use cost::{AnswerCost, Mean, VariantCost, by_variant, variant_costs};
 pub use document::{Card, DataTable, Drawing, Part, Section};
+pub use heat::{HeatPanel, HeatPatch, heat_map, heat_maps};
 pub use html::{escaped, html};
 pub use latex::latex;
 pub use markdown::markdown;
 pub use names::{benchmark_name, hook_name, plain};
-pub use plot::{Bar, bar_chart, heat_map, png};
+pub use plot::{Bar, bar_chart, png};
 pub use table::{AnswerCounts, Report, SeriesPoint};
 pub use table_one::{TableOne, TableOneEntry};
 pub use text::text_table;

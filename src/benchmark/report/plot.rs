@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use resvg::{tiny_skia, usvg};
 
+use super::heat::shade;
 use super::html::escaped;
 use super::table::{Report, SeriesPoint, shown};
 use crate::benchmark::Metric;
@@ -19,6 +20,8 @@ pub(super) const COLOURS: [&str; 9] = [
 const FONTS: &str = "Helvetica, Arial, DejaVu Sans, sans-serif";
 /// Pixels of a PNG for each unit of its SVG.
 const SCALE: f32 = 2.0;
+/// Most pixels of a PNG; a larger drawing has fewer for each unit.
+const MAX_PIXELS: f32 = 64e6;
 
 /// A part of a drawing: its size, and its elements.
 struct Panel {
@@ -94,16 +97,17 @@ pub fn png(svg: &str) -> Result<Vec<u8>, String> {
         ..Default::default()
     };
     let tree = usvg::Tree::from_str(svg, &options).map_err(|e| e.to_string())?;
-    let size = tree
-        .size()
+    let units = tree.size();
+    let scale = SCALE.min((MAX_PIXELS / (units.width() * units.height())).sqrt());
+    let size = units
         .to_int_size()
-        .scale_by(SCALE)
+        .scale_by(scale)
         .ok_or("a drawing of no size")?;
     let mut pixels =
         tiny_skia::Pixmap::new(size.width(), size.height()).ok_or("a drawing of no size")?;
     resvg::render(
         &tree,
-        tiny_skia::Transform::from_scale(SCALE, SCALE),
+        tiny_skia::Transform::from_scale(scale, scale),
         &mut pixels.as_mut(),
     );
     pixels.encode_png().map_err(|e| e.to_string())
@@ -119,60 +123,6 @@ pub(super) fn opened(width: f64, height: f64, title: &str) -> String {
         r#"<svg xmlns="http://www.w3.org/2000/svg" {size} {font}>{ground}{}"#,
         format_args!(r#"<text x="20" y="20">{title}</text>"#)
     )
-}
-
-/// Returns a colour between white and blue, and a colour of text that can be read on it.
-fn shade(share: f64) -> (String, &'static str) {
-    let channel = |to: f64| (255.0 + (to - 255.0) * share) as u8;
-    let colour = format!(
-        "rgb({},{},{})",
-        channel(27.0),
-        channel(108.0),
-        channel(168.0)
-    );
-    (colour, if share > 0.55 { "#fff" } else { "#222" })
-}
-
-/// Draws a table of numbers from 0 to the largest as a heat map; rows and columns have names.
-pub fn heat_map(
-    title: &str,
-    rows: &[String],
-    columns: &[String],
-    cells: &[((usize, usize), f64)],
-) -> String {
-    // About 7 units for a character at 12 px; nothing here measures fonts.
-    let longest =
-        |names: &[String]| 7.0 * names.iter().map(|n| n.chars().count()).max().unwrap_or(0) as f64;
-    let (left, head, cell) = (30.0 + longest(rows), 40.0 + longest(columns), 40.0);
-    let (width, height) = (
-        left + cell * columns.len() as f64 + 20.0,
-        head + cell * rows.len() as f64 + 20.0,
-    );
-    let mut svg = opened(width, height, title);
-    for (i, name) in rows.iter().enumerate() {
-        svg += &text((left - 8.0, head + cell * i as f64 + 24.0), "end", name);
-    }
-    for (i, name) in columns.iter().enumerate() {
-        let (x, y) = (left + cell * i as f64 + 24.0, head - 8.0);
-        let _ = write!(
-            svg,
-            r#"<text transform="translate({x:.1} {y:.1}) rotate(-90)">{}</text>"#,
-            escaped(name)
-        );
-    }
-    // Never 0, by which shares are divided.
-    let most = cells.iter().fold(f64::MIN_POSITIVE, |m, (_, v)| m.max(*v));
-    for &((row, column), value) in cells {
-        let (x, y) = (left + cell * column as f64, head + cell * row as f64);
-        let (colour, ink) = shade(value / most);
-        let _ = write!(
-            svg,
-            r#"<rect x="{x:.1}" y="{y:.1}" width="{cell}" height="{cell}" {}/>"#,
-            format_args!(r##"fill="{colour}" stroke="#fff""##)
-        );
-        svg += &cell_text((x, y), cell, ink, &format!("{value:.2}"));
-    }
-    svg + "</svg>"
 }
 
 pub(super) fn text((x, y): (f64, f64), anchor: &str, words: &str) -> String {
@@ -192,7 +142,7 @@ fn square((x, y): (f64, f64), side: f64) -> String {
 }
 
 /// Writes a text in the middle of a cell.
-fn cell_text((x, y): (f64, f64), side: f64, ink: &str, words: &str) -> String {
+pub(super) fn cell_text((x, y): (f64, f64), side: f64, ink: &str, words: &str) -> String {
     let (x, y) = (x + side / 2.0, y + side / 2.0 + 4.0);
     format!(r#"<text x="{x:.1}" y="{y:.1}" text-anchor="middle" fill="{ink}">{words}</text>"#)
 }

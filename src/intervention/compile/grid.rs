@@ -12,14 +12,13 @@ use super::entry::Entry;
 use super::grid_positions::{
     GridPosition, GridToken, MAX_CELLS, Positions, grid_entry, invalid, positions,
 };
-use super::target::Target;
+use super::target::{Target, no_hook_point};
 use super::{Needs, compiled, needs};
-use crate::field_path::shown;
 use crate::intervention::error::Error;
 use crate::intervention::plan::Rows;
 use crate::intervention::spec::Intervention;
 use crate::model::{Shape, shape_of};
-use crate::nn::{HOOK_TABLE, Point, Site, Stack, nearest_hook};
+use crate::nn::{HOOK_TABLE, Point, Site, Stack};
 
 /// Most points of a grid.
 const MAX_POINTS: usize = 16;
@@ -192,6 +191,10 @@ fn points(spec: &GridSpec, compiler: &Compiler<'_>) -> Result<Vec<GridPoint>, Er
             );
             return Err(invalid(format!("grid.points[{i}]"), message));
         }
+        if points.iter().any(|point| point.name == found.name) {
+            let message = format!("{name} is named twice; once is enough");
+            return Err(invalid(format!("grid.points[{i}]"), message));
+        }
         points.push(found);
     }
     Ok(points)
@@ -213,11 +216,7 @@ fn point(i: usize, name: &str, compiler: &Compiler<'_>) -> Result<GridPoint, Err
             Ok(_) => {
                 format!("{name} names its layer; write {{l}} there, and the layer in grid.layers")
             }
-            Err(()) => format!(
-                "no hook point {}; did you mean {:?}?",
-                shown(name),
-                nearest_hook(name)
-            ),
+            Err(()) => no_hook_point(name),
         };
         return Err(invalid(field, message));
     };
@@ -277,6 +276,10 @@ fn layers(
     for (index, &layer) in spec.layers.iter().enumerate() {
         let entry = Entry { index, ..entry };
         compiler.check_runs(entry, "", stack, layer as usize)?;
+        if layers.contains(&(layer as usize)) {
+            let message = format!("{layer} is named twice; once is enough");
+            return Err(invalid(format!("grid.layers[{index}]"), message));
+        }
         layers.push(layer as usize);
     }
     Ok(layers)
@@ -305,6 +308,10 @@ fn heads(spec: &GridSpec, points: &[GridPoint]) -> Result<Heads, Error> {
     if spec.heads.len() > MAX_CELLS {
         let message = format!("{} heads; at most {MAX_CELLS} are taken", spec.heads.len());
         return Err(invalid("grid.heads", message));
+    }
+    if let Some(i) = (1..spec.heads.len()).find(|&i| spec.heads[..i].contains(&spec.heads[i])) {
+        let message = format!("{} is named twice; once is enough", spec.heads[i]);
+        return Err(invalid(format!("grid.heads[{i}]"), message));
     }
     Ok(match (spec.each_head, spec.heads.is_empty()) {
         (true, true) => ((0..fewest as u32).collect(), None),

@@ -8,11 +8,12 @@ use super::context::Context;
 use super::entry::Entry;
 use super::named::Named;
 use super::saliency::rounded;
+use super::target::no_hook_point;
 use super::token_map::{TokenInfo, TokenMap};
 use crate::field_path::shown;
 use crate::intervention::error::Error;
 use crate::model::{Place, PromptToken, RowsQuery, shape_of};
-use crate::nn::{HOOK_TABLE, HostTensor, Point, Site, Stack, nearest_hook};
+use crate::nn::{HOOK_TABLE, HostTensor, Point, Site, Stack};
 
 /// Tokens by a number that is measured of each.
 #[derive(Debug, Clone, PartialEq)]
@@ -425,8 +426,7 @@ fn unknown_point(name: &str) -> String {
     {
         return format!("{} stands for many layers; name one, from 0", shown(name));
     }
-    let nearest = nearest_hook(name);
-    format!("no hook point {}; did you mean {nearest:?}?", shown(name))
+    no_hook_point(name)
 }
 
 fn largest(row: &[f32]) -> f64 {

@@ -112,12 +112,7 @@ impl Target {
         if let Ok(point) = self.point.parse::<Point>() {
             return Ok((point, false));
         }
-        let message = format!(
-            "no hook point {}; did you mean {:?}?",
-            shown(&self.point),
-            nearest_hook(&self.point)
-        );
-        Err(entry.invalid(&format!("{field}.point"), message))
+        Err(entry.invalid(&format!("{field}.point"), no_hook_point(&self.point)))
     }
 
     fn points(
@@ -290,5 +285,13 @@ impl ResolvedTarget {
     /// Returns how many heads it keeps; `None` where the point has no heads.
     pub(crate) fn heads(&self) -> Option<usize> {
         self.heads.as_ref().map(|h| h.len()).or(self.shape.heads)
+    }
+}
+
+/// Says that no hook point has this name, and which one has a name like it.
+pub(super) fn no_hook_point(name: &str) -> String {
+    match nearest_hook(name) {
+        Some(nearest) => format!("no hook point {}; did you mean {nearest:?}?", shown(name)),
+        None => format!("no hook point {}; `scotoma hooks` lists them", shown(name)),
     }
 }
