@@ -90,7 +90,7 @@ pub(super) fn check(program: &mut Command, matches: &ArgMatches) -> Result<(), E
         call.serving(),
     ];
     match checks.into_iter().find_map(Result::err) {
-        Some((kind, message)) => Err(command.clone().error(kind, message)),
+        Some((kind, message)) => Err(call.command.clone().error(kind, message)),
         None => Ok(()),
     }
 }
