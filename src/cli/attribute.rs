@@ -8,20 +8,25 @@ use clap::{Args, ValueEnum};
 use scotoma_client::v1::attribute_response::Event;
 use scotoma_client::v1::metric::Kind;
 use scotoma_client::v1::{
-    Activation, AttributeFinished, AttributionMethod, Contrast, Metric, Prompt, TraceInput,
+    Activation, AttributeFinished, AttributeResponse, AttributionMethod, Contrast, Metric, Prompt,
+    TraceInput,
 };
 use scotoma_client::{AttributeRequest, Client, Intervention};
+use serde_json::json;
 
 use super::csv_file::write_csv;
 use super::error::{Failure, Usage};
 use super::files;
 use super::intervention_args::{InterventionArgs, intervention};
-use super::json_output::print_line;
+use super::json_output::{print_line, with_field};
 use super::model_args::ModelArgs;
 use super::progress::Progress;
 use super::prompt_args::{PromptArgs, pictures};
 use super::replay::write_record;
 
+/// The largest difference between what integrated gradients add up to and what they should, as a
+/// share of the latter, of which nothing is said.
+const LARGEST_GAP: f64 = 0.05;
 /// The columns of a table of scores.
 const COLUMNS: [&str; 6] = ["point", "image", "view", "token", "place", "score"];
 
@@ -186,6 +191,10 @@ impl Attribute {
         if !self.json {
             print(&scores, &finished);
         }
+        if let Some(warning) = Completeness::of(&scores, &finished).and_then(Completeness::warning)
+        {
+            eprintln!("{warning}");
+        }
         if let Some(path) = &self.out {
             write(path, &scores)?;
             eprintln!("{}", path.display());
@@ -212,7 +221,7 @@ impl Attribute {
             .map_err(scotoma_client::Error::from)?
         {
             if self.json {
-                progress.suspend(|| print_line(&message))?;
+                progress.suspend(|| print_message(&message, &scores))?;
             }
             match message.event {
                 Some(Event::Scores(part)) => {
@@ -236,6 +245,56 @@ impl Attribute {
         let finished = finished.filter(|_| data.is_empty());
         Ok((scores, finished.ok_or(scotoma_client::Error::Truncated)?))
     }
+}
+
+/// What integrated gradients add up to, and what they would if they were exact.
+#[derive(Debug, Clone, Copy)]
+struct Completeness {
+    sum: f64,
+    /// The metric less that at the baseline.
+    difference: f64,
+}
+
+impl Completeness {
+    /// Returns that of a method which has a baseline.
+    fn of(scores: &[Scores], finished: &AttributeFinished) -> Option<Self> {
+        let difference = finished.value - finished.baseline?;
+        let all = scores.iter().flat_map(|own| &own.values);
+        let sum = all.copied().map(f64::from).sum();
+        Some(Self { sum, difference })
+    }
+
+    fn gap(self) -> f64 {
+        self.sum - self.difference
+    }
+
+    /// Returns what to do about a gap that is more than `LARGEST_GAP`.
+    fn warning(self) -> Option<String> {
+        let Self { sum, difference } = self;
+        let off = self.gap().abs() / difference.abs();
+        // Numbers that are none are off, too.
+        if off <= LARGEST_GAP || self.gap() == 0.0 {
+            return None;
+        }
+        Some(format!(
+            "the scores add up to {sum:.4}, which is {:.0} % off value - baseline, {difference:.4}: \
+             ask for more --steps (at most 512), or for another baseline (--source-image, \
+             --source-intervene)",
+            100.0 * off
+        ))
+    }
+}
+
+/// Prints a message of the stream, the end with what `scores` before it add up to.
+fn print_message(message: &AttributeResponse, scores: &[Scores]) -> Result<(), Failure> {
+    let Some(Event::Finished(finished)) = &message.event else {
+        return print_line(message);
+    };
+    let Some(found) = Completeness::of(scores, finished) else {
+        return print_line(message);
+    };
+    let sums = json!({"sum": found.sum, "difference": found.difference, "gap": found.gap()});
+    print_line(&with_field(message, "completeness", sums)?)
 }
 
 fn method(arg: MethodArg) -> AttributionMethod {
@@ -276,9 +335,10 @@ fn print(scores: &[Scores], finished: &AttributeFinished) {
             about.point, about.shape
         );
     }
-    match finished.baseline {
-        Some(baseline) => println!(
-            "metric {:.4}, at the baseline {baseline:.4}",
+    match finished.baseline.zip(Completeness::of(scores, finished)) {
+        Some((baseline, Completeness { sum, difference })) => println!(
+            "metric {:.4}, at the baseline {baseline:.4}: {difference:.4} between them, and the \
+             scores add up to {sum:.4}",
             finished.value
         ),
         None => println!("metric {:.4}", finished.value),
@@ -366,4 +426,45 @@ fn rows(Scores { about, values }: &Scores) -> Vec<Vec<String>> {
         ]);
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn completeness(sums: &[f32], baseline: Option<f64>) -> Option<Completeness> {
+        let scores = [Scores {
+            about: Activation::default(),
+            values: sums.to_vec(),
+        }];
+        let finished = AttributeFinished {
+            value: -0.5,
+            baseline,
+            ..AttributeFinished::default()
+        };
+        Completeness::of(&scores, &finished)
+    }
+
+    #[test]
+    fn scores_that_do_not_add_up_are_told() {
+        assert!(completeness(&[1.0], None).is_none());
+        let close = completeness(&[1.0, 1.04], Some(-2.5)).unwrap();
+        assert!((close.gap() - 0.04).abs() < 1e-6);
+        assert_eq!(close.warning(), None);
+        let far = completeness(&[4.0, 0.5], Some(-2.5)).unwrap();
+        let warning = far.warning().unwrap();
+        assert!(
+            warning.starts_with("the scores add up to 4.5000, which is 125 % off"),
+            "{warning}"
+        );
+        assert!(warning.contains("more --steps"), "{warning}");
+        // Where nothing is to be explained nothing is off, and no score that is none passes.
+        assert_eq!(completeness(&[0.0], Some(-0.5)).unwrap().warning(), None);
+        assert!(
+            completeness(&[f32::NAN], Some(-2.5))
+                .unwrap()
+                .warning()
+                .is_some()
+        );
+    }
 }

@@ -15,6 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::benchmark_args::{BenchmarkArgs, Scoring, reading};
 use super::error::{Failure, Usage};
+use super::failures::Failures;
 use super::forecast::{Forecast, Forecaster};
 use super::progress::Progress;
 use super::sample::sample;
@@ -26,7 +27,7 @@ use crate::benchmark::{self, Item, Shard, substitute};
 use crate::model;
 
 /// Errors of one kind that are printed.
-const SHOWN: usize = 10;
+pub(super) const SHOWN: usize = 10;
 /// Samples that are read ahead of the server.
 const AHEAD: usize = 8;
 /// Items that `--estimate` asks.
@@ -138,12 +139,14 @@ impl BenchmarkRun {
             tokio::task::spawn_blocking(move || send_all(&sender, items.take(most), skip));
         if let Err(error) = progress.follow(&mut run).await {
             // Errors are not kept: the next run asks them again.
-            let answered = run.known + progress.forecaster.seen - progress.failures.count;
+            let answered = run.known + progress.forecaster.seen - progress.failures.count();
             return Err(cut_off(&error, answered, answers, out));
         }
         progress.finish(self.estimate);
         let skipped = reading.await?;
-        progress.check_failures(run.known)?;
+        progress
+            .failures
+            .check(run.known, progress.forecaster.seen)?;
         let started = run.started.clone();
         Ok(Evaluated {
             started,
@@ -371,51 +374,6 @@ impl RunProgress {
         self.progress.finish();
         if let Some(line) = self.forecaster.end().filter(|_| estimate) {
             eprintln!("{line}");
-        }
-    }
-
-    /// Reports failed answers; a run of nothing else is an error.
-    fn check_failures(&self, known: usize) -> Result<(), Failure> {
-        let Failures { count, first } = &self.failures;
-        let seen = self.forecaster.seen;
-        // Only of a run from the start: a resumed one may have nothing left but what fails.
-        if known == 0 && seen > 0 && *count == seen {
-            return Err(format!("all {seen} answers are errors; the first: {first}").into());
-        }
-        if *count > 0 {
-            eprintln!(
-                "{count} answers are errors and count nowhere; the same command retries them"
-            );
-        }
-        Ok(())
-    }
-}
-
-/// The answers of a run that are errors.
-#[derive(Default)]
-struct Failures {
-    count: usize,
-    first: String,
-}
-
-impl Failures {
-    /// Counts `result` if it is an error. Returns the line to print of it.
-    fn add(&mut self, result: &SampleResult) -> Option<String> {
-        let error = result.error.as_ref()?;
-        let variant = if result.variant.is_empty() {
-            "all variants"
-        } else {
-            &result.variant
-        };
-        let line = format!("{} under {variant}: {}", result.id, error.message);
-        self.count += 1;
-        if self.count == 1 {
-            self.first.clone_from(&line);
-        }
-        match self.count {
-            1..=SHOWN => Some(line),
-            _ if self.count == SHOWN + 1 => Some("... and more".into()),
-            _ => None,
         }
     }
 }

@@ -28,6 +28,7 @@ mod eval;
 mod examples;
 mod experiment;
 mod experiment_report;
+mod failures;
 mod feature_table;
 mod features;
 mod features_page;

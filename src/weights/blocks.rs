@@ -74,7 +74,7 @@ pub(super) fn in_order<'a>(bytes: &'a [u8], shape: &[usize], undo: Undo) -> Cow<
         return Cow::Borrowed(bytes);
     };
     let rows = shape.first().copied().unwrap_or_default();
-    // What does not fit is of another shape than config.json implies, which is told later.
+    // What does not fit is of another shape than the configuration implies, which is told later.
     if heads == 0 || rows == 0 || !rows.is_multiple_of(2 * heads) {
         return Cow::Borrowed(bytes);
     }

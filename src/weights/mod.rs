@@ -102,8 +102,8 @@ pub enum Error {
     /// The model has no use for these tensors.
     #[error("unused tensors: {}", .0.join(", "))]
     Unused(Vec<String>),
-    /// Not the shape that config.json implies.
-    #[error("tensor {name} has shape {found:?}, config.json implies {expected:?}")]
+    /// Not the shape that the configuration implies.
+    #[error("tensor {name} has shape {found:?}, the configuration implies {expected:?}")]
     Shape {
         /// The tensor.
         name: String,
@@ -120,6 +120,9 @@ pub enum Error {
         /// The dtype in the file.
         dtype: String,
     },
+    /// Numbers that are infinite or not numbers.
+    #[error("tensor {0} holds a number that is not finite")]
+    NotFinite(String),
     /// Values that cannot be read.
     #[error("tensor {name}: {reason}")]
     Values {

@@ -226,6 +226,62 @@ async fn maps_have_a_number_for_each_patch_or_token() {
     server.end().await;
 }
 
+fn at(all: &[v1::Activation], point: &str) -> v1::Activation {
+    let own = all.iter().find(|own| own.point == point);
+    own.unwrap().clone()
+}
+
+/// Numbers of gradients stand where the values do that Capture shows.
+#[tokio::test(flavor = "multi_thread")]
+async fn gradient_values_have_the_axes_of_captures() {
+    let server = Running::start(ServerConfig::shapes()).await;
+    let mut client = server.client().await;
+    let points = [
+        "vision_tower.blocks.1.attn.hook_pattern",
+        "vision_tower.blocks.1.attn.hook_z",
+        "projector.hook_tokens",
+        "language_model.blocks.2.attn.hook_pattern",
+        "language_model.blocks.2.attn.hook_q",
+        "language_model.blocks.2.hook_resid_post",
+    ];
+    let asked = v1::AttributeRequest {
+        points: points.map(str::to_owned).to_vec(),
+        ..request(AttributionMethod::GradientValues)
+    };
+    let gradients = attribute(&mut client, asked).await.unwrap();
+    let targets = points.map(|point| crate::interventions::of(point, Named::All, Reduction::None));
+    let captured = crate::interventions::capture(targets.to_vec());
+    let (captured, _) = crate::interventions::captured(&mut client, captured).await;
+    for point in points {
+        let (value, gradient) = (at(&captured, point), at(&gradients.scores, point));
+        assert_eq!(gradient.shape, value.shape, "{point}");
+    }
+    // And their numbers are of the same rows, heads and keys: with the values they make relevance.
+    let pattern = at(&gradients.scores, points[3]);
+    let (rows, heads) = (pattern.shape[0] as usize, pattern.shape[1] as usize);
+    assert_ne!(rows, heads);
+    let numbers = crate::interventions::numbers(&pattern);
+    let value = crate::interventions::numbers(&at(&captured, points[3]));
+    let relevance = v1::AttributeRequest {
+        points: vec![points[3].into()],
+        ..request(AttributionMethod::AttentionRelevance)
+    };
+    let relevance = attribute(&mut client, relevance).await.unwrap().numbers();
+    for (key, expected) in relevance.iter().enumerate() {
+        let of_head = |head| {
+            let at = ((rows - 1) * heads + head) * rows + key;
+            (numbers[at] * value[at]).max(0.0)
+        };
+        let mean = (0..heads).map(of_head).sum::<f32>() / heads as f32;
+        let own = if key + 1 == rows { 1.0 } else { 0.0 };
+        assert!(
+            (own + mean - expected).abs() < 1e-5,
+            "{key}: {mean} {expected}"
+        );
+    }
+    server.end().await;
+}
+
 /// Rollout is the product of what Capture shows of attention, each with the identity.
 #[tokio::test(flavor = "multi_thread")]
 async fn rollout_is_made_of_the_patterns_that_are_captured() {
@@ -332,6 +388,15 @@ async fn what_cannot_be_done_is_refused_by_name() {
         (
             points("language_model.blocks.0.attn.hook_pattern"),
             "points",
+        ),
+        (
+            // Of several points the path would be walked at the first one alone.
+            v1::AttributeRequest {
+                steps: 1,
+                points: vec!["pixels".into(), "projector.hook_tokens".into()],
+                ..request(AttributionMethod::IntegratedGradients)
+            },
+            "one point at a time",
         ),
         (
             v1::AttributeRequest {

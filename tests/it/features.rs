@@ -354,7 +354,7 @@ fn folders_that_do_not_fit_say_why() {
             .unwrap_err()
             .to_string()
     };
-    let cases: [(&str, Change, &str); 12] = [
+    let cases: [(&str, Change, &str); 17] = [
         (
             "saelens-standard",
             |_| {},
@@ -396,6 +396,31 @@ fn folders_that_do_not_fit_say_why() {
             "k 25 is not in 1 to the 24 features",
         ),
         (
+            "saelens-standard",
+            |c| c["k"] = json!(8),
+            "k is 8, and architecture standard has no use for it; k is of topk",
+        ),
+        (
+            "saelens-jumprelu",
+            |c| c["rescale_acts_by_decoder_norm"] = json!(true),
+            "rescale_acts_by_decoder_norm is true, and architecture jumprelu has no use",
+        ),
+        (
+            "saelens-gated",
+            |c| c["d_out"] = json!(16),
+            "d_out is 16, and architecture gated has no use for it; d_out is of transcoders",
+        ),
+        (
+            "saelens-3",
+            |c| c["activation_fn_kwargs"]["threshold"] = json!(0.5),
+            "activation_fn_kwargs.threshold is not read; k is",
+        ),
+        (
+            "dictionary-AutoEncoder",
+            |c| c["trainer"]["k"] = json!(4),
+            "trainer.k is 4, and AutoEncoder has no use for it",
+        ),
+        (
             "saelens-topk",
             |c| c["d_in"] = json!(-1),
             "d_in is -1; 1 to",
@@ -423,7 +448,7 @@ fn folders_that_do_not_fit_say_why() {
     }
     // Tensors: a model as wide as the autoencoder gets to see them.
     let tiny = scotoma::model::SparseAutoencoder::read;
-    let weights: [(&str, Change, &str); 4] = [
+    let weights: [(&str, Change, &str); 5] = [
         (
             "saelens-standard",
             |c| c["architecture"] = json!("jumprelu"),
@@ -434,7 +459,21 @@ fn folders_that_do_not_fit_say_why() {
             |c| c["architecture"] = json!("standard"),
             "unused tensors: threshold",
         ),
-        ("saelens-standard", |c| c["d_sae"] = json!(25), "has shape"),
+        (
+            "saelens-standard",
+            |c| c["d_sae"] = json!(25),
+            "the configuration implies",
+        ),
+        // A field that says nothing is none.
+        (
+            "saelens-standard",
+            |c| {
+                c["k"] = Value::Null;
+                c["activation_fn_kwargs"] = json!({});
+                c["d_sae"] = json!(25);
+            },
+            "has shape",
+        ),
         (
             "dictionary-AutoEncoder",
             |c| c["trainer"]["dict_class"] = json!("AutoEncoderNew"),

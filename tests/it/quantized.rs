@@ -218,7 +218,11 @@ fn damaged_states_are_named() {
             json!([64, 32]),
             "2048 bytes for a matrix of 64 by 32",
         ),
-        ("shape", json!([32, 128]), "config.json implies [64, 64]"),
+        (
+            "shape",
+            json!([32, 128]),
+            "the configuration implies [64, 64]",
+        ),
         ("nested_offset", json!(0.5), "go together"),
     ] {
         let mut state = valid.clone();

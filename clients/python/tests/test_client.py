@@ -391,7 +391,10 @@ def test_attributions(client: Client, png: bytes) -> None:
     )
     (heat,) = pixels
     assert (heat.point, heat.array.ndim) == ("pixels", 2)
-    assert pixels.finish().HasField("baseline")
+    finished = pixels.finish()
+    assert finished.HasField("baseline")
+    assert pixels.gap == pytest.approx(heat.array.sum(dtype="float64") - (finished.value - finished.baseline))
+    assert found.gap is None
     for wrong in ({"method": "gradients"}, {"other": " no", "probability": True}, {"step": 3}):
         with pytest.raises((TypeError, ValueError)):
             client.attribute(QUESTION, " yes", png, **wrong)

@@ -174,6 +174,7 @@ fn sae_lens(fields: &Map<String, Value>) -> Result<SaeConfig, String> {
         }
     };
     let rule = sae_lens_rule(class, fields)?;
+    check_used(class, fields)?;
     let is_transcoder = class.contains("transcoder");
     let normalize = sae_lens_normalize(fields)?;
     if is_transcoder && normalize != Normalize::None {
@@ -236,6 +237,42 @@ fn sae_lens_rule(class: &str, fields: &Map<String, Value>) -> Result<SaeActivati
     }
 }
 
+/// Fails on a field that says something of the arithmetic of another class than `class`.
+fn check_used(class: &str, fields: &Map<String, Value>) -> Result<(), String> {
+    let is_topk = class == "topk";
+    for (name, used_by, is_used) in [
+        ("k", "topk", is_topk),
+        ("activation_fn_kwargs", "topk", is_topk),
+        ("rescale_acts_by_decoder_norm", "topk", is_topk),
+        ("d_out", "transcoders", class.contains("transcoder")),
+    ] {
+        if !is_used && fields.get(name).is_some_and(says_something) {
+            let value = &fields[name];
+            return Err(format!(
+                "{name} is {value}, and architecture {class} has no use for it; {name} is of \
+                 {used_by}"
+            ));
+        }
+    }
+    let kwargs = fields.get("activation_fn_kwargs");
+    let Some(kwargs) = kwargs.and_then(Value::as_object) else {
+        return Ok(());
+    };
+    match kwargs.keys().find(|name| *name != "k") {
+        Some(other) => Err(format!("activation_fn_kwargs.{other} is not read; k is")),
+        None => Ok(()),
+    }
+}
+
+/// Returns whether a value is more than a way to write that there is none.
+fn says_something(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::Object(fields) => !fields.is_empty(),
+        _ => true,
+    }
+}
+
 fn sae_lens_normalize(fields: &Map<String, Value>) -> Result<Normalize, String> {
     match fields.get("normalize_activations") {
         None | Some(Value::Null | Value::Bool(false)) => Ok(Normalize::None),
@@ -285,6 +322,11 @@ fn dictionary_learning(fields: &Map<String, Value>) -> Result<SaeConfig, String>
             ));
         }
     };
+    // BatchTopK was trained with it, and keeps a threshold in its place.
+    if !class.contains("TopK") && trainer.get("k").is_some_and(says_something) {
+        let k = &trainer["k"];
+        return Err(format!("trainer.k is {k}, and {class} has no use for it"));
+    }
     let features = size(trainer, "dict_size")?;
     let prefixes = prefixes(trainer.get("group_sizes"), features)?;
     let hook = trainer.get("submodule_name").and_then(Value::as_str);

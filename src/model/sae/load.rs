@@ -4,6 +4,7 @@ use candle_core::{DType, Device, Tensor};
 
 use super::autoencoder::{SparseAutoencoder, norm};
 use super::config::{Layout, SaeActivation, SaeConfig};
+use crate::model::beside::finite;
 use crate::model::hosted_linear::HostedLinear;
 use crate::nn::{HostTensor, Linear, Point};
 use crate::weights::{self, Checkpoint, Tensors};
@@ -58,16 +59,16 @@ struct Parts {
 fn of_matrices(config: &SaeConfig, tensors: &Tensors<'_>) -> Result<Parts, weights::Error> {
     let (width, features) = (config.width, config.features);
     let written = config.writes.unwrap_or(width);
-    let get = |name: &str| tensors.get(name, &[features]);
+    let get = |name: &str| finite(tensors, name, &[features]);
     let is_gated = config.rule == SaeActivation::Gated;
     if config.skips {
         // It passes the features by, whose values alone are read of a transcoder.
-        tensors.get("W_skip", &[written, width])?;
+        finite(tensors, "W_skip", &[written, width])?;
     }
     let threshold = match config.rule {
         SaeActivation::JumpRelu => Some(get("threshold")?),
         SaeActivation::Gated => Some(get("b_gate")?),
-        SaeActivation::BatchTopK => Some(tensors.get("threshold", &[])?),
+        SaeActivation::BatchTopK => Some(finite(tensors, "threshold", &[])?),
         SaeActivation::Relu | SaeActivation::TopK(_) => None,
     };
     // Written in the configuration, too.
@@ -75,10 +76,10 @@ fn of_matrices(config: &SaeConfig, tensors: &Tensors<'_>) -> Result<Parts, weigh
         tensors.ignore(name);
     }
     Ok(Parts {
-        encoder: turned("W_enc", &tensors.get("W_enc", &[width, features])?)?,
+        encoder: turned("W_enc", &finite(tensors, "W_enc", &[width, features])?)?,
         encoder_bias: (!is_gated).then(|| get("b_enc")).transpose()?,
-        decoder: tensors.get("W_dec", &[features, written])?,
-        decoder_bias: tensors.get("b_dec", &[written])?,
+        decoder: finite(tensors, "W_dec", &[features, written])?,
+        decoder_bias: finite(tensors, "b_dec", &[written])?,
         threshold,
         magnitude: if is_gated {
             Some((get("r_mag")?, get("b_mag")?))
@@ -91,11 +92,11 @@ fn of_matrices(config: &SaeConfig, tensors: &Tensors<'_>) -> Result<Parts, weigh
 /// Reads layers as torch.nn.Linear keeps them: `encoder.weight (F, W)`.
 fn of_layers(config: &SaeConfig, tensors: &Tensors<'_>) -> Result<Parts, weights::Error> {
     let (width, features) = (config.width, config.features);
-    let get = |name: &str| tensors.get(name, &[features]);
+    let get = |name: &str| finite(tensors, name, &[features]);
     let is_gated = config.rule == SaeActivation::Gated;
     let is_sparsify = config.layout == Layout::Sparsify;
     if config.skips {
-        tensors.get("W_skip", &[width, width])?;
+        finite(tensors, "W_skip", &[width, width])?;
     }
     // Written in the configuration, too.
     tensors.ignore("k");
@@ -106,7 +107,7 @@ fn of_layers(config: &SaeConfig, tensors: &Tensors<'_>) -> Result<Parts, weights
         _ => "b_dec",
     };
     let threshold = match config.rule {
-        SaeActivation::BatchTopK => Some(tensors.get("threshold", &[])?),
+        SaeActivation::BatchTopK => Some(finite(tensors, "threshold", &[])?),
         SaeActivation::Gated => Some(get("gate_bias")?),
         // One that its users may choose in place of the k largest, which are read here.
         _ => {
@@ -115,17 +116,17 @@ fn of_layers(config: &SaeConfig, tensors: &Tensors<'_>) -> Result<Parts, weights
         }
     };
     Ok(Parts {
-        encoder: tensors.get("encoder.weight", &[features, width])?,
+        encoder: finite(tensors, "encoder.weight", &[features, width])?,
         encoder_bias: (!is_gated).then(|| get("encoder.bias")).transpose()?,
         decoder: if is_sparsify {
-            tensors.get("W_dec", &[features, width])?
+            finite(tensors, "W_dec", &[features, width])?
         } else {
             turned(
                 "decoder.weight",
-                &tensors.get("decoder.weight", &[width, features])?,
+                &finite(tensors, "decoder.weight", &[width, features])?,
             )?
         },
-        decoder_bias: tensors.get(bias, &[width])?,
+        decoder_bias: finite(tensors, bias, &[width])?,
         threshold,
         magnitude: if is_gated {
             Some((get("r_mag")?, get("mag_bias")?))

@@ -115,8 +115,8 @@ fn translators(
     let tensors = checkpoint.tensors(DType::F32, &Device::Cpu, &|_, _| {});
     let mut translators = Vec::with_capacity(layers);
     for layer in 0..layers {
-        let weight = tensors.get(&format!("{layer}.weight"), &[width, width])?;
-        let bias = has_bias.then(|| tensors.get(&format!("{layer}.bias"), &[width]));
+        let weight = beside::finite(&tensors, &format!("{layer}.weight"), &[width, width])?;
+        let bias = has_bias.then(|| beside::finite(&tensors, &format!("{layer}.bias"), &[width]));
         let linear = Linear::new(weight, bias.transpose()?);
         let linear = linear.map_err(weights::Error::of_device(&format!("{layer}.weight")))?;
         translators.push(HostedLinear::new(linear));

@@ -3,7 +3,7 @@
 use candle_core::{D, Result as TensorResult, Tensor};
 
 use crate::model::TapGradient;
-use crate::nn::HostTensor;
+use crate::nn::{HostTensor, Site};
 
 /// The class activation map (Selvaraju et al. 2017) of a view: `max(0, sum_d w_d x_d)` for each row,
 /// where `w` is the mean gradient over the patches: `(N)` of `x (R, D)`, whose first `lead` rows are
@@ -17,6 +17,15 @@ pub(super) fn grad_cam(tap: &TapGradient, lead: usize) -> TensorResult<HostTenso
     };
     let weights = gradient.mean_keepdim(0)?; // (1, D)
     HostTensor::download(&value.broadcast_mul(&weights)?.sum(D::Minus1)?.relu()?)
+}
+
+/// Returns what was found at a point with its rows first, as captures have them: a whole pattern
+/// `(H, R, K)` as `(R, H, K)`.
+pub(super) fn rows_first(tap: &TapGradient) -> TensorResult<HostTensor> {
+    if tap.point.site == Site::Pattern && tap.gradient.rank() == 3 {
+        return HostTensor::download(&tap.gradient.transpose(0, 1)?.contiguous()?);
+    }
+    Ok(tap.gradient.clone())
 }
 
 /// Relevance through attention: `R <- share (R + A R)` from the first layer to the last one. With
@@ -67,7 +76,7 @@ pub(super) fn add(sum: Option<HostTensor>, more: &Tensor, share: f64) -> TensorR
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::{Point, Site, Span, Stack};
+    use crate::nn::{Point, Span, Stack};
 
     fn tap(value: &[f32], gradient: &[f32], shape: (usize, usize)) -> TapGradient {
         let tensor = |numbers: &[f32]| HostTensor::from_vec(numbers.to_vec(), shape).unwrap();
@@ -89,6 +98,19 @@ mod tests {
         );
         let map: Vec<f32> = grad_cam(&tap, 1).unwrap().to_vec1().unwrap();
         assert_eq!(map, [2.0 + 2.0, 6.0 - 1.0]);
+    }
+
+    #[test]
+    fn a_pattern_has_its_rows_first() {
+        let numbers: Vec<f32> = (0..12).map(|i| i as f32).collect();
+        let mut tap = tap(&[], &[], (0, 0));
+        // Two heads of two rows that look at three keys.
+        tap.gradient = HostTensor::from_vec(numbers, (2, 2, 3)).unwrap();
+        assert_eq!(rows_first(&tap).unwrap().dims(), [2, 2, 3]);
+        tap.point.site = Site::Pattern;
+        let turned: Vec<Vec<Vec<f32>>> = rows_first(&tap).unwrap().to_vec3().unwrap();
+        assert_eq!(turned[0], [[0.0, 1.0, 2.0], [6.0, 7.0, 8.0]]);
+        assert_eq!(turned[1], [[3.0, 4.0, 5.0], [9.0, 10.0, 11.0]]);
     }
 
     #[test]

@@ -152,8 +152,11 @@ impl AttributeRequest {
             {
                 wrong("relevance, rollout and flow are of attn.hook_pattern in the language model")
             }
+            // Patching of one step walks no path.
             AttributionMethod::IntegratedGradients | AttributionMethod::Patching
-                if self.steps() > 1 && count != 1 =>
+                if count != 1
+                    && (self.steps() > 1
+                        || self.method == AttributionMethod::IntegratedGradients) =>
             {
                 wrong(
                     "several, but a path is walked at one point at a time; ask for each by itself",

@@ -36,7 +36,8 @@ impl Attribution {
                 let map = maps::grad_cam(tap, lead).map_err(model::Error::from)?;
                 all.push(self.activation(tap, &map, &tap.point.to_string(), lead)?);
             } else {
-                all.push(self.activation(tap, &tap.gradient, &tap.point.to_string(), 0)?);
+                let values = maps::rows_first(tap).map_err(model::Error::from)?;
+                all.push(self.activation(tap, &values, &tap.point.to_string(), 0)?);
             }
         }
         if self.places.pixels {

@@ -253,14 +253,27 @@ class AsyncAttribution(AsyncStream[Activation, pb.AttributeFinished]):
         """Numbers come in f32."""
         super().__init__(begun)
         self._whole = Whole(iv.DATA_TYPE_F32)
+        self._sum = 0.0
 
     @property
     def started(self) -> pb.Started:
         """The first event: what all passes will take is known."""
         return self._begun.first.started  # type: ignore[no-any-return]
 
+    @property
+    def gap(self) -> float | None:
+        """How far the sum of all scores is above `finished.value - finished.baseline`, after the end.
+
+        Integrated gradients come closer with more `steps`, or with another `source`; None of other methods.
+        """
+        finished = self.finished
+        return self._sum - (finished.value - finished.baseline) if finished.HasField("baseline") else None
+
     def _take(self, kind: str, value: Any) -> Activation | None:  # noqa: ANN401
-        return self._whole.take(value) if kind == "scores" else None
+        scores = self._whole.take(value) if kind == "scores" else None
+        if scores is not None:
+            self._sum += float(scores.array.sum(dtype="float64"))
+        return scores
 
 
 class AsyncTrace(AsyncStream[pb.TraceCell, pb.TraceFinished]):

@@ -154,7 +154,10 @@ def _print(done: Evaluation) -> None:
     for m in done.metrics:
         print(f"{m.variant}\t{m.name}\t{m.value:.4f}\t[{m.low:.4f}, {m.high:.4f}]\tn {m.n}")
     if done.failed:
-        print(f"{done.failed} answers are errors and count nowhere; the same command asks them again", file=sys.stderr)
+        lasting = f"{done.lasting} can never be given, as the variant or the question stands; " if done.lasting else ""
+        again = done.failed - done.lasting
+        rest = f"the same command asks {again} again" if again else "no other is missing"
+        print(f"{done.failed} answers are errors and count nowhere; {lasting}{rest}", file=sys.stderr)
 
 
 def _eval(asked: argparse.Namespace, model: list[str]) -> None:

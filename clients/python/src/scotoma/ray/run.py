@@ -7,7 +7,7 @@ import os
 import subprocess
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
@@ -49,6 +49,9 @@ class Options(TypedDict, total=False):
 BLOCK = 64
 # How often in a row Ray may fail without one more result.
 _ATTEMPTS = 3
+# Codes of errors of what is asked, which come again whenever it is; as in `scotoma eval`: INVALID_ARGUMENT,
+# FAILED_PRECONDITION, OUT_OF_RANGE, UNIMPLEMENTED.
+_LASTING = frozenset({3, 9, 11, 12})
 
 
 @dataclass
@@ -63,6 +66,8 @@ class Evaluation:
     """Each variant against the first, on the same questions."""
     failed: int
     """Answers that are errors, and count nowhere; the same call asks them again."""
+    lasting: int = 0
+    """Those of them that can never be given, as the variant or the question stands."""
     asked: int = 0
     """Answers that this call brought."""
 
@@ -137,7 +142,7 @@ class _Files:
 
     files: list[ResultsFile]
     asked: list[int] = field(init=False)
-    failed: list[dict[tuple[str, str], None]] = field(init=False)
+    failed: list[dict[tuple[str, str], bool]] = field(init=False)
     known: list[set[tuple[str, str]]] = field(init=False)
     begun: bool = False
 
@@ -162,7 +167,7 @@ class _Files:
             return False
         self.files[run].add(result)
         if result.HasField("error"):
-            self.failed[run][key] = None
+            self.failed[run][key] = result.error.code in _LASTING
             return False
         self.known[run].add(key)
         self.failed[run].pop(key, None)
@@ -259,7 +264,7 @@ def evaluate_all(
                 if attempts >= _ATTEMPTS:
                     raise
     return [
-        _finish(run, pool.server.binary, len(failed), asked)
+        _finish(run, pool.server.binary, failed.values(), asked)
         for run, failed, asked in zip(runs, written.failed, written.asked, strict=True)
     ]
 
@@ -329,7 +334,7 @@ def _blocks(sources: list[Source], known: Known, block_size: int) -> ray.data.Da
     return (first.union(*others) if others else first).sort("picture").materialize()
 
 
-def _finish(run: Run, binary: str, failed: int, asked: int) -> Evaluation:
+def _finish(run: Run, binary: str, failed: Collection[bool], asked: int) -> Evaluation:
     """Puts the file in order, as `scotoma merge` does, and counts."""
     path = os.fspath(run.results)
     command = [binary, "merge", "--json", "--allow-missing", path, path]
@@ -341,6 +346,7 @@ def _finish(run: Run, binary: str, failed: int, asked: int) -> Evaluation:
         read_results(path),
         [bench.BenchmarkMetric(**metric) for metric in summary["metrics"]],
         [bench.Comparison(**comparison) for comparison in summary["comparisons"]],
-        failed,
+        len(failed),
+        sum(failed),
         asked,
     )
