@@ -270,7 +270,7 @@ async fn gradient_values_have_the_axes_of_captures() {
     for (key, expected) in relevance.iter().enumerate() {
         let of_head = |head| {
             let at = ((rows - 1) * heads + head) * rows + key;
-            (numbers[at] * value[at]).max(0.0)
+            f32::max(numbers[at] * value[at], 0.0)
         };
         let mean = (0..heads).map(of_head).sum::<f32>() / heads as f32;
         let own = if key + 1 == rows { 1.0 } else { 0.0 };

@@ -64,13 +64,13 @@ impl BlockFormat {
 
     /// Decodes the `part`-th [`PART`] inputs of a panel's `block`.
     #[inline(always)]
-    fn decode(self, block: &[Line], part: usize, out: &mut [Values; PART]) {
+    fn decode(self, block: &[Line], part: usize, sink: &mut impl Sink) {
         match self {
-            Self::Q4_0 => q4_0(block, out),
-            Self::Q8_0 => q8_0(block, out),
-            Self::Q4K => q4_k(block, part, out),
-            Self::Q5K => q5_k(block, part, out),
-            Self::Q6K => q6_k(block, part, out),
+            Self::Q4_0 => q4_0(block, sink),
+            Self::Q8_0 => q8_0(block, sink),
+            Self::Q4K => q4_k(block, part, sink),
+            Self::Q5K => q5_k(block, part, sink),
+            Self::Q6K => q6_k(block, part, sink),
         }
     }
 }
@@ -194,10 +194,14 @@ impl NullaryFnOnce for Decode<'_> {
     #[inline(always)]
     fn call(self) {
         let (numbers, bytes) = self.format.sizes();
-        for (i, out) in self.out.as_chunks_mut::<PART>().0.iter_mut().enumerate() {
-            let at = self.start + i * PART;
+        let mut kept = Kept {
+            out: self.out,
+            at: 0,
+        };
+        while kept.at < kept.out.len() {
+            let at = self.start + kept.at;
             let block = &self.panel[at / numbers * bytes..][..bytes];
-            self.format.decode(block, at % numbers / PART, out);
+            self.format.decode(block, at % numbers / PART, &mut kept);
         }
     }
 }
@@ -261,14 +265,16 @@ impl Step<'_> {
     #[inline(always)]
     fn few<const M: usize>(&mut self) {
         let (numbers, bytes) = self.format.sizes();
-        let mut sums = [[0.0; PANEL]; M];
-        let mut values = [[0.0; PANEL]; PART];
+        let mut chains = Chains {
+            sums: [[0.0; PANEL]; M],
+            x: self.rows(0, self.inputs.clone()),
+            at: 0,
+        };
         for at in self.inputs.clone().step_by(PART) {
             let block = &self.panel[at / numbers * bytes..][..bytes];
-            self.format.decode(block, at % numbers / PART, &mut values);
-            sums = chain(sums, self.rows(0, at..at + PART), &values);
+            self.format.decode(block, at % numbers / PART, &mut chains);
         }
-        self.add(0, sums);
+        self.add(0, chains.sums);
     }
 
     #[inline(always)]
@@ -327,22 +333,34 @@ fn halves(lines: &[Line]) -> Values {
 }
 
 #[inline(always)]
-fn q4_0(block: &[Line], out: &mut [Values; PART]) {
+fn q4_0(block: &[Line], sink: &mut impl Sink) {
     let (d, codes) = (halves(&block[..2]), &block[2..18]);
-    for (k, codes) in codes.iter().enumerate() {
-        for i in 0..PANEL {
-            out[k][i] = f32::from(i16::from(codes[i] & 15) - 8) * d[i];
-            out[k + 16][i] = f32::from(i16::from(codes[i] >> 4) - 8) * d[i];
-        }
+    for codes in codes {
+        sink.take(fours::<0>(codes, &d));
+    }
+    for codes in codes {
+        sink.take(fours::<4>(codes, &d));
     }
 }
 
 #[inline(always)]
-fn q8_0(block: &[Line], out: &mut [Values; PART]) {
+fn fours<const SHIFT: u32>(codes: &Line, d: &Values) -> Values {
+    let mut values = [0.0; PANEL];
+    for i in 0..PANEL {
+        values[i] = (i32::from(codes[i] >> SHIFT & 15) - 8) as f32 * d[i];
+    }
+    values
+}
+
+#[inline(always)]
+fn q8_0(block: &[Line], sink: &mut impl Sink) {
     let (d, codes) = (halves(&block[..2]), &block[2..34]);
-    for k in 0..PART {
-        let codes = codes[k].map(|code| i32::from(code.cast_signed()));
-        out[k] = std::array::from_fn(|i| codes[i] as f32 * d[i]);
+    for codes in codes {
+        let mut values = [0.0; PANEL];
+        for i in 0..PANEL {
+            values[i] = i32::from(codes[i].cast_signed()) as f32 * d[i];
+        }
+        sink.take(values);
     }
 }
 
@@ -351,30 +369,33 @@ fn q8_0(block: &[Line], out: &mut [Values; PART]) {
 #[inline(always)]
 fn scales(block: &[Line], part: usize) -> (Values, Values) {
     let (d, least, packed) = (halves(&block[..2]), halves(&block[2..4]), &block[4..16]);
-    let scale = std::array::from_fn(|i| d[i] * f32::from(pair(packed, part, i).0));
-    let offset = std::array::from_fn(|i| least[i] * f32::from(pair(packed, part, i).1));
+    let (mut scale, mut offset) = ([0.0; PANEL], [0.0; PANEL]);
+    // The branch outside: lanes side by side.
+    if part < 4 {
+        let (low, high) = (&packed[part], &packed[part + 4]);
+        for i in 0..PANEL {
+            scale[i] = d[i] * i32::from(low[i] & 63) as f32;
+            offset[i] = least[i] * i32::from(high[i] & 63) as f32;
+        }
+    } else {
+        let low = &packed[part + 4];
+        let (high, high_least) = (&packed[part - 4], &packed[part]);
+        for i in 0..PANEL {
+            scale[i] = d[i] * i32::from(low[i] & 15 | high[i] >> 6 << 4) as f32;
+            offset[i] = least[i] * i32::from(low[i] >> 4 | high_least[i] >> 6 << 4) as f32;
+        }
+    }
     (scale, offset)
 }
 
-/// Returns the `part`-th pair of 6 bits of row `i`.
 #[inline(always)]
-fn pair(packed: &[Line], part: usize, i: usize) -> (u8, u8) {
-    if part < 4 {
-        return (packed[part][i] & 63, packed[part + 4][i] & 63);
-    }
-    let low = packed[part + 4][i];
-    let (high, high_least) = (packed[part - 4][i] >> 6, packed[part][i] >> 6);
-    (low & 15 | high << 4, low >> 4 | high_least << 4)
-}
-
-#[inline(always)]
-fn q4_k(block: &[Line], part: usize, out: &mut [Values; PART]) {
+fn q4_k(block: &[Line], part: usize, sink: &mut impl Sink) {
     let by = scales(block, part);
     let codes = &block[16 + part / 2 * 32..][..32];
     // Shifts by a constant are single instructions.
     match part % 2 {
-        0 => nibbles::<0>(codes, by, out),
-        _ => nibbles::<4>(codes, by, out),
+        0 => nibbles::<0>(codes, by, sink),
+        _ => nibbles::<4>(codes, by, sink),
     }
 }
 
@@ -382,31 +403,31 @@ fn q4_k(block: &[Line], part: usize, out: &mut [Values; PART]) {
 fn nibbles<const SHIFT: u32>(
     codes: &[Line],
     (scale, offset): (Values, Values),
-    out: &mut [Values; PART],
+    sink: &mut impl Sink,
 ) {
-    let codes = &codes[..PART];
-    for k in 0..PART {
+    for codes in codes {
+        let mut values = [0.0; PANEL];
         for i in 0..PANEL {
-            let code = i16::from(codes[k][i] >> SHIFT & 15);
             // Two roundings, as the reference has them.
-            out[k][i] = scale[i] * f32::from(code) - offset[i];
+            values[i] = scale[i] * i32::from(codes[i] >> SHIFT & 15) as f32 - offset[i];
         }
+        sink.take(values);
     }
 }
 
 #[inline(always)]
-fn q5_k(block: &[Line], part: usize, out: &mut [Values; PART]) {
+fn q5_k(block: &[Line], part: usize, sink: &mut impl Sink) {
     let by = scales(block, part);
     let codes = (&block[48 + part / 2 * 32..][..32], &block[16..48]);
     match part {
-        0 => fives::<0, 0>(codes, by, out),
-        1 => fives::<4, 1>(codes, by, out),
-        2 => fives::<0, 2>(codes, by, out),
-        3 => fives::<4, 3>(codes, by, out),
-        4 => fives::<0, 4>(codes, by, out),
-        5 => fives::<4, 5>(codes, by, out),
-        6 => fives::<0, 6>(codes, by, out),
-        _ => fives::<4, 7>(codes, by, out),
+        0 => fives::<0, 0>(codes, by, sink),
+        1 => fives::<4, 1>(codes, by, sink),
+        2 => fives::<0, 2>(codes, by, sink),
+        3 => fives::<4, 3>(codes, by, sink),
+        4 => fives::<0, 4>(codes, by, sink),
+        5 => fives::<4, 5>(codes, by, sink),
+        6 => fives::<0, 6>(codes, by, sink),
+        _ => fives::<4, 7>(codes, by, sink),
     }
 }
 
@@ -414,19 +435,20 @@ fn q5_k(block: &[Line], part: usize, out: &mut [Values; PART]) {
 fn fives<const SHIFT: u32, const BIT: u32>(
     (codes, fifth): (&[Line], &[Line]),
     (scale, offset): (Values, Values),
-    out: &mut [Values; PART],
+    sink: &mut impl Sink,
 ) {
-    let (codes, fifth) = (&codes[..PART], &fifth[..PART]);
-    for k in 0..PART {
+    for (codes, fifth) in codes.iter().zip(fifth) {
+        let mut values = [0.0; PANEL];
         for i in 0..PANEL {
-            let code = codes[k][i] >> SHIFT & 15 | (fifth[k][i] >> BIT & 1) << 4;
-            out[k][i] = scale[i] * f32::from(i16::from(code)) - offset[i];
+            let code = codes[i] >> SHIFT & 15 | (fifth[i] >> BIT & 1) << 4;
+            values[i] = scale[i] * i32::from(code) as f32 - offset[i];
         }
+        sink.take(values);
     }
 }
 
 #[inline(always)]
-fn q6_k(block: &[Line], part: usize, out: &mut [Values; PART]) {
+fn q6_k(block: &[Line], part: usize, sink: &mut impl Sink) {
     let d = halves(&block[208..210]);
     // Halves of 128 numbers; in each the low bits of 32 and of 32 more, then the high ones.
     let (half, quarter) = (part / 4, part % 4);
@@ -434,14 +456,16 @@ fn q6_k(block: &[Line], part: usize, out: &mut [Values; PART]) {
     let high = &block[128 + 32 * half..][..32];
     let scales = &block[192 + 8 * half + 2 * quarter..][..2];
     for (i, scales) in scales.iter().enumerate() {
-        let scale = std::array::from_fn(|i| d[i] * f32::from(scales[i].cast_signed()));
+        let mut scale = [0.0; PANEL];
+        for lane in 0..PANEL {
+            scale[lane] = d[lane] * i32::from(scales[lane].cast_signed()) as f32;
+        }
         let (low, high) = (&low[16 * i..][..16], &high[16 * i..][..16]);
-        let out = &mut out[16 * i..][..16];
         match quarter {
-            0 => sixes::<0, 0>(low, high, scale, out),
-            1 => sixes::<0, 2>(low, high, scale, out),
-            2 => sixes::<4, 4>(low, high, scale, out),
-            _ => sixes::<4, 6>(low, high, scale, out),
+            0 => sixes::<0, 0>(low, high, scale, sink),
+            1 => sixes::<0, 2>(low, high, scale, sink),
+            2 => sixes::<4, 4>(low, high, scale, sink),
+            _ => sixes::<4, 6>(low, high, scale, sink),
         }
     }
 }
@@ -451,13 +475,57 @@ fn sixes<const LOW: u32, const HIGH: u32>(
     low: &[Line],
     high: &[Line],
     scale: Values,
-    out: &mut [Values],
+    sink: &mut impl Sink,
 ) {
-    for k in 0..16 {
+    for (low, high) in low.iter().zip(high) {
+        let mut values = [0.0; PANEL];
         for i in 0..PANEL {
-            let code = low[k][i] >> LOW & 15 | (high[k][i] >> HIGH & 3) << 4;
-            out[k][i] = scale[i] * f32::from(i16::from(code) - 32);
+            let code = low[i] >> LOW & 15 | (high[i] >> HIGH & 3) << 4;
+            values[i] = scale[i] * (i32::from(code) - 32) as f32;
         }
+        sink.take(values);
+    }
+}
+
+/// Takes the inputs of a panel as they are decoded, in order, one at a time: in a loop over inputs
+/// that does nothing else the compiler makes vectors of inputs, whose bytes lie apart, and not of
+/// outputs, whose bytes lie side by side.
+trait Sink {
+    /// Takes one input of each output.
+    fn take(&mut self, values: Values);
+}
+
+/// Writes them down.
+struct Kept<'a> {
+    out: &'a mut [Values],
+    at: usize,
+}
+
+impl Sink for Kept<'_> {
+    #[inline(always)]
+    fn take(&mut self, values: Values) {
+        self.out[self.at] = values;
+        self.at += 1;
+    }
+}
+
+/// Continues the chains of `M` rows by them: nothing is written that would be read at once.
+struct Chains<'a, const M: usize> {
+    sums: [Values; M],
+    x: [&'a [f32]; M],
+    at: usize,
+}
+
+impl<const M: usize> Sink for Chains<'_, M> {
+    #[inline(always)]
+    fn take(&mut self, values: Values) {
+        for row in 0..M {
+            let x = self.x[row][self.at];
+            for i in 0..PANEL {
+                self.sums[row][i] = x.mul_add(values[i], self.sums[row][i]);
+            }
+        }
+        self.at += 1;
     }
 }
 
