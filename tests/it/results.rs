@@ -299,7 +299,7 @@ fn what_makes_it_another_run_is_said() {
     assert!(said(&eval(&data, &plain)).contains("results.jsonl, line 1: it is no result of a run"));
     std::fs::remove_file(&out).unwrap();
     std::fs::create_dir(&out).unwrap();
-    assert!(said(&eval(&data, &plain)).contains("results.jsonl: Is a directory"));
+    assert!(said(&eval(&data, &plain)).contains("results.jsonl: is a directory"));
 }
 
 fn serve() -> (Child, String) {

@@ -521,8 +521,8 @@ impl<const M: usize> Sink for Chains<'_, M> {
     fn take(&mut self, values: Values) {
         for row in 0..M {
             let x = self.x[row][self.at];
-            for i in 0..PANEL {
-                self.sums[row][i] = x.mul_add(values[i], self.sums[row][i]);
+            for (sum, value) in self.sums[row].iter_mut().zip(values) {
+                *sum = x.mul_add(value, *sum);
             }
         }
         self.at += 1;
