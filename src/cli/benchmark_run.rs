@@ -15,7 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::benchmark_args::{BenchmarkArgs, Scoring, reading};
 use super::error::{Failure, Usage};
-use super::failures::Failures;
+use super::failures::{Failures, SHOWN};
 use super::forecast::{Forecast, Forecaster};
 use super::progress::Progress;
 use super::sample::sample;
@@ -26,8 +26,6 @@ use crate::benchmark::data::{ColumnMapping, ItemReader, count};
 use crate::benchmark::{self, Item, Shard, substitute};
 use crate::model;
 
-/// Errors of one kind that are printed.
-pub(super) const SHOWN: usize = 10;
 /// Samples that are read ahead of the server.
 const AHEAD: usize = 8;
 /// Items that `--estimate` asks.

@@ -3,8 +3,10 @@
 use scotoma_client::v1::SampleResult;
 use tonic::Code;
 
-use super::benchmark_run::SHOWN;
 use super::error::Failure;
+
+/// Errors of one kind that are printed.
+pub(super) const SHOWN: usize = 10;
 
 /// Counts the answers of a run that are errors.
 #[derive(Default)]

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::html::escaped;
-use super::plot::{cell_text, opened, text};
+use super::plot::{cell_text, opened, shade, text};
 
 /// Units of a picture's side.
 const SIDE: f64 = 168.0;
@@ -256,20 +256,6 @@ fn corner(copy: usize) -> (f64, f64) {
         16.0 + (SIDE + 12.0) * (copy % ACROSS) as f64,
         44.0 + (SIDE + 26.0) * (copy / ACROSS) as f64,
     )
-}
-
-/// Returns a colour between white and blue, or red for a share below 0, and a colour of text that
-/// can be read on it.
-pub(super) fn shade(share: f64) -> (String, &'static str) {
-    let to = if share < 0.0 {
-        [200.0, 85.0, 61.0]
-    } else {
-        [27.0, 108.0, 168.0]
-    };
-    let share = share.abs().min(1.0);
-    let [r, g, b] = to.map(|to| (255.0 + (to - 255.0) * share) as u8);
-    let ink = if share > 0.55 { "#fff" } else { "#222" };
-    (format!("rgb({r},{g},{b})"), ink)
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use resvg::{tiny_skia, usvg};
 
-use super::heat::shade;
 use super::html::escaped;
 use super::table::{Report, SeriesPoint, shown};
 use crate::benchmark::Metric;
@@ -420,4 +419,18 @@ fn grid(report: &Report<'_>, panel: &str) -> Panel {
         height: size + 30.0,
         body,
     }
+}
+
+/// Returns a colour between white and blue, or red for a share below 0, and a colour of text that
+/// can be read on it.
+pub(super) fn shade(share: f64) -> (String, &'static str) {
+    let to = if share < 0.0 {
+        [200.0, 85.0, 61.0]
+    } else {
+        [27.0, 108.0, 168.0]
+    };
+    let share = share.abs().min(1.0);
+    let [r, g, b] = to.map(|to| (255.0 + (to - 255.0) * share) as u8);
+    let ink = if share > 0.55 { "#fff" } else { "#222" };
+    (format!("rgb({r},{g},{b})"), ink)
 }

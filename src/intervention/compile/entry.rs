@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::context::Context;
-use crate::field_path::{FieldPath, InvalidField};
+use crate::field_path::{FieldPath, InvalidField, shown};
 use crate::intervention::error::Error;
 use crate::intervention::random::Draws;
-use crate::nn::Stack;
+use crate::nn::{Stack, nearest_hook};
 use crate::vision::CellGrid;
 
 /// Largest factor and scale that interventions take.
@@ -102,5 +102,13 @@ impl Entry {
             ));
         }
         Ok(CellGrid::square(side))
+    }
+}
+
+/// Says that no hook point has this name, and which one has a name like it.
+pub(super) fn no_hook_point(name: &str) -> String {
+    match nearest_hook(name) {
+        Some(nearest) => format!("no hook point {}; did you mean {nearest:?}?", shown(name)),
+        None => format!("no hook point {}; `scotoma hooks` lists them", shown(name)),
     }
 }

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use super::compiler::Compiler;
 use super::context::Context;
-use super::entry::Entry;
+use super::entry::{Entry, no_hook_point};
 use super::grid_positions::{
     GridPosition, GridToken, MAX_CELLS, Positions, grid_entry, invalid, positions,
 };
-use super::target::{Target, no_hook_point};
+use super::target::Target;
 use super::{Needs, compiled, needs};
 use crate::intervention::error::Error;
 use crate::intervention::plan::Rows;

@@ -5,10 +5,9 @@
 //! numbers, and the numbers a choice among the rows of a tensor.
 
 use super::context::Context;
-use super::entry::Entry;
+use super::entry::{Entry, no_hook_point};
 use super::named::Named;
 use super::saliency::rounded;
-use super::target::no_hook_point;
 use super::token_map::{TokenInfo, TokenMap};
 use crate::field_path::shown;
 use crate::intervention::error::Error;

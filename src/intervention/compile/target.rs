@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::compiler::Compiler;
-use super::entry::Entry;
+use super::entry::{Entry, no_hook_point};
 use super::selector::{Steps, TokenSelector};
 use crate::field_path::shown;
 use crate::intervention::error::Error;
 use crate::intervention::plan::{Capture, Edit, Operation, Reduction, Resolved, Rows};
 use crate::model::{Shape, shape_of};
-use crate::nn::{HOOK_TABLE, Point, Site, nearest_hook};
+use crate::nn::{HOOK_TABLE, Point, Site};
 
 /// Values at a hook point.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -285,13 +285,5 @@ impl ResolvedTarget {
     /// Returns how many heads it keeps; `None` where the point has no heads.
     pub(crate) fn heads(&self) -> Option<usize> {
         self.heads.as_ref().map(|h| h.len()).or(self.shape.heads)
-    }
-}
-
-/// Says that no hook point has this name, and which one has a name like it.
-pub(super) fn no_hook_point(name: &str) -> String {
-    match nearest_hook(name) {
-        Some(nearest) => format!("no hook point {}; did you mean {nearest:?}?", shown(name)),
-        None => format!("no hook point {}; `scotoma hooks` lists them", shown(name)),
     }
 }
