@@ -247,7 +247,7 @@ impl Attribute {
     }
 }
 
-/// What integrated gradients add up to, and what they would if they were exact.
+/// Compares what integrated gradients add up to with what they would if they were exact.
 #[derive(Debug, Clone, Copy)]
 struct Completeness {
     sum: f64,

@@ -120,10 +120,8 @@ def add(writer: gguf.GGUFWriter, name: str, value: torch.Tensor, parameter: torc
         parameter.copy_(torch.from_numpy(np.ascontiguousarray(data, dtype=np.float32)))
 
 
-def write_language(name: str, model, path: Path, template: str) -> None:
-    big, config, rng = name == "tiny-gguf", model.config.text_config, np.random.default_rng(7)
-    state, own = dict(model.named_parameters()), "model.language_model."
-    writer = gguf.GGUFWriter(path, "llama")
+def add_sizes(writer: gguf.GGUFWriter, config) -> None:
+    """Writes the keys that every language model has."""
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
     writer.add_block_count(config.num_hidden_layers)
@@ -132,6 +130,13 @@ def write_language(name: str, model, path: Path, template: str) -> None:
     writer.add_head_count_kv(config.num_key_value_heads)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+
+
+def write_language(name: str, model, path: Path, template: str) -> None:
+    big, config, rng = name == "tiny-gguf", model.config.text_config, np.random.default_rng(7)
+    state, own = dict(model.named_parameters()), "model.language_model."
+    writer = gguf.GGUFWriter(path, "llama")
+    add_sizes(writer, config)
     writer.add_rope_dimension_count(config.head_dim)
     writer.add_vocab_size(config.vocab_size)
     if not big:

@@ -26,7 +26,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, LlamaTokenizer, PreTrain
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 
 from capture import HERE, ROOT, SHAPES
-from gguf_pairs import LAYER, add, finish, pairs, pieces
+from gguf_pairs import LAYER, add, add_sizes, finish, pairs, pieces
 
 OUT = HERE / "judges"
 TASKS = {name: (ROOT / "src" / "benchmark" / "judges" / f"{name}.txt").read_text() for name in ("grade", "rate", "extract", "confirm")}
@@ -178,14 +178,7 @@ def write_model(name: str, model, tokenizer) -> None:
     config, state = model.config, dict(model.named_parameters())
     writer = gguf.GGUFWriter(OUT / f"{name}.gguf", name)
     writer.add_name(f"Tiny {name}")
-    writer.add_context_length(config.max_position_embeddings)
-    writer.add_embedding_length(config.hidden_size)
-    writer.add_block_count(config.num_hidden_layers)
-    writer.add_feed_forward_length(config.intermediate_size)
-    writer.add_head_count(config.num_attention_heads)
-    writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    add_sizes(writer, config)
     if name == "qwen3":
         writer.add_key_length(config.head_dim)
         writer.add_value_length(config.head_dim)

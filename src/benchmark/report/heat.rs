@@ -28,7 +28,7 @@ type Cells = Vec<((usize, usize), f64)>;
 pub enum HeatPanel {
     /// A table of numbers.
     Table {
-        /// What the panel is called.
+        /// Names the panel.
         title: String,
         /// Names of the rows.
         rows: Vec<String>,
@@ -39,9 +39,9 @@ pub enum HeatPanel {
     },
     /// The picture several times, with patches over it.
     Pictures {
-        /// What the panel is called.
+        /// Names the panel.
         title: String,
-        /// What each copy of the picture is called.
+        /// Names each copy of the picture.
         names: Vec<String>,
         /// The patches.
         patches: Vec<HeatPatch>,
