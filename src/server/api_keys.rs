@@ -50,6 +50,7 @@ impl ApiKeys {
                 key.account = Arc::new(account);
             }
         }
+        // Behind all that can fail.
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = keys.into();
         runtime.set_shares(uploads, kept);
         Ok(())
@@ -86,6 +87,7 @@ impl ApiKeys {
                  left; --{word}-mib allows {whole} bytes for all together"
             ));
         }
+        // `others` may be 0: every key has a quota, and the rest is nobody's.
         let equal = (whole - sum).checked_div(others).unwrap_or(0);
         let shares = all.iter().map(|key| {
             let share = quota(&key.account.grant).unwrap_or(equal);
@@ -113,6 +115,7 @@ impl ApiKeys {
     pub(super) fn account_of(&self, key: &str) -> Option<Arc<Account>> {
         let hash = blake3::hash(key.as_bytes());
         let mut found = None;
+        // Not `find`, which would take longer the further down a key stands.
         for own in self.all().iter() {
             if own.hash == hash {
                 found = Some(own.account.clone());

@@ -124,6 +124,7 @@ impl ServerConfig {
                 all: 1024,
                 one: 512,
             },
+            // All that comes through a proxy on this machine has one of these addresses.
             proxies: vec![
                 Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8).into(),
                 Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128).into(),

@@ -66,6 +66,7 @@ impl Connections {
 
     /// Counts one more from `peer`, until what is returned is dropped.
     fn enter(&self, peer: Option<SocketAddr>) -> Result<Reservation, OverBudget> {
+        // A socket that has gone again has no address, and counts in all only.
         match peer.and_then(|peer| self.client(peer.ip())) {
             Some(client) => self.budget.reserve(&client, 1),
             None => self.budget.reserve_for_all(1),
@@ -86,6 +87,7 @@ impl Connections {
         };
         Some(ClientId {
             tenant: whole.to_string().into(),
+            // An address is one client, however many connections it opens.
             connection: 0,
         })
     }
@@ -180,6 +182,8 @@ fn turn_away(stream: &TcpStream, reason: &str, encrypted: bool) {
     if encrypted {
         return;
     }
+    // A GOAWAY frame holds the last stream, a code and a reason (RFC 9113, 6.8); lengths have
+    // 24 bits.
     let length = (8 + reason.len()) as u32;
     let mut bytes = SETTINGS.to_vec();
     bytes.extend(&length.to_be_bytes()[1..]);
@@ -236,6 +240,7 @@ impl Drop for RunningRequest {
     fn drop(&mut self) {
         let mut activity = locked(&self.0);
         activity.running -= 1;
+        // From the end of the last request on: a long answer is not silence.
         activity.idle_since = Instant::now();
     }
 }
@@ -285,6 +290,7 @@ pub(super) struct Connection {
 
 impl Connection {
     fn new(stream: TcpStream, place: Reservation, settings: &Settings) -> Self {
+        // As over HTTP/2, where a ping comes after one `keepalive` and has as long to be answered.
         let patience = 2 * settings.keepalive;
         Self {
             stream,
@@ -302,6 +308,7 @@ impl Connection {
 
     /// Looks at bytes that have come, until they say which protocol is spoken.
     fn see(&mut self, bytes: &[u8]) {
+        // TLS hides the preface, and what has been said once stays said.
         if self.encrypted || self.stage != Stage::Opening {
             return;
         }
@@ -310,6 +317,7 @@ impl Connection {
         self.head.extend(head);
         self.behind += behind.len();
         let count = PREFACE.len().min(self.head.len());
+        // Compared as far as it has come: a client of HTTP/1 may send one byte and wait.
         if self.head[..count] != PREFACE[..count] {
             self.stage = Stage::Http1;
         // Open once its first frame is whole, the client's settings.
@@ -345,6 +353,7 @@ impl Connection {
     fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<()> {
         loop {
             let Some(deadline) = self.deadline() else {
+                // Without a waker: once there is no deadline, none comes back.
                 return Poll::Pending;
             };
             if deadline <= Instant::now() {
@@ -378,6 +387,7 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        // hyper may hand over a buffer that is filled in part.
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         if read.is_ready() {

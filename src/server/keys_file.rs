@@ -53,6 +53,7 @@ pub(super) fn is_name(name: &str) -> bool {
 
 /// Parses one line; `None` where nothing is on it.
 fn parse_line(line: &str) -> Result<Option<ApiKey>, String> {
+    // Anywhere in a line, since names of keys do not hold the sign.
     let line = line.split('#').next().unwrap_or_default();
     let mut words = line.split_whitespace();
     let Some(name) = words.next() else {
@@ -87,6 +88,7 @@ fn parse_line(line: &str) -> Result<Option<ApiKey>, String> {
 /// Sets what one word says.
 fn set(grant: &mut Grant, word: &str, what: &str, value: &str) -> Result<(), String> {
     match what {
+        // `admin=no` is an unknown word, and must not make an admin.
         "admin" if word == "admin" => grant.admin = true,
         "expires" => grant.expires = Some(date(value)?),
         "keep" => grant.kept_bytes = Some(size(value)?),
@@ -132,6 +134,7 @@ fn size(value: &str) -> Result<u64, String> {
 
 fn duration(value: &str) -> Result<Duration, String> {
     let parsed = value.parse::<SignedDuration>().ok();
+    // Negative ones parse, and fail here.
     let duration = parsed.and_then(|d| Duration::try_from(d).ok());
     duration
         .filter(|duration| !duration.is_zero())

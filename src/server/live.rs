@@ -15,6 +15,8 @@ impl<T> Live<T> {
     /// Returns the value of now, which stays as it is for whoever holds it.
     pub fn get(&self) -> Arc<T> {
         self.0
+            // For as long as an `Arc` is cloned; a writer leaves one value or the other, so poison
+            // says nothing.
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()

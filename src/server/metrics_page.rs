@@ -32,6 +32,8 @@ impl MetricsPage {
         // A process has one recorder, which all servers in it share.
         static HANDLE: OnceLock<Result<PrometheusHandle, String>> = OnceLock::new();
         HANDLE
+            // Kept as text, since the error cannot be cloned: every later server fails in the
+            // same words.
             .get_or_init(|| install_recorder().map_err(|e| e.to_string()))
             .clone()
             .map(Self)

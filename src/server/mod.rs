@@ -129,6 +129,8 @@ impl Server {
             state.set_judge(judge);
         }
         state.set_command_line(command_line, unloaded);
+        // Behind the models of the command line: their names and their memory come first, and what
+        // a client has loaded is left out where it does not fit beside them.
         state.restore();
         let state = Arc::new(state);
         let reload = Reload::new(config, state.runtime.clone());
@@ -166,8 +168,12 @@ impl Server {
         listener: TcpListener,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), Error> {
+        // tonic-health knows nothing but the empty name by itself, and answers NOT_FOUND for
+        // all others.
         self.set_health(ServingStatus::Serving).await;
         let router = self.router()?;
+        // `go_down` sends it once requests have ended; tonic then closes connections in
+        // order (GOAWAY).
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let tls = self.reload.tls.clone();
         let settings = connections::Settings {
@@ -184,6 +190,8 @@ impl Server {
             .http2_keepalive_interval(Some(self.keepalive))
             .http2_keepalive_timeout(Some(self.keepalive))
             // Clients cancel by leaving: many that leave at once are no attack.
+            // h2 takes 20 and 1,024 of them by itself, and then ends the connection
+            // with ENHANCE_YOUR_CALM.
             .http2_max_pending_accept_reset_streams(Some(1 << 10))
             .http2_max_local_error_reset_streams(Some(1 << 16))
             // First: tonic starts a timer for the request next.
@@ -202,13 +210,16 @@ impl Server {
         let engines = self.state.engines.iter();
         let tending = engines.map(|(device, engine)| self.tend(device, engine));
         let tending = futures::future::join_all(tending);
+        // Whichever ends first drops the others: with `serving` all connections go.
         let served = tokio::select! {
             result = serving => result,
             // What has not ended by now is dropped with its connection.
             () = going_down => Ok(()),
+            // These two never end: they run for as long as the server.
             () = self.metrics.upkeep() => Ok(()),
             _ = tending => Ok(()),
         };
+        // Behind the last request: what it has kept is written before the process ends.
         if let Some(folder) = self.state.state_folder() {
             folder.close().await;
         }
@@ -229,6 +240,7 @@ impl Server {
 
     /// Returns all that is served on one port.
     fn router(&self) -> Result<Router, Error> {
+        // Beside the layers: probes have no key, and are answered while the server goes down, too.
         let open = open_services(&self.state)?.into_axum_router();
         let grpc = layers::end_with_server(open, self.in_flight.clone()).merge(self.services());
         // gRPC-Web turns away what is not gRPC, so `/metrics` stands beside it.
@@ -252,6 +264,7 @@ impl Server {
             router = router.merge(page::router());
         }
         let router = router.fallback_service(grpc);
+        // Outermost: a connection that asks for the page or for metrics alone is in use as well.
         Ok(router.layer(from_fn(layers::count_requests)))
     }
 
@@ -277,11 +290,14 @@ impl Server {
                 tracing::error!(%error, "models were not all loaded again");
             }
             engine.resume();
+            // It may have been lost again during the reload, and a server that goes down serves
+            // no more.
             if *states.borrow() == DeviceState::Serving && self.in_flight.phase() == Phase::Serving
             {
                 self.announce(device, ServingStatus::Serving).await;
             }
         }
+        // Never ends: the server would, once this had ended for all devices.
         std::future::pending::<()>().await;
     }
 
@@ -305,6 +321,7 @@ impl Server {
     fn services(&self) -> Router {
         let state = || self.state.clone();
         let limit = self.state.limits.message_bytes;
+        // tonic takes messages of 4 MiB by itself, fewer bytes than one photograph may have.
         let inference =
             InferenceServiceServer::new(Inference(state())).max_decoding_message_size(limit);
         let benchmarks =
@@ -321,6 +338,7 @@ impl Server {
     fn openai(&self) -> Router {
         let router = openai::router(self.state.clone(), self.openai.clone());
         self.behind_layers(router)
+            // Outside of the layers: what they refuse is a gRPC status in the head as well.
             .route_layer(map_response(openai::in_openai_form))
     }
 
@@ -365,6 +383,8 @@ impl Server {
         }
         let methods = self.in_flight.methods_in_words();
         tracing::info!(requests_left = self.in_flight.count(), methods, "drained");
+        // Ends Health.Watch and reflection, which nobody waits for, and whatever is past
+        // the timeout.
         self.in_flight.enter(Phase::Ending);
         let _ = stop.send(());
         self.transports.close(deadline).await;
@@ -402,6 +422,7 @@ fn start_runtime(
             source: Box::new(source),
         })?;
     }
+    // Quotas that leave nothing for the other keys keep the server from starting.
     let (uploads, kept) = config.keys.shares(&config.limits).map_err(Error::Setup)?;
     runtime.set_shares(uploads, kept);
     // After the shares, which what is kept has to fit.
@@ -469,6 +490,7 @@ fn load_model(models: &ModelRegistry, spec: &ModelSpec) -> Result<(), pipeline::
 fn start_engines(config: &ServerConfig) -> Result<Vec<(DeviceGroup, Engine)>, Error> {
     let mut engines: Vec<(DeviceGroup, Engine)> = Vec::new();
     for device in &config.devices {
+        // A device that is named twice has one engine.
         if !engines.iter().any(|(known, _)| known == device) {
             let check = config.step_check.clone();
             let engine = Engine::with_check(device.clone(), config.engine, check)?;
@@ -504,12 +526,15 @@ fn path_of<S: NamedService>(_: &S) -> String {
 
 /// Lets pages of `origins` call the server; without any, browsers keep those of other servers away.
 fn browser_access(origins: &[HeaderValue]) -> CorsLayer {
+    // Pages read none of these unless they are named; an error without a stream has its status in
+    // the head.
     let headers = [
         "grpc-status",
         "grpc-message",
         "grpc-status-details-bin",
         "x-request-id",
     ];
+    // `AllowOrigin::list` panics at a star.
     let is_open = origins.iter().any(|origin| origin == "*");
     let origins = if is_open {
         AllowOrigin::any()

@@ -75,6 +75,7 @@ fn make(file: &File) -> Made {
     let etag = HeaderValue::from_str(&format!("\"{}\"", &digest[..32]));
     Made {
         etag: etag.unwrap_or_else(|_| HeaderValue::from_static("\"page\"")),
+        // Writing to memory does not fail; what is empty is not sent.
         gzip: gzipped(file.body).unwrap_or_default(),
     }
 }
@@ -112,6 +113,7 @@ fn answer(at: usize, request: &HeaderMap) -> Response {
         file.body.into_response()
     };
     let headers = response.headers_mut();
+    // Of a 304, too: it repeats the headers of the answer that it stands for (RFC 9110, 15.4.5).
     headers.insert(ETAG, made.etag.clone());
     for (name, value) in [
         (CONTENT_TYPE, file.content_type),
@@ -135,6 +137,7 @@ fn names(headers: &HeaderMap, name: HeaderName, value: &str) -> bool {
     let mut listed = listed.iter().filter_map(|list| list.to_str().ok());
     listed.any(|list| {
         let mut items = list.split(',').map(str::trim);
+        // A proxy that compresses makes `W/"..."` of a validator; an encoding may carry `;q=0.5`.
         items.any(|item| item.trim_start_matches("W/").split(';').next() == Some(value))
     })
 }

@@ -48,11 +48,13 @@ impl Tls {
         let chain = certificates("certificate", certificate)?;
         let key = PrivateKeyDer::from_pem_slice(key);
         let key = key.map_err(|e| TlsError::Pem("private key", e.to_string()))?;
+        // `certificates` has found one at least.
         let expires = expiry(&chain[0])?;
         // Here and once, where else every client would refuse it.
         if expires <= Timestamp::now() {
             return Err(TlsError::Expired(expires));
         }
+        // By name: rustls panics where it has to choose and dependencies bring two providers.
         let provider = Arc::new(ring::default_provider());
         let builder = rustls::ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()?;

@@ -82,6 +82,8 @@ impl Transports {
     }
 
     async fn stand_still(&self) {
+        // A client that reads slowly takes bytes now and then; one that reads nothing would else
+        // hold the server until its deadline.
         let (mut written, mut since) = (self.written(), Instant::now());
         while since.elapsed() < STILLNESS {
             tokio::time::sleep(GLANCE).await;
@@ -123,6 +125,7 @@ where
         let mut incoming = pin!(incoming);
         loop {
             let accepted = tokio::select! {
+                // tonic has let go of the stream: nobody serves what would be accepted.
                 () = self.ready.closed() => return,
                 accepted = incoming.next() => accepted,
             };
@@ -195,6 +198,7 @@ impl<IO> Transport<IO> {
     }
 
     fn count(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        // Bytes that the system has taken; the peer may still be far behind.
         if let Poll::Ready(Ok(bytes)) = &written {
             let bytes = *bytes as u64;
             self.shared.written.fetch_add(bytes, Ordering::Relaxed);
@@ -265,6 +269,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Transport<IO> {
     }
 
     fn is_write_vectored(&self) -> bool {
+        // Over HTTP/1 hyper would else copy heads and bodies into one buffer.
         match &self.wire {
             Wire::Plain(stream) => stream.is_write_vectored(),
             Wire::Encrypted(stream) => stream.is_write_vectored(),

@@ -55,6 +55,7 @@ pub(super) async fn begin(
     let id = HeaderValue::from_str(&context.id);
     request.extensions_mut().insert(context);
     request.extensions_mut().insert(method);
+    // Held by the body, so that a stream counts until it ends.
     let mut response = watch(next.run(request).await, guard);
     if let Ok(id) = id {
         response.headers_mut().insert(HEADER, id);

@@ -33,11 +33,14 @@ pub(super) async fn authenticate(
         Ok(account) => account,
         Err(error) => {
             let reason = match error {
+                // The one error of the pipeline here is a quota that is used up.
                 Error::Pipeline(_) => "quota",
                 _ => "unauthenticated",
             };
             counter!(names::REQUESTS_REJECTED, "reason" => reason).increment(1);
             let id = &arrival::context(&mut request).id;
+            // A quota says by itself when it is free again; the other errors are not worth
+            // another try.
             return error.status(id, Duration::ZERO).into_http();
         }
     };
@@ -64,6 +67,7 @@ fn account_of(keys: &ApiKeys, headers: &HeaderMap) -> Result<Option<Arc<Account>
             on: expires.strftime("%Y-%m-%d").to_string(),
         }),
         _ => {
+            // Last: a key that has expired uses up nothing.
             account.count_request()?;
             Ok(Some(account))
         }
@@ -95,6 +99,7 @@ pub(super) fn client(
             connection: hasher.finish(),
         };
     }
+    // With the port, so that two connections from one machine are two.
     let address = arrival::peer(extensions).and_then(|peer| peer.address);
     address.hash(&mut hasher);
     let tenant = headers

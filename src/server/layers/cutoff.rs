@@ -89,6 +89,7 @@ pub(super) async fn at_the_deadline(mut request: Request, next: Next) -> Respons
     let context = context.clone();
     let start = HEAD_START.min(deadline.saturating_duration_since(begun) / 4);
     let head = deadline.checked_sub(start).unwrap_or(deadline);
+    // Ends the head alone; the body is cut by the observer below.
     match timeout_at(head.into(), next.run(request)).await {
         Ok(response) => {
             let due: Due = Box::pin(sleep_until(deadline.into()));
@@ -126,6 +127,8 @@ struct Cutoff {
 impl Observer for Cutoff {
     fn cut_short(&mut self, context: &mut Context<'_>) -> Option<HeaderMap> {
         let due = self.due.as_mut()?;
+        // Polling leaves the body's waker there: the body is polled again when it is due, frames
+        // or none.
         if due.as_mut().poll(context).is_pending() {
             return None;
         }
@@ -150,6 +153,7 @@ fn parse(value: &str) -> Option<Duration> {
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
+    // Eight digits of hours are 3.6 * 10^11 seconds: no product below overflows.
     let amount: u64 = digits.parse().ok()?;
     match unit {
         "H" => Some(Duration::from_secs(amount * 3600)),

@@ -73,6 +73,7 @@ impl Method {
     fn at(path: &str) -> Self {
         let is = |name: &str| path.ends_with(name);
         Self {
+            // What is told at once waits for nobody; all else is work for a turn or for the engine.
             queues: !path.starts_with("/scotoma.v1.ModelService/")
                 && !is("/Describe")
                 && (is_framed(path) || openai::METHODS.iter().any(|(own, _)| *own == path)),
@@ -97,6 +98,7 @@ pub(super) async fn admit(
     let runtime = &intake.state.runtime;
     let context = arrival::context(&mut request);
     let (stream, held) = match places(runtime, method.queues, context) {
+        // Shared by the body, which grows it as bytes come, and the response, which lets it go.
         Ok((stream, held)) => (stream, Arc::new(Mutex::new(held))),
         Err(error) => {
             let status = Error::from(error).status(&context.id, runtime.retry_after());
@@ -210,12 +212,15 @@ struct Messages {
 impl Messages {
     /// Reads on; fails where a message begins that there is no room for.
     fn read(&mut self, mut bytes: &[u8]) -> Result<(), Status> {
+        // Any byte is progress: this is for clients that have gone silent, not for slow lines.
         self.silence
             .as_mut()
             .reset(Instant::now() + self.intake.patience);
         while !bytes.is_empty() {
             match &mut self.position {
                 Position::Json => {
+                    // By what has come: the length in the head is the client's word, and may
+                    // be missing.
                     self.make_room(JSON * bytes.len() as u64)?;
                     bytes = &[];
                 }
@@ -228,6 +233,7 @@ impl Messages {
                     let count = (*left).min(bytes.len() as u64);
                     let (own, rest) = bytes.split_at(count as usize);
                     bytes = rest;
+                    // Of a stream `DECODED` is counted before; more is asked for behind that.
                     let more = scale.read(own).saturating_sub(*counted);
                     *left -= count;
                     let is_over = *left == 0;
@@ -250,6 +256,7 @@ impl Messages {
                     let count = (HEAD - head.len()).min(bytes.len());
                     head.extend(&bytes[..count]);
                     bytes = &bytes[count..];
+                    // Whole with its fifth byte: a flag, and the length as four bytes, big-endian.
                     if let [_, a, b, c, d] = head[..] {
                         self.begin(u32::from_be_bytes([a, b, c, d]).into())?;
                     }
@@ -317,6 +324,7 @@ impl Messages {
         self.owed = 0;
         let mut held = locked(&self.held);
         for amount in self.complete.drain(..) {
+            // In the order of the messages, in which they are read.
             self.arrived.push(held.split(amount));
         }
         drop(held);
@@ -426,6 +434,7 @@ impl HttpBody for Counted {
                 }
             }
             Poll::Ready(end) => Poll::Ready(end.map(|frame| frame.map_err(Into::into))),
+            // Looked at only where nothing has come: a body that is ready has not been silent.
             Poll::Pending => match self.messages.check_silence(context) {
                 Ok(()) => Poll::Pending,
                 Err(status) => Poll::Ready(Some(Err(status.into()))),
@@ -434,10 +443,12 @@ impl HttpBody for Counted {
     }
 
     fn is_end_stream(&self) -> bool {
+        // A frame that is held back is still to come.
         self.stalled.is_none() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
+        // Nothing is added or left out, so that a length in the head stays true.
         self.inner.size_hint()
     }
 }

@@ -29,6 +29,7 @@ pub(super) async fn record(mut request: Request, next: Next) -> Response {
         method: Method::of(&request).or_unknown(),
         context: arrival::context(&mut request).clone(),
         start: Instant::now(),
+        // Stays where no status was seen: the client has left.
         code: Code::Cancelled,
         reason: None,
         parent: parent(request.headers()),
@@ -113,6 +114,7 @@ impl Line {
 fn parent(headers: &HeaderMap) -> [Option<String>; 2] {
     ["traceparent", "tracestate"].map(|name| {
         let value = headers.get(name)?.to_str().ok()?;
+        // What Trace Context asks servers to hand on of a `tracestate`; a header may be far longer.
         (value.len() <= 512).then(|| value.to_owned())
     })
 }

@@ -51,6 +51,7 @@ pub(super) struct Shared {
 /// Puts `services` behind the layers.
 pub(super) fn stack(services: Router, shared: Shared) -> Router {
     let in_flight = shared.in_flight;
+    // Not `layer`: what no service has is answered without a key, and runs nothing.
     services.route_layer((
         // First, since whatever fails names the request.
         from_fn_with_state((in_flight.clone(), arrival::Methods::all()), arrival::begin),
@@ -67,6 +68,7 @@ pub(super) fn stack(services: Router, shared: Shared) -> Router {
         // After the deadline, which a call that is tried again has for itself; the run that it joins
         // is one.
         from_fn_with_state(shared.replays, replay::join),
+        // Behind the replays: what is answered from memory takes no thread of the handlers.
         from_fn_with_state(shared.workers, workers::dispatch),
         // Last: a handler's own statuses and those of the layers above have details already.
         from_fn(malformed::blame),

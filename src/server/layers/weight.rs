@@ -62,6 +62,7 @@ impl Contract {
                 }
             }
         }
+        // In the order of `found.keys()` above: the number of a message is its place here.
         let messages = found.values().map(|message| {
             let fields = message.field.iter();
             let fields = fields.filter_map(|f| Some((f.number() as u64, content(f, &numbers)?)));
@@ -85,6 +86,7 @@ fn content(
             .copied()
             .map(Content::Message),
         Type::String | Type::Bytes => None,
+        // These take as many bytes in memory as on the wire.
         Type::Float
         | Type::Fixed32
         | Type::Sfixed32
@@ -143,6 +145,7 @@ impl Varint {
 
     /// Takes a byte; returns the number with the last one.
     fn take(&mut self, byte: u8) -> Option<u64> {
+        // Bits beyond 64 fall off; no decoder takes a number of more than ten bytes.
         self.value |= u64::from(byte & 0x7f).checked_shl(self.bits).unwrap_or(0);
         self.bits += 7;
         (byte < 0x80).then_some(self.value)
@@ -196,11 +199,14 @@ impl Scale {
         let Some(tag) = varint.take(byte) else {
             return Next::Tag(varint);
         };
+        // The low three bits are the wire type, the others the number of the field.
         match tag & 7 {
             0 => Next::Number,
             1 => Next::Bytes(8),
             5 => Next::Bytes(4),
             2 => {
+                // Of the innermost message that is open; fields that it does not have weigh
+                // as texts.
                 let fields = self.open.last().map(|(of, _)| &self.contract.messages[*of]);
                 let content = fields.and_then(|fields| fields.get(&(tag >> 3)).copied());
                 Next::Length(Varint::ZERO, content)
@@ -216,6 +222,7 @@ impl Scale {
             return Next::Length(varint, content);
         };
         let end = self.place.saturating_add(length);
+        // It would end behind its message, which no decoder takes.
         if self.open.last().is_none_or(|(_, of_all)| end > *of_all) {
             return Next::Nothing;
         }

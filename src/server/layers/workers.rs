@@ -41,6 +41,7 @@ impl Workers {
     pub(in crate::server) fn handle(&self) -> Handle {
         match &self.0 {
             Some(runtime) => runtime.handle().clone(),
+            // Taken by `drop` alone, behind which nobody asks.
             None => Handle::current(),
         }
     }

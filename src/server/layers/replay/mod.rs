@@ -53,6 +53,7 @@ const DIGESTED_HERE: usize = 1 << 16;
 pub(super) async fn join(State(replays): State<Replays>, request: Request, next: Next) -> Response {
     let method = request.uri().path().rsplit('/').next().unwrap_or_default();
     let key = request.headers().get(KEY).cloned();
+    // With `--replay-mib 0` a key says nothing, and every call runs.
     let Some(key) = key.filter(|_| METHODS.contains(&method) && replays.keeps_any()) else {
         return next.run(request).await;
     };
@@ -74,6 +75,7 @@ async fn begin(
     let key = key_of(key).ok_or_else(|| failed(Error::IdempotencyKey))?;
     let path = request.uri().path().to_owned();
     let (parts, body) = request.into_parts();
+    // The limit is that of a message; its head of five bytes comes beside it.
     let bytes = to_bytes(body, replays.message_bytes() + FRAME_HEAD).await;
     // The layers before say by a status why they read no further.
     let bytes = bytes.map_err(|e| status_in(&e).unwrap_or_else(|| failed(Error::from_body(&e))))?;
@@ -82,9 +84,11 @@ async fn begin(
         .map_err(|e| failed(Error::fault(e)))?;
     let name = (context.client.tenant.clone(), key);
     let (run, is_new) = replays.run(name, digest, &context).map_err(failed)?;
+    // Before it runs: a run that nobody reads is abandoned.
     let reader = Reader::new(run.clone());
     if is_new {
         let request = Request::from_parts(parts, Body::from(bytes));
+        // Not joined: it outlives this call where another one reads on.
         tokio::spawn(execute(replays.clone(), run, request, next));
     } else {
         context.metrics.set_replayed();
@@ -127,6 +131,7 @@ async fn execute(replays: Replays, run: Arc<Run>, request: Request, next: Next) 
         let (parts, mut body) = next.run(request).await.into_parts();
         is_good = parts.headers.get("grpc-status").is_none_or(|s| s == "0");
         run.lock().head = Some(parts.headers);
+        // An error without a stream; `finish` wakes those that wait for its head.
         if body.is_end_stream() {
             return;
         }
@@ -136,9 +141,11 @@ async fn execute(replays: Replays, run: Arc<Run>, request: Request, next: Next) 
                 is_good = trailers.get("grpc-status").is_some_and(|s| s == "0");
             }
             replays.push(&run, frame);
+            // Waits only where the answer is not kept: then its slowest reader sets the pace.
             run.room().await;
         }
     };
+    // Dropping the work is what cancels it in the engine.
     let is_complete = tokio::select! {
         () = work => true,
         () = run.abandoned() => false,

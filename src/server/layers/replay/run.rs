@@ -124,6 +124,7 @@ impl Run {
 
     /// Lets it go on for as long as one more call waits.
     pub(super) fn extend(&self, context: &RequestContext) {
+        // Whichever comes first: until when the call waits, and how long its key may run.
         let both = [context.deadline.get(), self.latest];
         self.deadline.extend(both.into_iter().flatten().min());
     }
@@ -136,6 +137,7 @@ impl Run {
 
     /// Waits until the readers of a run that is not kept have read most of it.
     pub(super) async fn room(&self) {
+        // `wait_for` looks once before it waits, so that no read is missed in between.
         let mut read = self.read.subscribe();
         // The sender lives as long as the run.
         let _ = read.wait_for(|()| !self.is_full()).await;
@@ -167,6 +169,7 @@ impl RunState {
     /// Returns how many frames all readers have seen.
     fn seen(&self) -> usize {
         let end = self.dropped + self.frames.len();
+        // Without readers all frames count as seen.
         self.readers.values().copied().min().unwrap_or(end)
     }
 
@@ -202,6 +205,7 @@ impl Reader {
         let mut state = run.lock();
         let number = state.next_reader;
         state.next_reader += 1;
+        // From the first frame on, whenever it joins.
         state.readers.insert(number, 0);
         drop(state);
         run.readers.send_modify(|count| *count += 1);
@@ -251,10 +255,12 @@ impl HttpBody for Reader {
             return Poll::Pending;
         };
         state.readers.insert(self.number, at + 1);
+        // What is kept is not dropped as it is read, and nobody waits for room.
         if state.is_cut {
             state.settle();
         }
         drop(state);
+        // `send` would fail where nobody waits for room.
         self.run.read.send_replace(());
         Poll::Ready(Some(Ok(frame)))
     }

@@ -113,6 +113,7 @@ impl Replays {
         let mut state = run.lock();
         state.frames.push_back((Kept::from(frame), size));
         state.unread += size;
+        // `release` gives back what is counted here; of a run that is cut nothing was taken.
         if !state.is_cut {
             state.bytes += size;
         }
@@ -133,6 +134,7 @@ impl Replays {
             own.count += 1;
             own.kept.push_back(run.clone());
         } else {
+            // Both, so that the next call under this name runs anew.
             runs.release(run);
             runs.by_name.remove(&run.name);
         }
@@ -225,6 +227,7 @@ impl Runs {
             own.count -= 1;
             if own.count == 0 {
                 self.ended_of.remove(&run.owner);
+            // `reserve` may have taken it from `kept` before, to make room.
             } else if own.kept.front().is_some_and(|kept| Arc::ptr_eq(kept, &run)) {
                 own.kept.pop_front();
             }
