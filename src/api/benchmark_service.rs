@@ -32,6 +32,7 @@ impl BenchmarkService for Benchmarks {
     ) -> Result<Response<Self::EvaluateStream>, Status> {
         let (state, context) = (&self.0, rpc::context(&request));
         let mut inbound = request.into_inner();
+        // The layers refuse what comes to a server that goes down; this one was open before.
         let begun = tokio::select! {
             begun = begin(state, &context, &mut inbound) => begun,
             // A client that sends no header is not waited for.

@@ -93,6 +93,7 @@ impl Error {
 
     /// Returns what tonic calls a fault and is the client's mistake: bytes that do not decode, a
     /// frame that is cut short or is flagged wrongly. Statuses of ours have details, tonic's none.
+    // `status_of` gives details to each of ours; what a library calls internal has none.
     pub(crate) fn malformed(status: &tonic::Status) -> Option<Self> {
         let text = status.message();
         let text = text.strip_prefix(NO_MESSAGE).unwrap_or(text);
@@ -122,6 +123,7 @@ impl Error {
     pub(super) fn into_pipeline(self) -> pipeline::Error {
         match self {
             Self::Pipeline(error) => *error,
+            // Conversions fail with errors of the pipeline alone; the others are the wire's.
             other => pipeline::Error::Fault(other.to_string()),
         }
     }

@@ -90,6 +90,7 @@ impl model_service_server::ModelService for Models {
         &self,
         request: Request<v1::ListModelsRequest>,
     ) -> Result<Response<v1::ListModelsResponse>, Status> {
+        // A key sees the models that it may ask, as if there were no others.
         let models = self.0.models.open_to(&rpc::context(&request));
         let models = models.iter().map(|m| convert::model_info(&self.0, m));
         Ok(Response::new(v1::ListModelsResponse {
@@ -129,6 +130,7 @@ impl State {
         if !self.models.placement().open {
             return Err(Error::Closed);
         }
+        // Without keys everybody may, as far as `--allow-load` goes.
         match &context.account {
             Some(account) if !account.may_load(model) => Err(Error::NotAdmin {
                 what: format!("load or unload {:?}", clipped(model)),
@@ -203,6 +205,7 @@ async fn load_model(
         // Before it is told, so that what was answered is there after a restart.
         worker.remember_model(message, &model).await;
         worker.announce(&model.name, ServingStatus::Serving).await;
+        // The log has the name that it was loaded under, which the message may leave out.
         context.metrics.set_model(&model.name);
         Ok(model)
     });
@@ -248,6 +251,7 @@ async fn load_projector(
     state.check_may_load(context, &request.model)?;
     let model = state.models.resident(context, &request.model)?;
     let v1::LoadProjectorRequest { name, file, .. } = request.clone();
+    // It holds the file against `--model-root`.
     state.load_projector(&model, name, file).await?;
     state.remember_projector(&model.name, request).await;
     Ok(v1::LoadProjectorResponse {
@@ -272,6 +276,7 @@ fn begin_parity(
     }
     let model = state.models.resident(context, name)?;
     let report = convert::empty_parity_report(&model);
+    // The pipeline knows no messages, and is handed what reads the interventions of a case.
     let check = ParityCheck::open(model, super::interventions_from_json)?;
     Ok((report, check))
 }
@@ -289,6 +294,7 @@ async fn check_parity(
         sender.send(v1::CheckParityResponse { event }).await?;
     }
     let report = convert::parity_report(report, check.finish());
+    // Before it is told, as of a load: what was answered is there after a restart.
     state.remember_parity(report.clone()).await;
     let event = Some(check_parity_response::Event::Report(report));
     sender.send(v1::CheckParityResponse { event }).await

@@ -113,6 +113,7 @@ impl State {
             projectors: Vec::new(),
         };
         self.change_models(|models| {
+            // Loaded anew, without the projectors that were added to the one before.
             models.retain(|known| known.request.name != loaded.request.name);
             models.push(loaded);
         })
@@ -125,6 +126,7 @@ impl State {
         self.change_models(|models| {
             let mut own = models.iter_mut();
             if let Some(own) = own.find(|known| known.request.name == model) {
+                // One of the same name has taken its place.
                 own.projectors.retain(|known| known.name != request.name);
                 own.projectors.push(request);
             }
@@ -185,6 +187,7 @@ impl State {
 fn is_of(report: &v1::ParityReport, model: &Model) -> bool {
     report.model == model.name
         && report.model_digest == model.digest
+        // The same weights in another precision are as far from the reference as that lets them be.
         && report.dtype == model.weight_format().name()
 }
 

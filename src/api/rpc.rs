@@ -48,6 +48,7 @@ impl<A> ResponseSender<A> {
 
     /// Sends `message` if there is room for it now: a slow client misses it.
     pub(super) fn send_if_room(&self, message: A) {
+        // Fails as well where the client has left, which the next `send` tells.
         let _ = self.messages.try_send(Ok(message));
     }
 }
@@ -99,10 +100,12 @@ impl State {
     {
         let (sender, stream) = mpsc::channel(buffered);
         let work = work(ResponseSender {
+            // The other one stays here: it hears of a client that leaves, and sends the error.
             messages: sender.clone(),
             read_timeout: self.read_timeout,
         });
         let state = self.clone();
+        // On the threads of the handlers, one of which calls this.
         tokio::spawn(async move {
             let result = tokio::select! {
                 // Nobody reads what else the work has ready.
@@ -110,6 +113,7 @@ impl State {
                 // Dropping the work tells the engine to let go.
                 () = sender.closed() => return,
                 // Without a status the stream of work that panics would look cancelled.
+                // Nothing of the work is looked at again once it has panicked.
                 result = AssertUnwindSafe(work).catch_unwind() => result.unwrap_or_else(panicked),
             };
             if let Err(error) = result {
@@ -123,6 +127,7 @@ impl State {
 
 /// Returns the error of work that has panicked.
 fn panicked(panic: Box<dyn std::any::Any + Send>) -> Result<(), Error> {
+    // `panic!` hands on a String where it has arguments, and else a literal.
     let text = panic.downcast_ref::<String>().cloned();
     let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
     Err(Error::fault(text.unwrap_or_else(|| "panic".into())))

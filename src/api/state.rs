@@ -64,6 +64,7 @@ impl State {
 
     /// Returns how long a refused caller should wait.
     pub fn retry_after(&self) -> Duration {
+        // A queue that only gets shorter says nothing of when the next server takes requests.
         if self.in_flight.phase() == Phase::Serving {
             self.runtime.retry_after()
         } else {

@@ -50,6 +50,7 @@ fn status_of(
     if let Some((field, message)) = violation {
         details.add_bad_request_violation(shortened(&field.to_string()), shortened(&message));
     }
+    // Its presence is what tells a client that another try helps.
     if kind.retry {
         details.set_retry_info(Some(retry_after));
     }
@@ -77,6 +78,7 @@ fn shortened(text: &str) -> String {
     let mut bytes = 0;
     for (at, letter) in text.char_indices() {
         // Headers hold ASCII; all else is spelled as %XX, byte by byte.
+        // Counted as they are sent, and cut by characters.
         bytes += if letter == ' ' || letter.is_ascii_graphic() {
             1
         } else {
@@ -100,10 +102,12 @@ impl Error {
             Self::KeyExpired { .. } => of(Code::Unauthenticated, "KEY_EXPIRED"),
             Self::NotAdmin { .. } => of(Code::PermissionDenied, "NOT_ADMIN"),
             Self::Silent { .. } => of(Code::DeadlineExceeded, "SILENT_CLIENT"),
+            // Not worth another try by itself: a client that reads as before is cut again.
             Self::SlowReader { .. } => of(Code::ResourceExhausted, "SLOW_READER"),
             Self::IdempotencyKey => of(Code::InvalidArgument, "INVALID_FIELD"),
             Self::IdempotencyMismatch => of(Code::InvalidArgument, "IDEMPOTENCY_MISMATCH"),
             Self::NotReplayable => of(Code::FailedPrecondition, "NOT_REPLAYABLE"),
+            // The code that tonic has for a message past its limit.
             Self::MessageTooLarge => of(Code::OutOfRange, "MESSAGE_TOO_LARGE"),
             Self::Malformed(_) => of(Code::InvalidArgument, "MALFORMED_MESSAGE"),
             Self::Closed => of(Code::PermissionDenied, "LOADING_NOT_ALLOWED"),
@@ -146,9 +150,11 @@ impl pipeline::Error {
             Self::UnknownImage { .. } => of(Code::NotFound, "UNKNOWN_IMAGE"),
             Self::UnknownSaliency { .. } => of(Code::NotFound, "UNKNOWN_SALIENCY_MODEL"),
             Self::OverBudget(_) => again(Code::ResourceExhausted, "BUDGET"),
+            // A bound of one request, which waiting does not move.
             Self::CaptureBudget { .. } => of(Code::ResourceExhausted, "CAPTURE_BUDGET"),
             Self::ModelNotAllowed { .. } => of(Code::PermissionDenied, "MODEL_NOT_ALLOWED"),
             Self::PlaceNotAllowed { .. } => of(Code::PermissionDenied, "PLACE_NOT_ALLOWED"),
+            // Larger than all that the caller may keep, however empty that is.
             Self::StoreTooSmall { .. } => of(Code::ResourceExhausted, "KEY_QUOTA"),
             Self::Quota { .. } => again(Code::ResourceExhausted, "KEY_QUOTA"),
             Self::Record(_) => of(Code::InvalidArgument, "BAD_RECORD"),
@@ -160,6 +166,7 @@ impl pipeline::Error {
             Self::Model(model::Error::NoChatTemplate { .. }) => {
                 of(Code::FailedPrecondition, "NO_CHAT_TEMPLATE")
             }
+            // For logs and metrics; nobody reads it.
             Self::ClientLeft => of(Code::Cancelled, "CLIENT_LEFT"),
             Self::Model(_) | Self::EngineStopped | Self::UnexpectedEvent | Self::Fault(_) => {
                 of(Code::Internal, "FAULT")
@@ -171,6 +178,7 @@ impl pipeline::Error {
 /// Returns the kind of a model that does not load.
 fn load_kind(error: &model::Error) -> Kind {
     match error {
+        // Room comes by unloading something, not by itself.
         model::Error::Budget { .. } | model::Error::DeviceMemory { .. } => {
             of(Code::ResourceExhausted, "MEMORY_BUDGET")
         }

@@ -13,6 +13,7 @@ pub(crate) fn captures(
     list: &mut [v1::CaptureTarget],
     seeds: Seeds,
 ) -> Result<Vec<CaptureTarget>, Error> {
+    // Every target is resolved and captured by itself, so that their number is bounded.
     if !(1..=MAX_TARGETS).contains(&list.len()) {
         return Err(Error::invalid(
             "targets",

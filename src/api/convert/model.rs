@@ -46,6 +46,7 @@ fn dtype_by_name(name: &str) -> Result<Option<WeightFormat>, Error> {
 /// Converts what is said of a resident model.
 pub(in crate::api) fn model_info(state: &State, model: &Model) -> v1::ModelInfo {
     let (tower, decoder) = (model.tower.info(), model.decoder.config());
+    // Pictures of other shapes may have other grids; what is told is that of a square.
     let square = model.tower.view((tower.image_size, tower.image_size));
     // As Hugging Face counts them: entry 0 holds the embeddings, -1 is the output of the last
     // layer.

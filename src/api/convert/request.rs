@@ -153,6 +153,7 @@ pub fn capture_targets(list: serde_json::Value) -> Result<Vec<CaptureSpec>, Erro
 pub(in crate::api) fn targets(mut list: Vec<v1::CaptureTarget>) -> Result<Vec<CaptureSpec>, Error> {
     let captures = captures(&mut list, Seeds::Drawn)?;
     let mut targets = Vec::with_capacity(list.len());
+    // `captures` has filled their seeds into the messages, so that records have them.
     for (capture, message) in captures.into_iter().zip(&list) {
         targets.push(CaptureSpec {
             capture,

@@ -8,6 +8,7 @@ use crate::pipeline::{
     TokenLogprob, TokenSpan, Usage, Verified,
 };
 
+/// Converts what is known once a request is admitted.
 pub(in crate::api) fn started(request_id: String, started: Started) -> v1::Started {
     v1::Started {
         request_id,
@@ -17,6 +18,7 @@ pub(in crate::api) fn started(request_id: String, started: Started) -> v1::Start
     }
 }
 
+/// Converts a token of an answer.
 pub(in crate::api) fn token(token: GeneratedToken) -> v1::Token {
     v1::Token {
         id: token.id,
@@ -30,6 +32,7 @@ fn token_logprobs(tokens: Vec<TokenLogprob>) -> Vec<v1::TokenLogprob> {
     tokens.into_iter().map(token_logprob).collect()
 }
 
+/// Converts a token with its log-probability.
 pub(super) fn token_logprob(token: TokenLogprob) -> v1::TokenLogprob {
     v1::TokenLogprob {
         id: token.id,
@@ -38,6 +41,7 @@ pub(super) fn token_logprob(token: TokenLogprob) -> v1::TokenLogprob {
     }
 }
 
+/// Converts what an answer took.
 pub(in crate::api) fn usage(usage: Usage) -> v1::Usage {
     v1::Usage {
         prompt_tokens: usage.prompt_tokens as u32,
@@ -54,6 +58,7 @@ pub(in crate::api) fn usage(usage: Usage) -> v1::Usage {
     }
 }
 
+/// Converts the end of an answer. Fails where a record is not the contract's, a fault.
 pub(in crate::api) fn finished(finished: Finished) -> Result<v1::Finished, Error> {
     let reason = match finished.reason {
         FinishReason::Eos => v1::FinishReason::Eos,
@@ -68,6 +73,7 @@ pub(in crate::api) fn finished(finished: Finished) -> Result<v1::Finished, Error
     })
 }
 
+/// Converts the likelihoods of continuations.
 pub(in crate::api) fn scored(scored: Scored) -> Result<v1::ScoreResponse, Error> {
     Ok(v1::ScoreResponse {
         scores: scored.scores.into_iter().map(score).collect(),
@@ -92,6 +98,7 @@ pub(in crate::api) fn activation(activation: CapturedActivation) -> v1::Activati
         tokens: token_logprobs(tokens),
     });
     let features = activation.features.into_iter().map(|row| {
+        // (feature, value) pairs of a row to a list of each.
         let (features, values) = row.into_iter().unzip();
         v1::TopFeatures { features, values }
     });
@@ -121,6 +128,7 @@ pub(in crate::api) fn activation(activation: CapturedActivation) -> v1::Activati
     }
 }
 
+/// Converts the end of a capture, with the handles of what is kept.
 pub(in crate::api) fn capture_finished(
     finished: CaptureFinished,
 ) -> Result<v1::CaptureFinished, Error> {
@@ -138,7 +146,9 @@ pub(in crate::api) fn capture_finished(
     })
 }
 
+/// Converts what a record that ran again has come to.
 pub(in crate::api) fn verified(verified: Verified) -> Result<v1::VerifyResponse, Error> {
+    // Before `differences` is taken apart, which it is counted by.
     let agrees = verified.agrees();
     let differences = verified.differences.into_iter().map(|d| v1::Difference {
         stage: d.stage,
@@ -152,6 +162,7 @@ pub(in crate::api) fn verified(verified: Verified) -> Result<v1::VerifyResponse,
     })
 }
 
+/// Converts a record. Its digest is taken already: no value may change here.
 pub(in crate::api) fn provenance(record: Provenance) -> Result<v1::Provenance, Error> {
     let stages = record.stages.into_iter().map(|stage| v1::Stage {
         name: stage.name,
@@ -186,6 +197,7 @@ pub(in crate::api) fn plan(
 }
 
 fn resolved(resolved: ResolvedIntervention) -> Result<v1::ResolvedIntervention, Error> {
+    // It was written from a message by `request_interventions`, so that it reads as one.
     let intervention = serde_json::from_value(resolved.intervention);
     let resolutions = resolved.resolutions.into_iter().map(resolution);
     Ok(v1::ResolvedIntervention {

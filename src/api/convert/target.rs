@@ -62,6 +62,7 @@ fn tokens(path: &str, message: &mut v1::Tokens, seeds: Seeds) -> Result<Tokens, 
         }
         Some(Set::Named(number)) => Tokens::Named(named(&format!("{path}.named"), *number)?),
         Some(Set::Indices(indices)) => Tokens::Indices(indices.indices.clone()),
+        // Numbers of pictures and turns are held against the request when it is compiled.
         Some(Set::Image(image)) => Tokens::Image(*image),
         Some(Set::Turn(turn)) => Tokens::Turn(*turn),
         Some(Set::Tile(tile)) => Tokens::Tile(*tile),

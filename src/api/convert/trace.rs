@@ -28,6 +28,7 @@ pub(in crate::api) fn trace(mut message: v1::TraceRequest) -> Result<TraceParts,
     let clean = input("clean", message.clean.as_mut())?;
     let corrupted = input("corrupted", message.corrupted.as_mut())?;
     let metric = metric(message.metric.clone())?;
+    // The receiver has a field of its own, and is resolved with the grid: both are of one prompt.
     let mut grid = grid(message.grid.as_mut(), seeds)?;
     let direction = direction(message.direction)?;
     let path = message.path.as_mut().map(|path| self::path(path, seeds));

@@ -41,6 +41,7 @@ pub(super) async fn stream(
     loop {
         match attribution.next(&state.runtime).await? {
             AttributionEvent::Scores(scores) => {
+                // Scores of a point may be as large as its values.
                 for part in parts(scores) {
                     sender.send(response(Event::Scores(part))).await?;
                 }

@@ -10,6 +10,7 @@ use crate::pipeline::{
 };
 
 /// Bytes of one part.
+// Clients of gRPC take messages of 4 MiB by default.
 const PART: usize = 1 << 20;
 
 /// Admits a request.
@@ -74,6 +75,8 @@ pub(super) fn parts(mut activation: CapturedActivation) -> impl Iterator<Item = 
     // One at least: without values there are still a shape and tokens to send.
     let count = data.len().div_ceil(PART).max(1);
     (0..count).map(move |i| {
+        // `data` is in the order of its shape, whose last axis runs fastest; a part may end within
+        // a row.
         let range = i * PART..((i + 1) * PART).min(data.len());
         v1::Activation {
             data: data[range].to_vec(),

@@ -46,6 +46,7 @@ pub(super) async fn stream(
     let started = convert::started(request_id, generation.started());
     sender.send(response(Event::Started(started))).await?;
     loop {
+        // Two at last: the last token comes together with the end.
         for event in generation.next().await? {
             match event {
                 GenerateEvent::Token(token) => {

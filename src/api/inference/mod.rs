@@ -32,6 +32,7 @@ impl InferenceService for Inference {
         request: Request<v1::GenerateRequest>,
     ) -> Result<Response<Self::GenerateStream>, Status> {
         let (state, context) = (&self.0, rpc::context(&request));
+        // What fails before the first event is the status of the call, and no stream begins.
         let begun = generate::begin(state, &context, request.into_inner()).await;
         let generation = begun.map_err(|e| state.status(&context, &e))?;
         let id = context.id.clone();

@@ -56,6 +56,7 @@ fn request(
                 convert::request_interventions(&mut own).map_err(Error::into_pipeline)
             }),
         },
+        // A list without elements counts as not sent: a message cannot tell the two apart.
         (listed, Some(grid)) if listed.is_empty() => Variants::Grid(grid_of(grid)?),
         _ => {
             return Err(Error::invalid(
@@ -113,6 +114,7 @@ pub(super) async fn stream(
     };
     sender.send(response(Event::Started(started))).await?;
     let (results, mut received) = mpsc::channel(16);
+    // Ends once `run` has dropped its sender, with the last result.
     let forward = async {
         while let Some(result) = received.recv().await {
             let result = sweep_result(&state, &request_id, result)?;

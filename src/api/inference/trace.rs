@@ -26,6 +26,7 @@ pub(super) fn request(
     message: v1::TraceRequest,
 ) -> Result<TraceRequest, Error> {
     let model = state.models.resident(context, &message.model)?;
+    // Copied before the message is taken apart.
     let sample_key = message.sample_key.clone();
     let parts = convert::trace(message)?;
     Ok(TraceRequest {
@@ -89,6 +90,7 @@ fn started(id: &str, trace: &Trace) -> v1::TraceStarted {
 }
 
 fn cell(state: &State, context: &RequestContext, cell: TraceCell) -> v1::TraceCell {
+    // Places on the axes that `started` lists.
     let [point, layer, position, head] = cell.places.map(|place| place as u32);
     let error = cell.value.as_ref().err();
     v1::TraceCell {
@@ -97,6 +99,7 @@ fn cell(state: &State, context: &RequestContext, cell: TraceCell) -> v1::TraceCe
         position,
         head,
         error: error.map(|error| state.part_error(context, error)),
+        // 0 beside an error, which says that it is none.
         value: cell.value.unwrap_or_default(),
         effect: cell.effect,
         rows_computed: cell.rows,

@@ -27,6 +27,7 @@ pub(super) async fn verify(
         let wrong = |e: jiff::Error| pipeline::Error::Record(format!("template_time: {e}"));
         context.time = Some(record.template_time.parse().map_err(wrong)?);
     }
+    // Not failed with here: of a record of another model the request need not convert.
     let replay = replay(state, &context, &record.request, message.images);
     let request = VerifyRequest {
         model,

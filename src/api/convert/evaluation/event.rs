@@ -31,6 +31,7 @@ fn result_of(
     result: ItemResult,
     error: impl FnOnce(&pipeline::Error) -> v1::SweepError,
 ) -> v1::SampleResult {
+    // The label is shared by all variants of an item.
     let ItemLabel {
         id,
         category,
@@ -112,6 +113,7 @@ pub(in crate::api) fn known(message: v1::SampleResult) -> KnownResult {
             category,
             group,
         },
+        // Without a verdict it was an error, and is asked again.
         answer: verdict.map(|verdict| Answer {
             text,
             answer,
@@ -135,6 +137,7 @@ pub fn verdict_of(message: &v1::SampleResult) -> Option<Verdict> {
         Ok(v1::Verdict::Unjudged) => Some(Verdict::Unjudged),
         Ok(v1::Verdict::Graded) => {
             // A file can be edited: grades stay within those that a judge can give.
+            // A grade is divided by it.
             let of = if message.grade_of > 0.0 {
                 message.grade_of.min(10.0)
             } else {

@@ -46,6 +46,7 @@ pub(in crate::api) fn prepare(
         Some(Rules::Custom(custom)) => Some(custom),
         _ => None,
     };
+    // The header's own bound goes before that of its custom rule, and that before the table's.
     if header.max_tokens == 0 {
         let own = custom.map_or(0, |custom| custom.max_tokens);
         header.max_tokens = if own > 0 { own } else { rule.max_tokens };
@@ -66,6 +67,7 @@ pub(in crate::api) fn prepare(
         max_tokens: header.max_tokens,
         multi_image,
         progress_every: header.progress_every,
+        // Neither a rule that needs none nor a client that wants none asks the judge.
         judge: judge.filter(|_| rule.judge_prompt.is_some() && !header.unjudged),
     };
     Ok(PreparedEvaluation {
@@ -81,6 +83,7 @@ pub(in crate::api) fn prepare(
 /// # Errors
 /// A header without a rule, or with one that this version does not know.
 pub fn rule_of(header: &v1::EvaluateHeader) -> Result<&'static Rule, Error> {
+    // A copy, into which the full name of the rule is written.
     rule(&mut header.clone())
 }
 
@@ -152,6 +155,7 @@ fn reading(rule: &Rule, header: &v1::EvaluateHeader) -> Result<ColumnMapping, Er
 
 /// Converts the variants, and draws the seeds that they leave open.
 fn variants(header: &mut v1::EvaluateHeader) -> Result<Vec<EvaluationVariant>, Error> {
+    // A benchmark under no variant is asked as it is.
     if header.variants.is_empty() {
         header.variants.push(v1::EvaluateVariant {
             name: "original".into(),

@@ -49,6 +49,7 @@ pub(in crate::api) fn row(
     let invalid = |message: String| Error::invalid("row", format!("{unit} {at}: {message}"));
     let cells = match cells(row.cells, &row.json) {
         Ok(cells) => cells,
+        // Its id cannot be read either: the error has the number of the row.
         Err(message) => return (String::new(), Err(invalid(message))),
     };
     let place = data::RowContext {

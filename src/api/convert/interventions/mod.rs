@@ -15,6 +15,7 @@ pub(in crate::api) fn request_interventions(
 ) -> Result<Interventions, Error> {
     let mut found = Interventions::default();
     let converted = interventions(list, Seeds::Drawn)?;
+    // One for each message, in their order.
     for (intervention, message) in converted.into_iter().zip(list) {
         let canonical = serde_json::to_value(message).map_err(Error::fault)?;
         found.push(intervention, canonical);
@@ -73,6 +74,7 @@ macro_rules! conversions {
                         let valid = intervention::NAMES.join(", ");
                         Err(unset(&format!("{path}.kind"), &valid))
                     }
+                    // The path has the kind's name, as the field of the oneof is spelled.
                     $(Some(Kind::$kind(message)) => {
                         let path = format!(concat!("{}.", stringify!($name)), path);
                         Ok(Self::$kind(FromWire::from_wire(message, &path, seeds)?))

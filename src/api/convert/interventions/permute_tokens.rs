@@ -23,6 +23,7 @@ impl FromWire<v1::PermuteTokens> for PermuteTokens {
                 return Err(unknown(format!("{path}.scope"), message.scope, &valid));
             }
         };
+        // A seed that is drawn stands in the message, and so in the record.
         let source = message
             .source
             .get_or_insert_with(|| Source::Seed(seeds.next()));

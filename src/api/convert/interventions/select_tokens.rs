@@ -21,6 +21,7 @@ impl FromWire<v1::SelectTokens> for SelectTokens {
                 return Err(unknown(format!("{path}.mode"), message.mode, &valid));
             }
         };
+        // What nobody reads is a mistake of whoever wrote it.
         if message.merge.is_some() && !matches!(mode, Mode::Merge(_)) {
             let why = "MODE_MERGE alone takes it; leave it unset";
             return Err(Error::invalid(format!("{path}.merge"), why));

@@ -11,6 +11,7 @@ impl FromWire<v1::ShufflePatches> for ShufflePatches {
         seeds: Seeds,
     ) -> Result<Self, Error> {
         use v1::shuffle_patches::Source;
+        // A seed that is drawn stands in the message, and so in the record.
         let source = message
             .source
             .get_or_insert_with(|| Source::Seed(seeds.next()));
