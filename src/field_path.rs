@@ -17,6 +17,7 @@ impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // By characters: a cut may not fall into the middle of one.
         match self.0.char_indices().nth(MOST_SHOWN) {
+            // Debug escapes what a log or a terminal would take for the end of a line.
             None => write!(f, "{:?}", self.0),
             Some((end, _)) => {
                 let count = self.0.chars().count();
@@ -47,6 +48,7 @@ impl FieldPath {
     pub fn parse(text: &str) -> Option<Self> {
         let mut segments = Vec::new();
         for part in text.split('.') {
+            // `images[0]` is `images` and `0]`.
             let mut pieces = part.split('[');
             let name = pieces.next().filter(|name| !name.is_empty())?;
             segments.push(Segment::Name(name.to_owned().into()));
@@ -96,6 +98,7 @@ impl FieldPath {
     /// Adds `by` to the index that follows the leading name `list`: an element is told by its place
     /// in a longer list.
     pub fn shift(&mut self, list: &str, by: usize) {
+        // Below another name an index is of another list.
         if let [Segment::Name(name), Segment::Index(index), ..] = &mut self.0[..]
             && name == list
         {

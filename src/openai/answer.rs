@@ -62,6 +62,7 @@ impl Answer {
     /// Adds to the last object what the answer took and where its record is.
     pub(super) fn close(&self, object: &mut Value, finished: &Finished, record: &str) {
         let model = &finished.provenance.model_digest;
+        // A digest is hex, whose characters are bytes.
         object["system_fingerprint"] = model.get(..16).unwrap_or(model).into();
         object["scotoma"] = json!({
             // What was asked for may be more than the context holds.

@@ -99,7 +99,9 @@ fn from_value<T: DeserializeOwned>(field: &FieldPath, value: Value) -> Result<T,
     serde_path_to_error::deserialize(value).map_err(|error| {
         let inner = error.path().to_string();
         let path = match inner.as_str() {
+            // serde_path_to_error calls the value itself so.
             "." => field.to_string(),
+            // An element of the field: `stop[1]`, not `stop.[1]`.
             inner if inner.starts_with('[') => format!("{field}{inner}"),
             inner => format!("{field}.{inner}"),
         };

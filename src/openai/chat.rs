@@ -61,6 +61,7 @@ async fn answer(
         },
         interventions,
         sampling: asked.output.sampling,
+        // 0: as generation_config.json says.
         max_tokens: asked.output.max_tokens.unwrap_or(0),
         stop: asked.output.stop,
         top_logprobs: asked.top_logprobs,
@@ -122,12 +123,14 @@ impl ChatBody {
         let list: Vec<Value> = fields.require("messages")?;
         let (logprobs, top_logprobs) = logprobs(&mut fields)?;
         let output = Output::take(&mut fields)?;
+        // 0 is what the pipeline takes for an open limit.
         if output.max_tokens == Some(0) {
             return Err(invalid("max_tokens", "0; an answer has at least one token"));
         }
         let model = fields.take("model")?.unwrap_or_default();
         let interventions = fields.take("interventions")?.unwrap_or_default();
         let sample_key = fields.take("sample_key")?.unwrap_or_default();
+        // Before the messages: data URLs are not decoded for a body that is refused anyway.
         fields.finish()?;
         let (messages, pictures) = conversation(hosts, list)?;
         Ok(Self {
@@ -255,6 +258,7 @@ impl Writer {
         let choices = json!([{
             "index": 0,
             "message": {"role": "assistant", "content": finished.text, "refusal": null},
+            // Null where they are not asked for, as OpenAI sends it.
             "logprobs": logprobs.map(|content| json!({"content": content, "refusal": null})),
             "finish_reason": finish_reason(finished.reason),
         }]);
@@ -279,6 +283,7 @@ impl Writer {
 
 impl Chunks for Writer {
     fn first(&self) -> Option<Value> {
+        // OpenAI's streams begin so: a role, and no text yet.
         Some(self.chunk(&json!({"role": "assistant", "content": ""}), None, None))
     }
 

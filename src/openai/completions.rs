@@ -49,6 +49,7 @@ enum Prompt {
     One(String),
     Many(Vec<String>),
     /// Token ids, or what is no prompt at all.
+    // Last: serde takes the first variant that fits, and this one fits all.
     Other(serde::de::IgnoredAny),
 }
 
@@ -164,6 +165,7 @@ impl Completion<'_> {
         let answers = answers.await?;
         let mut choices = Vec::with_capacity(answers.len());
         let (mut read, mut written, mut records) = (0, 0, Vec::new());
+        // The least of all: beside the longest prompt there is the least room.
         let max_tokens = answers.iter().map(|choice| choice.max_tokens).min();
         for (index, choice) in answers.into_iter().enumerate() {
             read += choice.prompt_tokens;
@@ -177,6 +179,7 @@ impl Completion<'_> {
                 "finish_reason": choice.finish_reason,
             }));
         }
+        // 0 is not told: `scotoma` below says it for all prompts.
         let answer = Answer::of(self.context, self.asked.model.clone(), 0);
         let mut object = answer.object("cmpl", "text_completion", json!(choices));
         object["usage"] = usage(read, written);
@@ -241,6 +244,7 @@ impl Completion<'_> {
         let begin = words.get(unscored).map_or(prompt.len(), |(_, at)| at.start);
         choice.prompt_tokens = places.len();
         for (_, at) in &words[..unscored] {
+            // OpenAI has null for a token that nothing stands before.
             choice.logprobs.push(part(prompt, at), None, None);
         }
         if begin == prompt.len() {
@@ -259,10 +263,12 @@ impl Completion<'_> {
             sample_key: self.asked.sample_key.clone(),
         });
         let scored = scored.await?;
+        // Counted with the special tokens, as rows of the capture are.
         let top = self.likeliest(door, prompt, special + unscored).await?;
         let tokens = scored.scores.iter().flat_map(|score| &score.tokens);
         let words = &words[unscored..];
         let tokens: Vec<&TokenLogprob> = tokens.collect();
+        // The rest alone may be parted into other tokens than within the whole.
         if tokens.len() != words.len() {
             return Err(cannot());
         }
@@ -286,6 +292,7 @@ impl Completion<'_> {
         prompt: &str,
         first: usize,
     ) -> Result<Vec<Vec<TokenLogprob>>, Error> {
+        // `logprobs: 0` asks for the tokens' own.
         let Some(top) = self.asked.logprobs.filter(|&top| top > 0) else {
             return Ok(Vec::new());
         };
@@ -307,7 +314,9 @@ impl Completion<'_> {
             prompt: raw(prompt),
             interventions: self.interventions.clone(),
             targets: api::capture_targets(target)?,
+            // The reduction answers with tokens and their log-probabilities, not with values.
             dtype: None,
+            // The prompt alone is read.
             max_tokens: 0,
             max_bytes: 0,
             sample_key: self.asked.sample_key.clone(),

@@ -57,6 +57,7 @@ impl Door {
     ) -> Result<Bytes, Error> {
         let kind = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok());
         let kind = kind.unwrap_or_default();
+        // Without parameters such as `charset=utf-8`.
         let essence = kind.split(';').next().unwrap_or_default().trim();
         if !essence.eq_ignore_ascii_case("application/json") {
             let message = format!("{kind:?}; the body has to be application/json");
@@ -95,6 +96,7 @@ impl Door {
             .state
             .models
             .resident(context, name)
+            // About the id as it was sent: what stands before a colon need not be a model's name.
             .map_err(|_| unknown)?;
         if self.config.presets.get(preset).is_none() {
             let known: Vec<&str> = self.config.presets.names().collect();
@@ -153,6 +155,7 @@ impl Door {
 /// Returns the error of a body that did not come whole: what a layer has said of it, such as that
 /// there is no room, or that it is too long.
 fn unreadable(rejection: &BytesRejection) -> Error {
+    // axum and the layers wrap it, some more than once.
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(rejection);
     while let Some(error) = cause {
         if let Some(status) = error.downcast_ref::<Status>() {

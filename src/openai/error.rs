@@ -33,6 +33,7 @@ pub async fn in_openai_form(mut response: Response) -> Response {
             answer.headers_mut().extend(kept);
             remove_status(answer.headers_mut());
             let json = axum::http::HeaderValue::from_static("application/json");
+            // In place of gRPC's type, which is among those that were kept.
             answer.headers_mut().insert(CONTENT_TYPE, json);
             if let Some(delay) = retry_delay(&status) {
                 answer.headers_mut().insert(RETRY_AFTER, delay.into());

@@ -154,6 +154,7 @@ pub(super) async fn collect(
         agent: agent(PublicHosts, FETCH_TIMEOUT),
         until: Instant::now() + FETCH_TIMEOUT,
     };
+    // Nothing to wait for, so no thread is taken.
     if remote == 0 {
         return fetching.all(pictures);
     }
@@ -211,6 +212,7 @@ impl Fetching {
         if rest.is_zero() {
             return Err(failed(&"the pictures before it took all the time"));
         }
+        // Its share of the time that all pictures of the request have together.
         let asked = self.agent.get(uri).config().timeout_global(Some(rest));
         let mut response = asked.build().call().map_err(|e| failed(&e))?;
         if !response.status().is_success() {
@@ -220,6 +222,7 @@ impl Fetching {
         let mut bytes = Vec::new();
         loop {
             // Room is made before the bytes come.
+            // One byte more than may come tells too large from just large enough.
             let piece = PIECE.min(self.left + 1);
             let room = self.held.grow(piece as u64);
             room.map_err(pipeline::Error::from)?;
@@ -230,6 +233,7 @@ impl Fetching {
                 return Err(failed(&limit));
             }
             self.left -= read;
+            // A short read is the end: `read_to_end` goes on until its limit.
             if read < piece {
                 return Ok(bytes);
             }
@@ -248,6 +252,7 @@ impl Resolver for PublicHosts {
         config: &ureq::config::Config,
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        // These are the addresses that are connected to: nothing resolves the name a second time.
         let found = DefaultResolver::default().resolve(uri, config, timeout)?;
         let mut public = self.empty();
         for address in found.iter().filter(|a: &&SocketAddr| is_public(a.ip())) {

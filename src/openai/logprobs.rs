@@ -61,6 +61,7 @@ impl CompletionLogprobs {
     /// Adds a token with the likeliest ones at its place.
     pub(super) fn push(&mut self, text: &str, logprob: Option<f64>, top: Option<&[TokenLogprob]>) {
         self.text_offset.push(self.offset);
+        // OpenAI's offsets are places in a Python string.
         self.offset += text.chars().count();
         self.tokens.push(text.to_owned());
         self.token_logprobs.push(logprob);

@@ -71,6 +71,7 @@ pub(super) async fn record(
 ) -> Response {
     match door.state.records.get(&context.client.tenant, &digest) {
         Some(record) => {
+            // As it was kept: parsed and written anew it might be another text.
             let mut response = record.to_string().into_response();
             let json = HeaderValue::from_static("application/json");
             response.headers_mut().insert(CONTENT_TYPE, json);

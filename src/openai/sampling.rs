@@ -143,6 +143,7 @@ fn seed(fields: &mut Fields) -> Result<Option<u64>, Error> {
     enum Seed {
         Number(u64),
         Text(String),
+        // Last, so that the error can say what was sent in place of a seed.
         Other(Value),
     }
     let wrong = |found: String| invalid("seed", format!("{found}; a number from 0 to 2^64 - 1"));

@@ -45,6 +45,7 @@ pub(super) fn respond(
     let sent = door
         .state
         .respond_with_stream(context.clone(), BUFFERED, work)
+        // The messages alone: gRPC's response has no place here.
         .into_inner();
     let frames = sent.flat_map(|sent| {
         stream::iter(match sent {
@@ -86,6 +87,7 @@ async fn send(
                     for chunk in chunks.last(&finished, &record) {
                         sender.send(event(&chunk.to_string())).await?;
                     }
+                    // OpenAI's clients end their stream at this, not at the end of the body.
                     sender.send(event("[DONE]")).await?;
                     return sender.send(trailers(&Status::ok(""))).await;
                 }
