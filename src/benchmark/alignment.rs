@@ -60,13 +60,17 @@ impl Features {
         };
         // In f64: sums of f32 in another order would change which of two near neighbours wins.
         let rows: Vec<Vec<f64>> = self.rows.iter().map(|row| unit(row, limit)).collect();
+        // Each item by itself, so that threads cannot change the order in which anything is
+        // added up.
         let found = (0..n).into_par_iter().map(|i| nearest(&rows, i, k));
         Ok(Neighbours(found.collect()))
     }
 
     /// Returns the quantile of all |x|.
     fn quantile(&self, share: f64) -> f32 {
+        // Of all items together, (N D) numbers: one limit for every item.
         let mut all: Vec<f32> = self.rows.iter().flatten().map(|v| v.abs()).collect();
+        // A share of 1 would be one past the end.
         let place = ((share * all.len() as f64) as usize).min(all.len() - 1);
         *all.select_nth_unstable_by(place, f32::total_cmp).1
     }
@@ -120,12 +124,15 @@ impl Neighbours {
 
     /// Returns the ends of the 95 % interval of the mean share, by the normal distribution.
     fn interval(&self, other: &Self) -> (f64, f64) {
+        // The same for every item: `neighbours` has taken as many of each.
         let k = other.0.first().map_or(1, Vec::len).max(1) as f64;
         let shares = self.shared_by_item(other).into_iter();
         let shares: Vec<f64> = shares.map(|count| count as f64 / k).collect();
         let n = shares.len().max(1) as f64;
+        // (N) shares, from 0 to 1.
         let mean = shares.iter().sum::<f64>() / n;
         let squares: f64 = shares.iter().map(|share| (share - mean).powi(2)).sum();
+        // Half of the interval is 1.96 standard errors of the mean, the variance over n - 1.
         let half = 1.96 * (squares / (n - 1.0).max(1.0) / n).sqrt();
         ((mean - half).max(0.0), (mean + half).min(1.0))
     }
@@ -146,6 +153,7 @@ pub fn align(
             other.rows.len()
         ));
     }
+    // Once for each set of features: the pairs are their product.
     let own = all_neighbours(first, k, clamp)?;
     let theirs = all_neighbours(second, k, clamp)?;
     let mut all = Vec::with_capacity(own.len() * theirs.len());

@@ -83,7 +83,9 @@ pub fn discrimination(models: &[BTreeMap<String, bool>], id: &str) -> Option<f64
     let n = pairs.len() as f64;
     let (x, y) = pairs
         .iter()
+        // The means of both.
         .fold((0.0, 0.0), |(a, b), (x, y)| (a + x / n, b + y / n));
+    // Pearson's correlation, which is the point-biserial one where one of the two is 0 or 1.
     let sum =
         |f: &dyn Fn(f64, f64) -> f64| pairs.iter().map(|&(a, b)| f(a - x, b - y)).sum::<f64>();
     let spread = (sum(&|a, _| a * a) * sum(&|_, b| b * b)).sqrt();
@@ -108,10 +110,12 @@ fn item_and_rest(model: &BTreeMap<String, bool>, id: &str) -> Option<(f64, f64)>
 pub fn rotated(item: &Item, by: usize) -> Option<Item> {
     let count = item.options.len();
     let right = item.answer_place()?;
+    // A full turn is the same item, and would stand in the results twice.
     if by == 0 || by >= count {
         return None;
     }
     let mut options = item.options.clone();
+    // The option at place p goes to p + by, and its letter with it.
     options.rotate_right(by);
     // An answer in words is the same wherever its option stands.
     let is_words = item.options.get(right) == Some(&item.answer);
@@ -153,10 +157,13 @@ fn analyse_item(
     first: &str,
     unseen: &[&str],
 ) -> Option<Analysis> {
+    // Orders of the options are compared under the first variant alone.
     let (of_first, of_others): (Vec<_>, Vec<_>) =
         responses.iter().partition(|(_, r)| r.variant == first);
+    // Without an answer to the item as it is there is nothing to compare with.
     let plain = of_first.iter().find(|(turned, _)| !turned)?.1;
     let orders: Vec<&Response> = of_first.iter().map(|(_, r)| *r).collect();
+    // Turned items are no variants: their letters mean other options.
     let others = of_others.iter().filter(|(turned, _)| !turned);
     let (hidden, shown): (Vec<&Response>, Vec<&Response>) = others
         .map(|(_, r)| *r)

@@ -58,6 +58,7 @@ pub(super) fn pair_letter(_: &Item, text: &str) -> Option<String> {
         ];
         all.map(pattern).into()
     });
+    // Python's `\s` has them, the one of this crate has not.
     let text = spaced(text);
     let text = strip(&text);
     let found = PATTERNS
@@ -73,6 +74,7 @@ pub(super) fn pair_letter(_: &Item, text: &str) -> Option<String> {
 /// Reads as MMMU, whose reader lmms-eval's Q-Bench uses: `(A)`, `A `, `A.`, or the words of an
 /// option, the last of several. If it finds none, the tool draws a letter; this returns `None`.
 pub(super) fn mmmu_letter(item: &Item, text: &str) -> Option<String> {
+    // Padded, as the tool does it, so that a letter at either end has a space beside it.
     let text = format!(
         " {} ",
         strip_each(text, &[',', '.', '!', '?', ';', ':', '\''])
@@ -174,6 +176,7 @@ pub(super) fn choice_letter(item: &Item, text: &str) -> Option<String> {
 }
 
 fn ranked(letters: &[char], text: &str) -> Option<String> {
+    // In this order, as the tool strips them: `A".` loses both, `A."` the quotation mark alone.
     let stripped = strip_each(strip(text), &[',', '.', '!', '?', ';', ':', '\'', '"']);
     // Characters, not bytes: the tool compares places in Python's strings.
     let text: Vec<char> = format!(" {stripped} ").chars().collect();
@@ -191,6 +194,7 @@ fn ranked(letters: &[char], text: &str) -> Option<String> {
         }
     }
     found.extend(after_phrases(letters, &text));
+    // Without the padding, whose spaces would be first and last.
     let inner: Vec<char> = strip(&text.iter().collect::<String>()).chars().collect();
     for &letter in letters {
         if inner.first() == Some(&letter) && inner.get(1).is_none_or(|c| !c.is_alphabetic()) {
@@ -228,6 +232,7 @@ fn after_phrases(letters: &[char], text: &[char]) -> Vec<(u32, usize, char)> {
     let mut found = Vec::new();
     for phrase in PHRASES {
         let phrase: Vec<char> = phrase.chars().collect();
+        // Where the phrase stands first; of each letter the next place behind it.
         let Some(at) = lower.windows(phrase.len()).position(|w| w == phrase) else {
             continue;
         };
@@ -258,6 +263,7 @@ pub(super) fn llava_letter(item: &Item, text: &str) -> Option<String> {
     // The dot is any character: so it is in LLaVA's own pattern.
     static SAID: LazyLock<Regex> = LazyLock::new(|| pattern(r"The answer is ([A-Z])."));
     let is_option = |letter: &char| item.option(*letter).is_some();
+    // Enough to tell a letter alone from the letter of `X. `.
     let chars: Vec<char> = text.chars().take(3).collect();
     let direct = match chars[..] {
         [letter] | [letter, '.', ' '] => Some(letter),
@@ -332,6 +338,7 @@ pub(super) fn inferred_letter(item: &Item, text: &str) -> Option<String> {
     let place = |letter: char| words.iter().position(|w| w.chars().eq([letter]));
     let said: Vec<char> = item.letters().filter(|&l| place(l).is_some()).collect();
     if let [letter] = said[..]
+        // Among the last four words.
         && place(letter).is_some_and(|at| at + 5 > words.len())
     {
         return Some(letter.into());
@@ -345,6 +352,7 @@ pub(super) fn inferred_letter(item: &Item, text: &str) -> Option<String> {
     if (said.is_empty() && words.contains(&"Z")) || text.to_lowercase().chars().count() > long {
         return None;
     }
+    // No letter has decided: the words of one option do, where they are those of no other.
     let lower = text.to_lowercase();
     let mut named = item
         .letters()
@@ -381,6 +389,7 @@ pub(super) fn named(item: &Item, text: &str) -> Option<String> {
         .iter()
         .filter(|option| holds_words(&lower, &option.to_lowercase()))
         .collect();
+    // `red` is within `dark red`, and is not meant where that is said.
     let longest = found.iter().max_by_key(|o| o.chars().count())?;
     let holds = |option: &&&String| longest.to_lowercase().contains(&option.to_lowercase());
     found.iter().all(|o| holds(&o)).then(|| (**longest).clone())
@@ -410,17 +419,20 @@ pub(super) fn math(item: &Item, text: &str) -> Option<String> {
         if said.is_some() {
             return said.and_then(|s| normal_math(item, &s));
         }
+        // A letter is answered by the words of its option, which the verdict compares.
         let letter = LETTER.captures(text).and_then(|c| c.get(1).or(c.get(2)));
         return letter
             .and_then(|l| item.option(l.as_str().chars().next()?))
             .map(ToOwned::to_owned);
     }
+    // What the tool takes without asking its judge.
     if let Some(direct) = normal_math(item, said.as_deref().unwrap_or(text)) {
         return Some(direct);
     }
     if item.field("answer_type") == "list" {
         return LIST.find_iter(text).last().map(|m| m.as_str().to_owned());
     }
+    // A comma within a number parts thousands.
     let number = NUMBER.find_iter(text).last()?.as_str().replace(',', "");
     normal_math(item, &number)
 }
@@ -485,6 +497,7 @@ pub(super) fn float(text: &str) -> Option<f64> {
     }
     chars
         .into_iter()
+        // Rust's parser knows no underscores.
         .filter(|&c| c != '_')
         .collect::<String>()
         .parse()
@@ -493,6 +506,7 @@ pub(super) fn float(text: &str) -> Option<f64> {
 
 /// Formats a float as Python's `str` does.
 fn printed(value: f64) -> String {
+    // The shortest digits that read back as this number, as Python's `repr` has them.
     let text = format!("{value:?}");
     let Some((digits, exponent)) = text.split_once('e') else {
         return text.replace("NaN", "nan");

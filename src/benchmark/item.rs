@@ -37,6 +37,7 @@ impl Item {
 
     /// Returns the letters of the options: A, B, ...
     pub fn letters(&self) -> impl Iterator<Item = char> {
+        // Readers look for a letter of the alphabet: options beyond it have none.
         ('A'..='Z').take(self.options.len())
     }
 
@@ -67,6 +68,7 @@ impl Item {
 
     /// Returns the right answers: one, or those of a JSON list of texts.
     pub fn answers(&self) -> Vec<String> {
+        // An answer that only begins with a bracket is one answer.
         let several = serde_json::from_str::<Vec<String>>(&self.answer)
             .ok()
             .filter(|all| !all.is_empty());

@@ -55,6 +55,7 @@ impl JudgePrompt {
     pub fn ask(self, template: &str, item: &Item, said: &str) -> Option<String> {
         // The names of VLMEvalKit's and lmms-eval's tables for the reference answer and for the
         // description of the picture.
+        // A table's own answer goes first.
         let reference = if item.answer.is_empty() {
             first_field(item, ["gpt4_ans", "gpt_answer", "reference"])
         } else {
@@ -86,6 +87,7 @@ impl JudgePrompt {
             .filter_map(|word| word.parse().ok())
             .collect();
         match (self, numbers.as_slice()) {
+            // Judges close a word with a point.
             (Self::Confirm, _) => match reply.to_lowercase().trim_end_matches('.') {
                 "yes" => Some(Verdict::Correct),
                 "no" => Some(Verdict::Wrong),

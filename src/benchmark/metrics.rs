@@ -108,6 +108,7 @@ fn by_group<'a>(outcomes: &[&'a Outcome]) -> BTreeMap<&'a str, Vec<&'a Outcome>>
 pub(super) fn accuracy(outcomes: &[Outcome]) -> Vec<Metric> {
     let mut metrics = vec![share("accuracy", &outcomes.iter().collect::<Vec<_>>())];
     let categories = by_category(outcomes);
+    // A single category would say the same once more.
     if categories.len() > 1 {
         metrics.extend(
             categories
@@ -183,6 +184,7 @@ pub(super) fn mme(outcomes: &[Outcome]) -> Vec<Metric> {
 }
 
 fn mme_subtask(name: &str, outcomes: &[&Outcome]) -> Metric {
+    // Groups are pictures; an item without a group is a picture of its own.
     let groups: Vec<Vec<&Outcome>> = by_group(outcomes).into_values().collect();
     let all: Vec<&Vec<&Outcome>> = groups.iter().collect();
     let unparsed = outcomes
@@ -247,6 +249,7 @@ pub(super) fn grades(outcomes: &[Outcome]) -> Vec<Metric> {
     let ratio = Metric {
         name: "grade".into(),
         value: grade_ratio(&all),
+        // A ratio of sums, for which Wilson's interval does not hold.
         interval: bootstrap(&all, grade_ratio),
         most: 100.0,
         n: graded.len(),
@@ -306,6 +309,7 @@ pub struct Comparison {
 pub fn compare(first: &[Outcome], own: &[Outcome]) -> Comparison {
     let mut groups: HashMap<&str, usize> = HashMap::new();
     let mut differences: Vec<Vec<f64>> = Vec::new();
+    // Items, and those of which the score rose or fell.
     let (mut n, mut better, mut worse) = (0, 0, 0);
     for outcome in own {
         // Of items that one of the two lacks nothing can be said.
@@ -320,6 +324,7 @@ pub fn compare(first: &[Outcome], own: &[Outcome]) -> Comparison {
             better + usize::from(is > was),
             worse + usize::from(is < was),
         );
+        // In the order of their first items, so that the draws meet the same groups in every run.
         let group = *groups.entry(outcome.group()).or_insert_with(|| {
             differences.push(Vec::new());
             differences.len() - 1
@@ -331,6 +336,7 @@ pub fn compare(first: &[Outcome], own: &[Outcome]) -> Comparison {
         n,
         better,
         worse,
+        // Over items, not over groups: a group counts by its size.
         difference: mean_over_groups(&all),
         interval: bootstrap(&all, mean_over_groups),
         // For grades, too: it is then the sign test of which variant was graded higher.
@@ -357,7 +363,9 @@ fn bootstrap<T>(groups: &[&T], value: impl Fn(&[&T]) -> f64) -> (f64, f64) {
         return (0.0, 0.0);
     }
     // Groups are drawn, not items: two questions about one picture are not independent.
+    // A stream of its own, of seed 0: equal outcomes have equal intervals.
     let mut draws = crate::intervention::Draws::new(0, "bootstrap", 0, 0);
+    // Percentiles of the value over as many groups as there are, drawn with replacement.
     let mut values: Vec<f64> = (0..DRAWS)
         .map(|_| {
             let pick =
@@ -379,6 +387,7 @@ fn mcnemar(better: usize, worse: usize) -> f64 {
     let (mut log_choose, mut tail) = (0.0, 0.0);
     for k in 0..=better.min(worse) {
         if k > 0 {
+            // C(n, k) from C(n, k - 1): times n - k + 1, over k.
             log_choose += ((n - k + 1) as f64 / k as f64).ln();
         }
         tail += (log_choose + log_half).exp();

@@ -53,6 +53,7 @@ pub const POLICIES: &[Policy] = &[
         about: "after the second layer, those that the last token attends to most",
         kept: 0.5,
         draws: false,
+        // Layers count from 0: this is FastV's K = 2.
         make: |ask| vec![after(1, ask.kept, &json!({}))],
     },
     Policy {
@@ -81,6 +82,7 @@ pub const POLICIES: &[Policy] = &[
                 (FasterVLM)",
         kept: 0.25,
         draws: false,
+        // LLaVA reads the last layer but one, which is the last that runs.
         make: |ask| vec![select(&class_attention(ask.kept, ask.layers))],
     },
     Policy {
@@ -88,11 +90,13 @@ pub const POLICIES: &[Policy] = &[
         about: "the same in the tower's very last block, as pictures of DINO have it",
         kept: 0.25,
         draws: false,
+        // The tower's own attention, which is that of its very last block.
         make: |ask| vec![select(&json!({"salient": {"share": ask.kept}}))],
     },
     Policy {
         name: "visionzip",
         about: "54 of 64 by the class token, the others merged into 10 of 64 by their keys",
+        // 64 of 576 tokens.
         kept: 1.0 / 9.0,
         draws: false,
         make: |ask| vec![zip(ask, "VALUE_MEAN")],
@@ -107,6 +111,7 @@ pub const POLICIES: &[Policy] = &[
     Policy {
         name: "sparsevlm",
         about: "in three stages, those that the question attends to most; KEPT on average",
+        // 192 of 576 tokens.
         kept: 1.0 / 3.0,
         draws: false,
         make: sparse,
@@ -140,6 +145,7 @@ pub fn pruning(text: &str, layers: Layers) -> Result<Vec<Value>, String> {
         ));
     };
     let kept = match parts.next() {
+        // NaN is in no range.
         Some(kept) => kept.parse().ok().filter(|kept| (0.0..=1.0).contains(kept)),
         None => Some(policy.kept),
     };
@@ -168,6 +174,7 @@ fn question() -> Value {
 /// Returns a prune to a share of what is there.
 fn after(layer: usize, kept: f64, ranking: &Value) -> Value {
     let mut prune = json!({"layer": layer, "keepShare": kept});
+    // Both are objects, made here.
     if let (Value::Object(prune), Value::Object(ranking)) = (&mut prune, ranking) {
         prune.extend(ranking.clone());
     }
@@ -195,6 +202,7 @@ fn class_attention(kept: f64, layers: Layers) -> Value {
 
 fn zip(ask: Ask, value: &str) -> Value {
     // Dominant and contextual tokens are 54 and 10, 108 and 20, or 162 and 30 of 576.
+    // Shares of all tokens, which add up to KEPT.
     let (dominant, contextual) = (ask.kept * 54.0 / 64.0, ask.kept * 10.0 / 64.0);
     json!({"selectTokens": {
         "tokens": {"anyOf": [class_attention(dominant, ask.layers)]},
@@ -210,7 +218,9 @@ fn sparse(ask: Ask) -> Vec<Value> {
     let mut list = Vec::new();
     let mut last = None;
     for (layer, count) in stages {
+        // At the same depth in a model of another length.
         let layer = layer * ask.layers.language_model / 32;
+        // A stage cannot keep what the one before has dropped.
         let share = (ask.kept * count / 192.0).min(left);
         // In a short model stages may fall on one layer: the later one counts.
         if last == Some(layer) {
@@ -236,10 +246,12 @@ fn pyramid(ask: Ask, ranking: &Value) -> Vec<Value> {
     let mut ends: Vec<usize> = (1..4)
         .map(|stage| stage * ask.layers.language_model / 4)
         .collect();
+    // A model of fewer than four layers has quarters that end before its first.
     ends.retain(|end| *end > 0);
     ends.dedup();
     let stages = ends
         .into_iter()
+        // Behind the last layer of each quarter.
         .map(|end| after(end - 1, ask.kept, ranking));
     stages.collect()
 }

@@ -39,6 +39,7 @@ impl Shard {
         let digest = blake3::hash(named);
         // Eight of 32 bytes are always there.
         let head = digest.as_bytes()[..8].try_into().unwrap_or_default();
+        // 2^64 is so much more than any count that the remainder favours no part.
         u64::from_be_bytes(head) % u64::from(self.count) == u64::from(self.index)
     }
 }

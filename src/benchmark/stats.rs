@@ -25,6 +25,7 @@ pub fn wilson(right: usize, n: usize) -> Interval {
             n,
         };
     }
+    // The quantile of 97.5 % of a standard normal distribution.
     let (p, count, z) = (right as f64 / n as f64, n as f64, 1.959_964);
     // Unlike p +- z s it stays within 0 and 1, and has a width where all or none are right.
     let z2 = z * z;

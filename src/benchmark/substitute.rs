@@ -56,6 +56,7 @@ impl<I: Iterator<Item = Result<Item, Error>>> Iterator for Others<I> {
                 // It has no picture to be replaced, and must not wait for one.
                 Some(Ok(item)) if item.images.is_empty() => return Some(Ok(item)),
                 Some(Ok(item)) => {
+                    // A copy that is held to the end, when the last items are given it.
                     self.first.get_or_insert_with(|| item.images.clone());
                     if self
                         .waiting
@@ -68,6 +69,7 @@ impl<I: Iterator<Item = Result<Item, Error>>> Iterator for Others<I> {
                 }
                 Some(Err(error)) => return Some(Err(error)),
                 None if self.waiting.is_empty() => return None,
+                // All are read: the last ones get the pictures of the first.
                 None => {
                     let first = self.first.take().unwrap_or_default();
                     self.give(&first);

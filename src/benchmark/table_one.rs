@@ -78,6 +78,7 @@ impl Tally {
             tally.right += f64::from(u8::from(outcome.verdict == Verdict::Correct));
             tally.items += 1.0;
             if let Verdict::Graded { grade, of } = outcome.verdict {
+                // At least as good as the reference.
                 tally.right += f64::from(u8::from(grade >= of));
                 tally.grade += grade;
                 tally.reference += of;
@@ -95,6 +96,7 @@ impl Tally {
 impl Headline {
     /// Returns what `metrics`, a rule's own, are about; with the one of them that it is.
     fn find(metrics: &[Metric]) -> Option<(Self, &Metric)> {
+        // In this order: MMVP's metrics have an accuracy beside that of pairs.
         let named = [
             ("pair accuracy", Self::Pairs),
             ("perception + cognition", Self::Points),
@@ -149,6 +151,7 @@ pub fn permuted(
     if common.is_empty() {
         return Err("no item that every variant has a verdict on".into());
     }
+    // Unchanged, but of the items that the permutations have as well.
     let own: Vec<Outcome> = unchanged
         .iter()
         .filter(|o| common.contains(o.label.id.as_str()))
@@ -159,6 +162,7 @@ pub fn permuted(
         .ok_or_else(|| format!("no metric of Table 1 among its {}", metrics.len()))?;
     let strata = strata(headline, &all, &common);
     let draws = permutations.len();
+    // Every group once: the values themselves, not a draw.
     let found = values(headline, &strata, |groups, add| {
         groups.iter().for_each(|group| add(group));
     });
@@ -206,6 +210,7 @@ fn strata(headline: Headline, all: &[&[Outcome]], common: &HashSet<&str>) -> Vec
                 _ => "",
             };
             let group = groups.entry((stratum, outcome.group())).or_default();
+            // A new one is empty, and has no place for the variants yet.
             group.resize(all.len(), Vec::new());
             group[variant].push(outcome);
         }
@@ -225,6 +230,7 @@ fn values(
     mut pick: impl FnMut(&[Vec<Tally>], &mut dyn FnMut(&[Tally])),
 ) -> Vec<f64> {
     let variants = strata.first().and_then(|groups| groups.first());
+    // By variant and stratum.
     let mut sums = vec![vec![Tally::default(); strata.len()]; variants.map_or(0, Vec::len)];
     for (stratum, groups) in strata.iter().enumerate() {
         pick(groups, &mut |group| {
@@ -238,6 +244,7 @@ fn values(
 
 /// Returns the mean of all values but the first, and how far it is from that.
 fn mean_and_difference(values: &[f64]) -> (f64, f64) {
+    // `permuted` has refused a table without permutations.
     let (first, others) = (values[0], &values[1..]);
     let mean = others.iter().sum::<f64>() / others.len() as f64;
     (mean, mean - first)
@@ -249,6 +256,7 @@ fn bootstrap(headline: Headline, strata: &[Stratum]) -> ((f64, f64), (f64, f64))
     let mut draws = Draws::new(0, "bootstrap", 0, 0);
     let (mut means, mut differences) = (Vec::new(), Vec::new());
     for _ in 0..DRAWS {
+        // The same groups of all variants: what makes one of them hard makes it hard for all.
         let found = values(headline, strata, |groups, add| {
             for _ in 0..groups.len() {
                 let place = (draws.unit() * groups.len() as f64) as usize;

@@ -55,6 +55,7 @@ impl Rule {
     /// Returns the verdict on `said`, which may be any of several right answers.
     pub fn verdict(&self, item: &Item, said: &str) -> Verdict {
         let answers = item.answers();
+        // Without a copy of the item: nearly all have one answer.
         if let [_] = answers.as_slice() {
             return (self.compare)(item, said);
         }
@@ -72,6 +73,7 @@ impl Rule {
         if right {
             Verdict::Correct
         } else {
+            // Not simply wrong: a rule for judges says that nobody has judged.
             (self.compare)(item, said)
         }
     }
@@ -84,6 +86,7 @@ impl Rule {
         reply: &str,
     ) -> Option<(Option<String>, Verdict)> {
         match prompt {
+            // What it extracts is read as a model's own answer would be.
             JudgePrompt::Extract => Some(self.score(item, reply.trim())),
             _ => prompt.verdict(reply).map(|verdict| (None, verdict)),
         }
@@ -339,6 +342,7 @@ const REASON: &str = "First please perform reasoning, and think step by step to 
 /// Finds the rule of `benchmark`, or of `benchmark/tool`.
 pub fn rule(name: &str) -> Option<&'static Rule> {
     let (benchmark, tool) = name.split_once('/').unwrap_or((name, ""));
+    // The first row of a benchmark is its default.
     RULES
         .iter()
         .find(|r| r.benchmark == benchmark && (tool.is_empty() || r.tool == tool))
@@ -377,6 +381,7 @@ fn with_hint(item: &Item) -> String {
     let before = if item.hint.is_empty() {
         String::new()
     } else {
+        // Without the word Context, which lmms-eval puts there.
         format!("{}\n", item.hint)
     };
     by_letter(item, &before)
@@ -472,6 +477,7 @@ fn unswapped(item: &Item) -> Item {
 
 /// Returns the name of the picture in lmms-eval (`question_id`) or VLMEvalKit (`image_path`).
 fn by_picture(item: &Item) -> Option<String> {
+    // As the table has said, or as the tools name a picture.
     let columns = [
         item.group.as_str(),
         item.field("question_id"),

@@ -39,6 +39,7 @@ pub(super) fn read(value: &Value, options: &[String], how: AnswerForm) -> Result
             several if several.iter().all(Value::is_string) => {
                 let read = |v: &Value| read(v, options, how);
                 let mut texts = several.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+                // Two spellings of one option that stand side by side are one answer.
                 texts.dedup();
                 Ok(if let [one] = texts.as_slice() {
                     one.clone()
@@ -82,6 +83,7 @@ fn one(text: &str, typed: bool, options: &[String], how: AnswerForm) -> Result<S
     if let Some(number) = number.filter(|_| how == AnswerForm::Places) {
         return by_number(text, number, options);
     }
+    // To the letter; `by_words` sets case aside where nothing else fits.
     let same: Vec<usize> = (0..options.len()).filter(|&i| options[i] == text).collect();
     match (same.as_slice(), number) {
         // A text "2" is the words of an option that says 2. A number 2 may be either, and a guess
@@ -108,6 +110,7 @@ fn whole(text: &str) -> Option<usize> {
     let digits = text
         .trim()
         .trim_end_matches('0')
+        // Only behind a point: 20 stays 20.
         .strip_suffix('.')
         .filter(|_| text.contains('.'))
         .unwrap_or(text.trim());
@@ -120,6 +123,7 @@ fn whole(text: &str) -> Option<usize> {
 
 /// Returns the letter of the option at index `number`; its words if it has no letter.
 fn by_number(text: &str, number: usize, options: &[String]) -> Result<String, String> {
+    // `options` is not empty: `one` is called for questions with options alone.
     let Some(words) = options.get(number) else {
         return Err(format!(
             "{text}, the options are 0 to {}",
@@ -138,6 +142,7 @@ fn by_number(text: &str, number: usize, options: &[String]) -> Result<String, St
 fn letter(text: &str, options: &[String]) -> Option<Result<String, String>> {
     let text = text.trim();
     let bare = text.trim_matches(['(', ')', '[', ']', '.', ':', ' ']);
+    // Brackets, a point and a colon aside.
     let letter = if bare.len() == 1 {
         first_letter(bare)?
     } else {

@@ -124,6 +124,7 @@ impl<'de> Visitor<'de> for UniqueVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Unique, A::Error> {
         let mut object = Map::new();
         while let Some((name, value)) = entries.next_entry::<String, Value>()? {
+            // serde_json's own map would keep the last one without a word.
             if object.contains_key(&name) {
                 return Err(A::Error::custom(format!(
                     "column {name:?} stands there twice"

@@ -117,6 +117,7 @@ impl<'a> LiteralParser<'a> {
     /// Parses a number, a constant such as None, or a text with a prefix.
     fn word(&mut self) -> Option<Value> {
         let rest = self.rest();
+        // What numbers and words are made of; `1e-5` and `nan` among them.
         let length = rest
             .find(|c: char| !(c.is_ascii_alphanumeric() || "+-._".contains(c)))
             .unwrap_or(rest.len());
@@ -131,6 +132,7 @@ impl<'a> LiteralParser<'a> {
             "True" | "true" => Some(true.into()),
             "False" | "false" => Some(false.into()),
             _ => {
+                // Whole numbers first: as f64 an id above 2^53 would be another.
                 let whole = word.parse::<i64>().map(Number::from).ok();
                 whole
                     .or_else(|| word.parse::<f64>().ok().and_then(Number::from_f64))
@@ -142,6 +144,7 @@ impl<'a> LiteralParser<'a> {
     /// Parses a text between quotes; bytes become a data URI.
     fn string(&mut self, bytes: bool) -> Option<String> {
         let quote = self.rest().chars().next()?;
+        // Both quotes are one byte.
         self.at += 1;
         let mut out = Out {
             text: String::new(),
@@ -186,6 +189,7 @@ impl<'a> LiteralParser<'a> {
     }
 
     fn code(&mut self, digits: usize) -> Option<u32> {
+        // `None` also where the text ends, or a character begins before it would.
         let hex = self.rest().get(..digits)?;
         self.at += digits;
         u32::from_str_radix(hex, 16).ok()

@@ -40,6 +40,7 @@ pub fn id_of(cells: &Cells, place: RowContext<'_>) -> String {
     let known = ColumnRole::Id.names();
     let own = cells
         .iter()
+        // Few cells are copied: a row may hold pictures.
         .filter(|(name, _)| known.contains(&columns::normal(name).as_str()) || given == Some(*name))
         .map(|(name, value)| (name.clone(), value.clone()));
     let mut row = Row {
@@ -80,6 +81,7 @@ impl Row<'_> {
                 self.taken.push((name.clone(), ColumnRole::Ignored));
             }
         }
+        // Before the pictures, which are not read for a row without an id.
         let (id, by_picture) = self.id()?;
         if id.is_empty() {
             return Err("index: empty".into());
@@ -91,6 +93,7 @@ impl Row<'_> {
         if question.trim().is_empty() {
             return Err("question: empty".into());
         }
+        // The name of a picture that stood in the place of an id.
         let group = by_picture.map_or_else(|| self.text(ColumnRole::Group), Ok)?;
         // Words that pandas writes for a missing value. In an answer they may be meant.
         let hint = Some(self.text(ColumnRole::Hint)?)
@@ -240,6 +243,7 @@ impl Row<'_> {
         }
         let mut images = Vec::new();
         let mut missing: Option<String> = None;
+        // In the order of their numbers, which is that of the prompt.
         for (_, name) in numbered {
             let value = self.take(&name, ColumnRole::Image);
             match (&missing, is_empty(&value)) {
@@ -257,6 +261,7 @@ impl Row<'_> {
             .or_else(|| self.empty_column(ColumnRole::Image))
             .filter(|_| images.is_empty());
         if let Some(name) = column {
+            // A numbered one is taken already.
             if self.cells.contains_key(&name) {
                 self.take(&name, ColumnRole::Image);
             }
@@ -277,6 +282,7 @@ impl Row<'_> {
     ) -> Result<Vec<Vec<u8>>, String> {
         let others = others
             .iter()
+            // Another name of the same picture is no second one.
             .filter(|o| pictures::is_another(&self.cells[name], &self.cells[o.as_str()]));
         if let Some(other) = others
             .chain(numbered.iter().map(|(_, n)| n))
@@ -327,6 +333,7 @@ impl Row<'_> {
                 (own == role).then(|| (place, name.clone()))
             })
             .collect();
+        // By number: `image_10` comes behind `image_2`.
         found.sort();
         found
     }
@@ -343,6 +350,7 @@ impl Row<'_> {
                 .empty_column(ColumnRole::Options)
                 .filter(|n| columns::one_of(n).is_none())
         {
+            // It holds nothing, and is no field of the item either.
             self.take(&name, ColumnRole::Options);
         }
         for name in columns {
@@ -471,11 +479,12 @@ impl Row<'_> {
     }
 }
 
-/// Tells whether a value is a number, such as the count of options.
+/// Puts the name of a column in front of what is wrong with it.
 fn of_column(name: &str, message: &str) -> String {
     format!("{name}: {message}")
 }
 
+/// Tells whether a value is a number, such as the count of options.
 fn is_number(value: &Value) -> bool {
     value.is_number()
         || value

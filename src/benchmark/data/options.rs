@@ -15,6 +15,7 @@ pub(super) fn parse(value: &Value) -> Result<Vec<String>, String> {
         Value::Array(all) => list(all),
         Value::Object(object) => by_name(object),
         Value::String(text) if text.trim().is_empty() => Ok(Vec::new()),
+        // A list or an object in a text goes before marks: both may hold "A.".
         Value::String(text) => match literal::parse(text) {
             Some(Value::Array(all)) => list(&all),
             Some(Value::Object(object)) => by_name(&object),
@@ -61,6 +62,7 @@ fn list_option(value: &Value) -> Result<String, &'static str> {
 /// Reads `{"A": "red", "B": "blue"}`, `{"0": ..}`, or
 /// `{"label": ["A", "B"], "text": ["red", "blue"]}`.
 fn by_name(object: &Map<String, Value>) -> Result<Vec<String>, String> {
+    // The form of ARC's `choices` on the Hugging Face hub: two lists of one length.
     if let (2, Some(Value::Array(labels)), Some(Value::Array(texts))) =
         (object.len(), object.get("label"), object.get("text"))
     {
@@ -148,6 +150,7 @@ fn listed(text: &str) -> Option<Vec<String>> {
 fn marked(text: &str, first: u8, before: &str, after: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mark = |i: u8| format!("{before}{}{after}", char::from(first + i));
+    // The first mark has to open the text: words before it would be lost.
     let Some(mut rest) = text.strip_prefix(&mark(0)) else {
         return found;
     };

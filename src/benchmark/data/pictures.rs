@@ -60,6 +60,7 @@ fn collect(
         Value::Null => return Ok(()),
         Value::String(text) if text.trim().is_empty() => return Ok(()),
         Value::String(text) => match literal::parse(text).filter(|_| outer) {
+            // Never a text again, so that this comes to an end.
             Some(value) => return collect(&value, source, true, found),
             None => of_text(text, source)?,
         },
@@ -124,6 +125,7 @@ fn of_text(text: &str, source: &mut dyn PictureSource) -> Result<Vec<u8>, String
         return decode(data);
     }
     if text.len() <= MAX_NAME {
+        // VLMEvalKit's tables name the row whose picture is the same.
         if text.bytes().all(|b| b.is_ascii_digit()) {
             return source.row(text);
         }
@@ -179,6 +181,7 @@ pub(super) fn holds_picture(value: &Value) -> bool {
         }
         Value::Array(all) => all.iter().any(holds_picture),
         Value::Object(object) => {
+            // The two fields of an image in Hugging Face's datasets.
             object.contains_key("bytes") && object.contains_key("path")
                 || object.values().any(holds_picture)
         }

@@ -226,6 +226,7 @@ impl<R: BufRead> ItemReader<R> {
         let id = id_of(&cells, place);
         // 16 bytes an id rather than the id itself: tables may have millions of rows, and ids may
         // be long.
+        // Before the row is mapped, so that a bad row keeps its id taken.
         if !id.is_empty() && self.seen.insert(digest(&id), start).is_some() {
             return Err(format!("index: {id} stands there twice"));
         }
@@ -253,6 +254,7 @@ impl<R: BufRead> ItemReader<R> {
             }
         };
         let (line, raw) = raw?;
+        // Bad rows count, too: numbers are places in the file.
         (self.line, self.number) = (line, self.number + 1);
         let cells = match (raw, &self.lines) {
             (RawRow::Cells(cells), Lines::Table(table)) if cells.len() == table.header.len() => {

@@ -58,6 +58,7 @@ impl<R: BufRead> Table<R> {
         }
         let line = self.line;
         self.start = self.read;
+        // Enough for a row of texts; a row with a picture grows it below.
         let (mut cells, mut ends) = (vec![0; 1 << 16], vec![0; MAX_COLUMNS]);
         let (mut filled, mut columns, mut too_large) = (0, 0, false);
         loop {
@@ -65,6 +66,7 @@ impl<R: BufRead> Table<R> {
             let (result, read, written, found) =
                 self.parser
                     .read_record(input, &mut cells[filled..], &mut ends[columns..]);
+            // One piece more than there are newlines.
             self.line += input[..read].split(|&b| b == b'\n').count() - 1;
             self.last = input[..read].last().copied().unwrap_or(self.last);
             self.source.consume(read);

@@ -249,6 +249,7 @@ fn intervention_text(template: &VariantTemplate, text: &str, filled: &mut Vec<St
 
 fn axis_values(experiment: &Experiment, axis: &str, values: &TemplateValues) -> Checked {
     let is_x = experiment.x.as_deref() == Some(axis);
+    // A file may give any side.
     let cells = experiment.side.map(|side| side.saturating_mul(side));
     match values {
         TemplateValues::Listed(listed) => {
@@ -334,6 +335,7 @@ pub(super) fn draws(
         // Two draws that are the same would make the spread of a point smaller than it is.
         let mut seen = BTreeSet::from([key(&first.interventions)]);
         for (other, at_other) in others.iter().copied() {
+            // Named by their axes, by which the author of the file finds them.
             let differ = point
                 .iter()
                 .filter(|(axis, value)| at_other.get(*axis) != Some(value))

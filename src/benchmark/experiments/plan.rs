@@ -143,6 +143,7 @@ fn full_name(before: &TemplateValues, value: &Value) -> Value {
     let TemplateValues::Listed(before) = before else {
         return value.clone();
     };
+    // The beginning of an enum's values, such as GEOMETRY.
     let prefix = before
         .first()
         .and_then(Value::as_str)

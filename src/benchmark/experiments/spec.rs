@@ -109,6 +109,7 @@ pub struct VariantTemplate {
 
 /// The values of an axis.
 #[derive(Debug, Clone, Deserialize, Serialize)]
+// serde alone says that nothing matched, and not what would.
 #[serde(
     untagged,
     deny_unknown_fields,

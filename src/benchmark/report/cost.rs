@@ -86,6 +86,7 @@ pub fn variant_costs<'a>(
 fn variant_cost(variant: &str, answers: &[&AnswerCost]) -> VariantCost {
     let values = |value: fn(&AnswerCost) -> f64| answers.iter().map(move |cost| value(cost));
     let mean = |value| Mean::of(&values(value).collect::<Vec<_>>());
+    // 0 says that it is not known; a mean over the rest would be of other answers.
     let is_known = answers.iter().all(|cost| cost.flops > 0);
     VariantCost {
         variant: variant.to_owned(),

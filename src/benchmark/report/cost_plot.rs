@@ -88,6 +88,7 @@ fn axis(
     Some(CostAxis {
         name: format!("{unit} {about}"),
         size,
+        // A little further than the last point.
         most: 1.05 * most / size,
         value,
     })
@@ -200,6 +201,7 @@ fn mark(
     y: &dyn Fn(f64) -> f64,
     colour: &str,
 ) -> String {
+    // The interval of a sum may reach past the axis.
     let [low, high] = [point.interval.0, point.interval.1].map(|end| y(end.clamp(0.0, most)));
     let bar = line((x, low), (x, high), &format!(r#"stroke="{colour}""#));
     let about = escaped(&point.about);
@@ -226,6 +228,7 @@ fn legend(top: f64, colour: &str, name: &str) -> String {
 
 /// Returns a few round numbers from 0 to `most`.
 fn ticks(most: f64) -> Vec<f64> {
+    // About five steps, each rounded up to 1, 2, 5 or 10 times a power of ten.
     let rough = most / 5.0;
     let power = 10_f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0]

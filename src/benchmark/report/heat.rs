@@ -157,6 +157,7 @@ fn legend(most: f64, is_signed: bool) -> String {
     } else {
         [0.0, 0.25, 0.5, 0.75, 1.0]
     };
+    // Of small numbers two digits would all be 0.00.
     let digits = if most < 0.1 { 4 } else { 2 };
     let mut body = String::new();
     for (i, share) in shares.into_iter().enumerate() {
@@ -237,6 +238,7 @@ fn pictures(names: &[String], patches: &[HeatPatch], most: f64) -> String {
             left + w * f64::from(patch.place.1),
             top + h * f64::from(patch.place.0),
         );
+        // In full colour, since its strength is the opacity: the picture has to be seen below.
         let (colour, _) = shade(patch.value.signum());
         let opacity = (patch.value / most).abs().min(1.0) * 0.85;
         let _ = write!(

@@ -113,6 +113,7 @@ impl Report<'_> {
         if let Some(printed) = &self.experiment.paper {
             self.add_paper_table(printed, &points, parts);
         }
+        // One point of one draw says no more than its variant's own row.
         if points.len() > 1 || points.iter().any(|p| p.values.len() > 1) {
             self.add_series(&points, parts);
         }
@@ -248,6 +249,7 @@ impl Report<'_> {
     }
 
     fn loss_with_interval(&self, value: f64, (low, high): (f64, f64)) -> String {
+        // What rises in the metric falls in the loss: its least is that of the upper end.
         let [value, least, most] = [value, high, low].map(|v| self.loss(v));
         format!("{value:.1} % [{least:.1}, {most:.1}]")
     }
@@ -272,6 +274,7 @@ impl Report<'_> {
             rows.push(vec![
                 above.panel.to_owned(),
                 place(above),
+                // The draw with the highest metric is the best one, and loses least.
                 self.loss_ratio(high, high_below),
                 self.loss_ratio(above.mean(), below.mean()),
                 self.loss_ratio(low, low_below),
@@ -295,6 +298,7 @@ impl Report<'_> {
 
     fn loss_ratio(&self, above: f64, below: f64) -> String {
         let (above, below) = (self.loss(above), self.loss(below));
+        // A ratio to a loss of nothing says nothing.
         if below.abs() < 1e-9 {
             "no loss below".into()
         } else {
@@ -377,6 +381,7 @@ fn metric_row((variant, metric): &(String, Metric)) -> Vec<String> {
 }
 
 fn comparison_row((variant, c): &(String, Comparison)) -> Vec<String> {
+    // No item was answered under both.
     if c.n == 0 {
         let none = ["0", "0", "0", "none", ""].map(str::to_owned);
         return std::iter::once(variant.clone()).chain(none).collect();

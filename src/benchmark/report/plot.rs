@@ -53,6 +53,7 @@ pub(super) fn svg(report: &Report<'_>) -> String {
     } else {
         24.0
     };
+    // 30 for the title, and 8 free behind each panel.
     let height: f64 = 30.0 + drawn.iter().map(|p| p.height + room + 8.0).sum::<f64>();
     let mut svg = opened(width, height, &report.drawn_title());
     let mut top = 30.0;
@@ -97,6 +98,7 @@ pub fn png(svg: &str) -> Result<Vec<u8>, String> {
     };
     let tree = usvg::Tree::from_str(svg, &options).map_err(|e| e.to_string())?;
     let units = tree.size();
+    // Pixels grow with the square of the scale.
     let scale = SCALE.min((MAX_PIXELS / (units.width() * units.height())).sqrt());
     let size = units
         .to_int_size()
@@ -267,6 +269,7 @@ fn curve(report: &Report<'_>, panel: &str) -> Panel {
         .filter(|p| p.panel == panel)
         .collect();
     let mut places: Vec<f64> = points.iter().filter_map(|p| p.at).collect();
+    // The axis reaches the first variant, too, where that has a place.
     places.extend(report.planned.first().and_then(|p| p.at));
     places.sort_by(f64::total_cmp);
     places.dedup();
@@ -316,6 +319,7 @@ fn curve_axes(report: &Report<'_>, scale: &CurveScale<'_>, places: &[f64]) -> St
     let axis = report.experiment.x.as_deref().unwrap_or("");
     let middle = (f64::midpoint(left, right), CurveScale::HEIGHT - 8.0);
     body += &text(middle, "middle", axis);
+    // What every point is compared with.
     let base = scale.y(metric.value);
     let dashed = r##"stroke="#222" stroke-dasharray="5 4""##;
     body += &line((left, base), (right, base), dashed);
@@ -379,6 +383,7 @@ fn grid(report: &Report<'_>, panel: &str) -> Panel {
     let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| {
         (a.min(v), b.max(v))
     });
+    // All cells may have one value.
     let share = |value: f64| (value - low) / (high - low).max(f64::MIN_POSITIVE);
     let place =
         |left: f64, at: usize| (left + cell * (at % side) as f64, cell * (at / side) as f64);

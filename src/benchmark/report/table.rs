@@ -170,11 +170,13 @@ impl Report<'_> {
             .map(|(variant, m)| (variant.as_str(), m))
             .collect();
         let mut places = HashMap::new();
+        // The first is what all are compared with, and no point.
         for planned in self.planned.iter().skip(1) {
             let Some(metric) = drawn.get(planned.name.as_str()) else {
                 continue;
             };
             let (panel, series) = (planned.panel.as_str(), planned.series.as_str());
+            // An f64 is no key, its bits are; places are written, not computed.
             let key = (panel, series, planned.at.map(f64::to_bits));
             let place = *places.entry(key).or_insert_with(|| {
                 points.push(SeriesPoint {
@@ -203,6 +205,7 @@ impl Report<'_> {
         if first > 0.0 {
             100.0 * (first - value) / first
         } else {
+            // Of nothing nothing can be lost.
             f64::NAN
         }
     }

@@ -114,6 +114,7 @@ impl TableOne {
         differences.push(mean_difference(&entries));
         let flops = entries.iter().map(|entry| (*entry)?.flops);
         let most = flops.clone().flatten().map(|mean| mean.value);
+        // One unit for a model, that of its largest number.
         let (size, unit) = scaled(most.fold(0.0, f64::max), "FLOP");
         let flops = flops.map(|mean| Some(Shown::mean(mean?, size)));
         let seconds = entries.iter().map(|entry| Some((*entry)?.seconds));
@@ -139,6 +140,7 @@ impl TableOne {
                     Some(cell) => cell.text(),
                     None => "-".into(),
                 }));
+                // Only the row of differences has a mean.
                 row.resize(heads.len(), String::new());
                 rows.push(row);
             }
@@ -189,6 +191,7 @@ impl TableOne {
     /// Returns the table in LaTeX.
     pub fn latex(&self) -> String {
         let heads: Vec<String> = self.heads().iter().map(|head| escaped(head)).collect();
+        // `heads` has the model and the mean at least.
         let columns = "c".repeat(heads.len() - 1);
         let mut text = format!(
             "% Needs \\usepackage{{booktabs}}.\n\\begin{{table*}}\n\\centering\n\\small\n\

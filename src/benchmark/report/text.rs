@@ -18,6 +18,7 @@ pub fn text_table(table: &DataTable) -> Vec<String> {
 }
 
 fn width(line: &[String], column: usize) -> usize {
+    // By characters, since names are not all ASCII.
     line.get(column).map_or(0, |cell| cell.chars().count())
 }
 

@@ -42,6 +42,7 @@ impl Report<'_> {
             return Vec::new();
         };
         let mut rows = vec![self.tradeoff(&first.name, main.n, whole, &[*whole])];
+        // It is no point of a series, so that its metric is set here.
         rows[0].value = main.value;
         rows[0].interval = main.interval;
         for point in self.series_points() {
@@ -71,6 +72,7 @@ impl Report<'_> {
         whole: &VariantCost,
         draws: &[&VariantCost],
     ) -> Tradeoff {
+        // Of all draws or of none, as their mean is one number.
         let known: Option<Vec<Mean>> = draws.iter().map(|cost| cost.flops).collect();
         let flops = known.map(|flops| mean(&flops, |flops| flops.value));
         let share = flops.zip(whole.flops).map(|(own, all)| own / all.value);
@@ -173,7 +175,9 @@ fn mean<T>(draws: &[T], value: impl Fn(&T) -> f64) -> f64 {
 /// Returns the visual tokens of a layer, mean over `layers`: the rows through layers that are fewer
 /// than those of the whole are theirs, but for those of other answers.
 fn kept(cost: &VariantCost, whole: &VariantCost, layers: usize) -> f64 {
+    // Pairs of row and layer, over layers: rows of a layer.
     let rows = (cost.rows.value - whole.rows.value) / layers as f64;
+    // Answers of another length have other rows, which are no visual tokens.
     let written = cost.generated_tokens.value - whole.generated_tokens.value;
     whole.visual_tokens.value + rows - written
 }
