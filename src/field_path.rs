@@ -128,7 +128,7 @@ impl fmt::Display for FieldPath {
 }
 
 impl From<&str> for FieldPath {
-    /// Text outside the grammar becomes one name, so that nothing of it is lost.
+    /// Parses a path; text outside the grammar becomes one name, so that nothing of it is lost.
     fn from(text: &str) -> Self {
         if text.is_empty() {
             return Self::default();

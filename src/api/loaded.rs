@@ -9,6 +9,7 @@ use super::v1;
 /// Lists what would be missed after a restart.
 #[derive(Debug, Default)]
 pub(super) struct Loaded {
+    // Locked for a change and a copy; the disk is waited for without a lock.
     /// Lists models in the order of loading.
     pub(super) models: Mutex<Vec<LoadedModel>>,
     /// Lists the last report of each model.

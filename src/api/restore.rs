@@ -25,6 +25,7 @@ pub fn unloaded(folder: &StateFolder, command_line: &[CommandLineModel]) -> Vec<
     // What the command line names no more, or names anew, is not remembered.
     unloaded.retain(|model| command_line.contains(model));
     let loaded = entries::<LoadedModel>(folder.document(MODELS));
+    // One that a client has loaded again under the name is served, and not missed.
     let is_loaded = |name: &str| loaded.iter().any(|own| own.request.name == name);
     for model in unloaded.iter().filter(|model| !is_loaded(&model.name)) {
         tracing::warn!(

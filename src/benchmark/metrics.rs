@@ -33,6 +33,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Returns what the item counts together with: its group, or its id where it has none.
     pub(super) fn group(&self) -> &str {
         if self.label.group.is_empty() {
             &self.label.id

@@ -404,7 +404,7 @@ fn one_word(item: &Item) -> String {
     format!("{}\nAnswer the question with a single word.", item.question)
 }
 
-/// lmms-eval's "format-prompt".
+/// Puts a question by lmms-eval's "format-prompt".
 fn math(item: &Item) -> String {
     let unit = item.field("unit");
     let mut lines = vec![if unit.is_empty() {

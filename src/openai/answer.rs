@@ -13,10 +13,12 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    /// Returns the answer that `generation` gives.
     pub(super) fn new(context: &RequestContext, model: String, generation: &Generation) -> Self {
         Self::of(context, model, generation.max_tokens())
     }
 
+    /// Returns an answer that may have `max_tokens`.
     pub(super) fn of(context: &RequestContext, model: String, max_tokens: usize) -> Self {
         Self {
             id: context.id.clone(),

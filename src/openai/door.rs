@@ -41,6 +41,7 @@ impl Door {
     /// Fetches of pictures that go on at once.
     const FETCHES: usize = 32;
 
+    /// Opens the door to `state`.
     pub(super) fn new(state: Arc<api::State>, config: OpenAiConfig) -> Self {
         Self {
             state,

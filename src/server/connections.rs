@@ -53,6 +53,7 @@ pub(super) struct Connections {
 }
 
 impl Connections {
+    /// Counts connections up to `limit`; those from `proxies` count in all only.
     pub(super) fn new(limit: Share, proxies: Vec<IpNet>) -> Self {
         let flags = Flags {
             all: "--max-connections",
@@ -349,7 +350,7 @@ impl Connection {
         }
     }
 
-    /// Is ready once the peer has had its time.
+    /// Becomes ready once the peer has had its time.
     fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<()> {
         loop {
             let Some(deadline) = self.deadline() else {

@@ -20,6 +20,7 @@ pub struct Reload {
 }
 
 impl Reload {
+    /// Takes what can be replaced from the configuration of the start.
     pub(super) fn new(config: &ServerConfig, runtime: Arc<Runtime>) -> Self {
         Self {
             keys: config.keys.clone(),

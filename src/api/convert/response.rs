@@ -121,6 +121,7 @@ pub(in crate::api) fn activation(activation: CapturedActivation) -> v1::Activati
         view: activation.view as u32,
         tokens: activation.tokens,
         shape: activation.shape,
+        // Counted before the next line moves the data.
         size: activation.data.len() as u64,
         data: activation.data,
         top: top.collect(),

@@ -69,6 +69,7 @@ pub(super) async fn stream(
 
 /// Cuts an activation into parts of at most `PART` bytes; one without values is one part.
 pub(super) fn parts(mut activation: CapturedActivation) -> impl Iterator<Item = v1::Activation> {
+    // Taken out first, so that no part copies the whole.
     let data = std::mem::take(&mut activation.data);
     let mut whole = convert::activation(activation);
     whole.size = data.len() as u64;

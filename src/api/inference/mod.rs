@@ -36,6 +36,7 @@ impl InferenceService for Inference {
         let begun = generate::begin(state, &context, request.into_inner()).await;
         let generation = begun.map_err(|e| state.status(&context, &e))?;
         let id = context.id.clone();
+        // Tokens are small, so that some may wait for the client.
         Ok(state.respond_with_stream(context, 16, |sender| {
             generate::stream(id, generation, sender)
         }))

@@ -50,6 +50,7 @@ fn request(
     let variants = match (message.variants, message.grid) {
         (listed, None) if !listed.is_empty() => Variants::Listed {
             count: listed.len(),
+            // Variant by variant, as the sweep comes to them.
             source: Box::new(move |i| {
                 // A copy, since the seeds that are drawn are written into it.
                 let mut own = listed[i].interventions.clone();

@@ -25,6 +25,7 @@ pub(super) struct Table<R> {
 }
 
 impl<R: BufRead> Table<R> {
+    /// Creates a table whose header is still to be read, as its first row.
     pub(super) fn new(source: R, delimiter: u8) -> Self {
         let parser = csv_core::ReaderBuilder::new().delimiter(delimiter).build();
         Self {
@@ -39,6 +40,8 @@ impl<R: BufRead> Table<R> {
         }
     }
 
+    /// Returns the next row with the line on which it begins; `None` at the end. Fails where the
+    /// source cannot be read.
     pub(super) fn next(&mut self) -> Result<Option<(usize, RawRow)>, Error> {
         use csv_core::ReadRecordResult::{End, InputEmpty, OutputEndsFull, OutputFull, Record};
         if self.ended {

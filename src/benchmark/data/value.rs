@@ -11,7 +11,7 @@ pub(super) fn text_of(value: &Value) -> String {
     }
 }
 
-/// Like [`text_of`], without a copy of a text.
+/// Returns the same as [`text_of`], without a copy of a text.
 pub(super) fn into_text(value: Value) -> String {
     if let Value::String(text) = value {
         text

@@ -114,6 +114,7 @@ pub fn png(svg: &str) -> Result<Vec<u8>, String> {
     pixels.encode_png().map_err(|e| e.to_string())
 }
 
+/// Opens a drawing of so many units, on white and with its title; `</svg>` has to close it.
 pub(super) fn opened(width: f64, height: f64, title: &str) -> String {
     let title = escaped(title);
     let size =
@@ -126,6 +127,7 @@ pub(super) fn opened(width: f64, height: f64, title: &str) -> String {
     )
 }
 
+/// Writes a text; `anchor` says which of its ends, or its middle, is at x.
 pub(super) fn text((x, y): (f64, f64), anchor: &str, words: &str) -> String {
     format!(
         r#"<text x="{x:.1}" y="{y:.1}" text-anchor="{anchor}">{}</text>"#,
@@ -133,6 +135,7 @@ pub(super) fn text((x, y): (f64, f64), anchor: &str, words: &str) -> String {
     )
 }
 
+/// Draws a line from one place to another.
 pub(super) fn line((x, y): (f64, f64), (to_x, to_y): (f64, f64), style: &str) -> String {
     format!(r#"<path d="M{x:.1} {y:.1}L{to_x:.1} {to_y:.1}" fill="none" {style}/>"#)
 }

@@ -98,6 +98,7 @@ impl fmt::Debug for Run {
 }
 
 impl Run {
+    /// Begins a run for the call of `context`, whose deadline it has until another call joins.
     pub(super) fn new(
         name: Name,
         owner: Arc<str>,
@@ -118,6 +119,7 @@ impl Run {
         }
     }
 
+    /// Locks the state; never across an await.
     pub(super) fn lock(&self) -> MutexGuard<'_, RunState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -129,6 +131,7 @@ impl Run {
         self.deadline.extend(both.into_iter().flatten().min());
     }
 
+    /// Wakes the readers that wait for more.
     pub(super) fn wake(&self) {
         // Unlocked before they are called: whoever wakes reads the state.
         let wakers = std::mem::take(&mut self.lock().wakers);
@@ -201,6 +204,7 @@ pub(super) struct Reader {
 }
 
 impl Reader {
+    /// Adds a reader to `run`, which counts until it is dropped.
     pub(super) fn new(run: Arc<Run>) -> Self {
         let mut state = run.lock();
         let number = state.next_reader;
