@@ -161,6 +161,7 @@ impl Attention {
         self.attend_plain(&projected, &groups.plain, pass, &mut parts)?;
         let z = candle::in_order(&parts)?;
         let z = hooks.on(Point::at(stack, layer, Site::Z), asking, z)?;
+        // (R', H, Dh) -> (R', H Dh) -> (R', D).
         self.o.forward(&z.flatten_from(1)?)
     }
 

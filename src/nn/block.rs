@@ -62,6 +62,7 @@ impl Mlp {
             && !wanted(hooks, at(Site::MlpPre), spans)
             && !wanted(hooks, at(Site::MlpPreLinear), spans)
         {
+            // (R, D) -> (R, 2 F) -> (R, F).
             return self.activation.gated_joined(&joined.forward(x)?, backend);
         }
         let pre = hooks.on(at(Site::MlpPre), spans, self.pre.forward(x)?)?;

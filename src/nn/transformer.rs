@@ -192,6 +192,7 @@ impl Transformer {
             let rows;
             (part.layout, rows) = part.layout.retain_rows(&kept);
             let index = Tensor::from_slice(&rows, rows.len(), part.x.device())?;
+            // (R, D) -> (R', D).
             part.x = part.x.index_select(&index, 0)?;
             // Fewer rows: angles and masks are made anew.
             part.pass = self.begin_pass(&part.layout, &part.x)?;

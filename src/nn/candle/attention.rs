@@ -131,6 +131,7 @@ pub(in crate::nn) fn weigh(pattern: &Tensor, values: &Tensor) -> Result<Tensor> 
     let (count, kv_heads, seen, width) = values.dims4()?;
     let (heads, rows) = (pattern.dim(0)? / count, pattern.dim(1)?);
     // As Hugging Face: the softmax in f32, its product with the values in the dtype of the model.
+    // (N H, T, S) -> (N, K, G T, S).
     let pattern = pattern.to_dtype(values.dtype())?.reshape((
         count,
         kv_heads,
@@ -138,6 +139,7 @@ pub(in crate::nn) fn weigh(pattern: &Tensor, values: &Tensor) -> Result<Tensor> 
         seen,
     ))?;
     let z = pattern.contiguous()?.matmul(values)?; // (N, K, G T, Dh)
+    // (N, K, G T, Dh) -> (N, H, T, Dh) -> (N, T, H, Dh).
     z.reshape((count, heads, rows, width))?
         .transpose(1, 2)?
         .contiguous()

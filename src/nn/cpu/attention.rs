@@ -345,6 +345,7 @@ pub(in crate::nn) fn scores(
         for row in 0..rows {
             own.extend_from_slice(&q[(row * heads + head) * width..][..width]);
         }
+        // (T, Dh) -> (T, S), the keys filled up to whole panels.
         let mut scores = of.pack_keys(head / group, count).times(&own);
         run(ScoreRows {
             scores: &mut scores,
@@ -398,6 +399,7 @@ pub(in crate::nn) fn weigh(
         for (to, from) in weights.chunks_exact_mut(count).zip(own.chunks_exact(keys)) {
             to[..keys].copy_from_slice(from);
         }
+        // (T, S) -> (T, Dh).
         values.times(&weights)
     });
     let mut out = vec![0.0; rows * heads * width];

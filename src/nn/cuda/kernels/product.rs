@@ -169,8 +169,8 @@ impl Call<'_> {
             self.device.cuda_stream(),
             sys::CUevent_flags::CU_EVENT_DEFAULT,
         );
-        self.run(kernel)?;
         // The first launch loads the kernel, and lets cuBLASLt choose an algorithm.
+        self.run(kernel)?;
         let start = stream.record_event(Some(flags)).map_err(driver)?;
         for _ in 0..TRIALS {
             self.run(kernel)?;
