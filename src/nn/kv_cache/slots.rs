@@ -306,8 +306,8 @@ impl LayerSlots {
                     .map(|(keys, values)| if is_key { keys } else { values })
                     .collect();
                 let prompt = candle::heads_first(&segments, 1)?; // (1, K, n, Dh)
-                // Against the right: its last key stands before this step's column. `begin_step` has
-                // seen to it that the longest prompt fits there.
+                // Against the right: its last key stands before this step's column. `begin_step`
+                // has seen to it that the longest prompt fits there.
                 to.narrow(0, entry.slot, 1)?
                     .slice_set(&prompt, 2, column - prompt.dim(2)?)?;
             }
