@@ -24,10 +24,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptor = files.encode_to_vec();
     std::fs::write(out.join("descriptor.bin"), &descriptor)?;
     std::fs::write(out.join("interventions.rs"), interventions(&descriptor)?)?;
+    // The descriptor was encoded above: this takes the files.
     tonic_prost_build::configure().compile_fds(files)?;
     pbjson_build::Builder::new()
         .register_descriptors(&descriptor)?
         .build(&[".scotoma.v1"])?;
+    // pbjson names its file after the package.
     let json = out.join("scotoma.v1.serde.rs");
     std::fs::write(&json, name_both_members(&std::fs::read_to_string(&json)?))?;
     Ok(())
@@ -38,6 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn name_both_members(code: &str) -> String {
     let lines: Vec<&str> = code.lines().collect();
     let mut rewritten = String::with_capacity(code.len());
+    // Sorted, so that the same contract makes the same code.
     let mut oneofs: BTreeMap<&str, Vec<(&str, &str)>> = BTreeMap::new();
     for (i, line) in lines.iter().enumerate() {
         let Some((json, oneof, variant)) = member(line, &lines[i + 1..]) else {
@@ -46,6 +49,7 @@ fn name_both_members(code: &str) -> String {
         };
         oneofs.entry(oneof).or_default().push((variant, json));
         // Above it stands `if kind__.is_some() {`.
+        // Were it not found, the line that is written below would not compile.
         let variable = between(lines[i - 1], "if ", ".is_some()").unwrap_or_default();
         let name = variable.trim_end_matches('_');
         let _ = writeln!(

@@ -8,6 +8,7 @@ pub(crate) fn second_member<E: Error>(first: Option<&str>, second: &'static str,
         Some(first) if first != second => E::custom(format_args!(
             "`{first}` and `{second}` are both given; `{oneof}` takes one"
         )),
+        // The same member twice, as any field would be.
         _ => E::duplicate_field(second),
     }
 }

@@ -60,6 +60,8 @@ impl Activation {
             let y = as_floats(gate)?.apply_op2_no_bwd(&as_floats(x)?, &self)?;
             return rounded_to(y, x.dtype());
         }
+        // Two kernels on a GPU: the one for both wants them side by side, as `gated_joined` has
+        // them.
         self.forward(gate, backend)? * x
     }
 
@@ -69,6 +71,7 @@ impl Activation {
         if cuda::serves(joined) && width.is_multiple_of(8) {
             return cuda::activate(joined, self.function(), true);
         }
+        // (R, F) each.
         let (gate, x) = (joined.narrow(1, 0, width)?, joined.narrow(1, width, width)?);
         self.gated(&gate.contiguous()?, &x.contiguous()?, backend)
     }

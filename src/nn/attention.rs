@@ -129,15 +129,19 @@ impl Attention {
         hooks: &mut dyn Hooks,
     ) -> Result<Tensor> {
         let at = (stack, layer);
+        // Those of the rows that go on: in a last layer they may be fewer than have keys.
         let asking = pass.spans(layout);
         let projected = self.project(x, layout, at, pass, hooks)?;
         let groups = self.partition(&projected, (&layout.spans, asking), at, caches, hooks)?;
+        // Our kernels write each row of one output in place. candle's parts are joined below.
         if cuda::attends(&projected.q, self.head_dim) {
             let z = self.attend_on_gpu(&projected, &groups, &layout.spans, at, pass, hooks)?;
+            // On a GPU all rows go on: see `Transformer::queries`.
             let z = hooks.on(Point::at(stack, layer, Site::Z), &layout.spans, z)?;
             return self.o.forward(&z.flatten_from(1)?);
         }
         let mut parts: Vec<Part> = Vec::new();
+        // A layer that a path runs twice has other keys the second time, and storage for them.
         for (repetition, (slots, entries)) in &groups.slots {
             let z = slots.attend(
                 (layer, *repetition),
@@ -157,6 +161,7 @@ impl Attention {
         self.attend_plain(&projected, &groups.plain, pass, &mut parts)?;
         let z = candle::in_order(&parts)?;
         let z = hooks.on(Point::at(stack, layer, Site::Z), asking, z)?;
+        // (R', H, Dh) -> (R', H Dh) -> (R', D).
         self.o.forward(&z.flatten_from(1)?)
     }
 
@@ -185,11 +190,13 @@ impl Attention {
             let (q, k, v) = cuda::rotate(&qkv.forward(x)?, sizes, pass.angles.as_ref())?;
             return Ok(Projected { q, k, v });
         }
+        // Queries of the rows that go on, (R', H, Dh); keys and values of all rows, (R, K, Dh).
         let q = self.heads_of(&self.q, &pass.going_on(x)?, self.heads)?;
         let mut q = hooks.on(at(Site::Q), asking, q)?;
         let rows = |linear: &Linear| self.heads_of(linear, x, self.kv_heads);
         let mut k = hooks.on(at(Site::K), spans, rows(&self.k)?)?;
         let v = hooks.on(at(Site::V), spans, rows(&self.v)?)?;
+        // Behind the hooks of q and k, which HOOK_TABLE defines as the plain projections.
         if let Some(norm) = &self.q_norm {
             q = norm_heads(norm, &q, self.backend())?;
         }
@@ -197,6 +204,7 @@ impl Attention {
             k = norm_heads(norm, &k, self.backend())?;
         }
         if let Some(angles) = &pass.angles {
+            // (R', Dr/2): the queries are fewer rows than the angles.
             let own = (pass.going_on(&angles.0)?, pass.going_on(&angles.1)?);
             q = hooks.on(at(Site::RotQ), asking, Rope::rotate(&q, &own)?)?;
             k = hooks.on(at(Site::RotK), spans, Rope::rotate(&k, angles)?)?;
@@ -223,17 +231,20 @@ impl Attention {
         let on_gpu = cuda::attends(&projected.q, self.head_dim);
         let mut groups = Groups::default();
         for (i, span) in spans.iter().enumerate() {
+            // Caches are indexed by the place on the path: a path may run a layer twice.
             let at = (span.layers_done, layer);
             let own = |t: &Tensor| t.narrow(0, span.rows.start, span.rows.len());
             let keys = match caches.get_mut(i) {
                 // In a tower every row sees every other one of this call: there is no past to keep.
                 Some(Some(cache)) if self.causal => {
                     if on_gpu && cache.decodes_together(span) {
+                        // The kernel itself stores the row's key and value, before it attends.
                         let row = self.decode_row(cache, span, at, &projected.k)?;
                         groups.decode.push(row);
                         continue;
                     }
                     if let Some(slots) = cache.slot_of(span).map(|(slots, _)| slots) {
+                        // `DecodeSlots::attend` writes the keys of all its rows at once.
                         let (repetition, entry) = self.slot_entry(cache, span, at)?;
                         let group = groups.slots.entry(repetition);
                         group.or_insert_with(|| (slots, Vec::new())).1.push(entry);
@@ -332,6 +343,7 @@ impl Attention {
 
     /// Returns which of the keys of `tokens` a query sees.
     fn visible(&self, tokens: &[u32], query: u32) -> Range<usize> {
+        // In a tower each patch sees all patches of its view, which is a span of its own.
         if !self.causal {
             return 0..tokens.len();
         }
@@ -371,6 +383,7 @@ impl Attention {
     ) -> Result<Tensor> {
         let at = |site| Point::at(stack, layer, site);
         let span = [Span {
+            // So that a hook can say which token each column of the scores is.
             keys: inputs.tokens.clone(),
             ..span.clone()
         }];
@@ -383,6 +396,7 @@ impl Attention {
             // A hook may have returned another dtype or layout.
             let pattern = cpu::softmax(&as_floats(&scores)?)?;
             let pattern = hooks.on(at(Site::Pattern), &span, pattern)?;
+            // (T, H, Dh): the kernels of the CPU are f32 inside, and round once.
             return rounded_to(cpu::weigh(&as_floats(&pattern)?, inputs)?, q.dtype());
         }
         let (keys, values) = candle::keys_of(k, v, &[inputs])?;
@@ -393,6 +407,7 @@ impl Attention {
         let scores = candle::scores(&q, &keys, self.softcap, mask.as_ref())?;
         let scores = hooks.on(at(Site::Scores), &span, scores)?; // (H, T, S)
         let pattern = hooks.on(at(Site::Pattern), &span, candle::softmax(&scores)?)?;
+        // (1, T, H, Dh) -> (T, H, Dh).
         candle::weigh(&pattern, &values)?.squeeze(0)
     }
 
@@ -434,6 +449,7 @@ impl Attention {
             let segments = joined.iter().flat_map(|inputs| &inputs.segments);
             let (keys, values): (Vec<&Tensor>, Vec<&Tensor>) =
                 segments.map(|(k, v)| (k, v)).unzip();
+            // (sum of n, K, Dh): one store, in which every sequence has an offset.
             let (keys, values) = (Tensor::cat(&keys, 0)?, Tensor::cat(&values, 0)?);
             let mut first = 0;
             let mut all = Vec::with_capacity(joined.len());
@@ -443,6 +459,7 @@ impl Attention {
             }
             self.attend_store(q, (&keys, &values), &all, pass, &z)?;
         }
+        // Last: replacing rows makes a new z, and the kernels above have written to the old one.
         for inputs in &groups.hooked {
             let span = &spans[inputs.span];
             let own = self.attend_hooked(projected, inputs, span, (stack, layer), pass, hooks)?;
@@ -489,6 +506,7 @@ impl Attention {
             }
             return Ok(());
         }
+        // (R', H, Dh), 0 in the rows of other groups.
         let z = cpu::fused(&as_floats(q)?, &plain, self.scoring())?;
         let z = rounded_to(z, q.dtype())?;
         if parts.is_empty() {

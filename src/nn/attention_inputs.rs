@@ -30,6 +30,7 @@ impl AttentionInputs {
     /// Returns them for the kernel on a GPU; their keys begin with number `first` of a tensor
     /// `(n, K, Dh)`, of heads of `width`.
     pub(super) fn key_span(&self, first: usize, (kv_heads, width): (usize, usize)) -> KeySpan {
+        // In elements, and the same for both: keys and values have one shape.
         let offset = (first * kv_heads * width) as i64;
         KeySpan {
             place: KeyPlace::whole((offset, offset), 0, width),

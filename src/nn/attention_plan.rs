@@ -28,6 +28,7 @@ impl KeyPlace {
         Self {
             first,
             rest: first,
+            // No key has that number, so that all are read from the first place.
             split: i32::MAX as usize,
             layer_stride,
             head_stride,
@@ -80,15 +81,18 @@ impl AttentionPlan {
             // 64 bits: an offset may be an address.
             let ((keys, values), (more_keys, more_values)) = (place.first, place.rest);
             let stride = place.layer_stride as i64;
+            // The order is that of `Sequence` in attention.cu: five numbers of 64 bits, six of 32.
             for wide in [keys, values, more_keys, more_values, stride] {
                 words.extend([wide as u32, (wide >> 32) as u32]);
             }
             words.extend([place.split as u32, place.head_stride as u32]);
             words.extend([span.first_row as u32, first_range as u32]);
             words.extend([rows as u32, span.count as u32]);
+            // Pairs are counted row by row: row * group + head of the group.
             for first in (0..rows * group).step_by(size) {
                 let last = (first + size).min(rows * group) - 1;
                 let seen = &span.visible[first / group..=last / group];
+                // Keys that no row of the tile sees are not even loaded.
                 let start = seen.iter().map(|v| v.start).min().unwrap_or(0);
                 let end = seen.iter().map(|v| v.end).max().unwrap_or(0);
                 tiles.push([number as u32, first as u32, start as u32, end as u32]);
@@ -117,6 +121,8 @@ impl AttentionPlan {
         let ranges = &words[self.first_range()..];
         let sequences = words[..self.first_tile()].chunks_exact(Self::SEQUENCE);
         sequences.map(move |words| {
+            // What the stand-in on a CPU needs: values have the offset of keys there, and nothing
+            // is split.
             let [low, high, head_stride, first_row, first, rows] =
                 [0, 1, 11, 12, 13, 14].map(|i| words[i] as usize);
             let ranges = ranges[2 * first..2 * (first + rows)].chunks_exact(2);

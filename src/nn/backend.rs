@@ -31,5 +31,6 @@ impl Backend {
 /// Makes candle's kernels serve the CPU as they serve a GPU, so that this path can be checked on
 /// any machine. Must be called before a model is loaded.
 pub fn use_candle() {
+    // Relaxed: callers set it before any model is loaded.
     PREFER_CANDLE.store(true, Ordering::Relaxed);
 }

@@ -62,6 +62,7 @@ impl Mlp {
             && !wanted(hooks, at(Site::MlpPre), spans)
             && !wanted(hooks, at(Site::MlpPreLinear), spans)
         {
+            // (R, D) -> (R, 2 F) -> (R, F).
             return self.activation.gated_joined(&joined.forward(x)?, backend);
         }
         let pre = hooks.on(at(Site::MlpPre), spans, self.pre.forward(x)?)?;
@@ -77,6 +78,7 @@ impl Block {
     /// Lays out layers of the same inputs as one, where one product serves them all.
     pub(super) fn join(&mut self) -> Result<()> {
         let Attention { q, k, v, .. } = &mut self.attention;
+        // Also where heads are grouped: q has more outputs than k and v, and the same inputs.
         self.attention.qkv = Linear::join(&mut [q, k, v])?;
         if let Some(linear) = &mut self.mlp.linear {
             self.mlp.joined = Linear::join(&mut [&mut self.mlp.pre, linear])?;
@@ -100,8 +102,10 @@ impl Block {
         hooks: &mut dyn Hooks,
     ) -> Result<Tensor> {
         let spans = &layout.spans;
+        // Norms have no backend of their own: they follow the weights that their rows go through.
         let backend = self.mlp.pre.backend();
         let at = |site| Point::at(stack, layer, site);
+        // What a hook returns stands for the value in all that follows, in the residual sum, too.
         let x = hooks.on(at(Site::ResidPre), spans, x)?;
         let normed = hooks.on(
             at(Site::Ln1Normalized),
@@ -112,10 +116,12 @@ impl Block {
             self.attention
                 .forward(&normed, layout, (stack, layer), pass, caches, hooks)?;
         let attended = hooks.on(
+            // Behind the second norm of Gemma 2: the hook sees what is added to the stream.
             at(Site::AttnOut),
             pass.spans(layout),
             normed_by(self.ln1_post.as_ref(), attended, backend)?,
         )?;
+        // Keys and values were made of all rows. From here on a row stands for itself: (R', D).
         let (x, spans) = (pass.going_on(&x)?, pass.spans(layout));
         // The residual stream stays unnormed.
         let (middle, normed) = if wanted(hooks, at(Site::ResidMid), spans) {

@@ -26,9 +26,11 @@ impl BlockWeight {
             GgmlDType::Q4K => BlockFormat::Q4K,
             GgmlDType::Q5K => BlockFormat::Q5K,
             GgmlDType::Q6K => BlockFormat::Q6K,
+            // `weights` leaves matrices in these formats alone; of others it makes numbers.
             other => bail!("no product with {other:?}"),
         };
         Ok(Self {
+            // A copy: the pages of the file are let go of once the next tensor is read.
             panels: blocks::interleave(&weight.bytes, format, input),
             format,
             input,
@@ -61,6 +63,7 @@ impl BlockWeight {
         bias: Option<&[f32]>,
     ) -> Result<(CpuStorage, Shape)> {
         let (rows, width) = layout.shape().dims2()?;
+        // The kernel takes a flat slice, and would cut rows of another width at the wrong places.
         if width != self.input {
             bail!(
                 "rows of {width} values for a weight of {} inputs",

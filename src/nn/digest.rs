@@ -56,6 +56,7 @@ impl HostValues {
 
     fn feed(&self, hasher: &mut blake3::Hasher) {
         let (storage, layout) = self.0.storage_and_layout();
+        // `download` has brought them to the CPU.
         let Storage::Cpu(storage) = &*storage else {
             return;
         };

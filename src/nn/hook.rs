@@ -22,7 +22,7 @@ pub enum Stack {
 }
 
 impl Stack {
-    /// The prefix of its hook points, which is also Hugging Face's module name.
+    /// Returns the prefix of its hook points, which is also Hugging Face's module name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::VisionTower => "vision_tower",
@@ -76,7 +76,7 @@ pub struct Point {
 }
 
 impl Point {
-    /// A point outside the layers.
+    /// Names a point outside the layers.
     pub const fn of(stack: Stack, site: Site) -> Self {
         Self {
             stack,
@@ -85,7 +85,7 @@ impl Point {
         }
     }
 
-    /// A point of layer `layer`.
+    /// Names a point of layer `layer`.
     pub const fn at(stack: Stack, layer: usize, site: Site) -> Self {
         Self {
             stack,
@@ -100,6 +100,7 @@ impl fmt::Display for Point {
         let name = HOOK_TABLE
             .iter()
             .find(|row| row.stack == self.stack && row.site == self.site)
+            // A site that the stack has not, such as the logits of a tower.
             .map_or("unlisted", |row| row.name);
         match self.layer {
             Some(layer) => f.write_str(&name.replace("{l}", &layer.to_string())),
@@ -111,7 +112,7 @@ impl fmt::Display for Point {
 impl std::str::FromStr for Point {
     type Err = ();
 
-    /// The inverse of `Display`.
+    /// Parses what `Display` writes.
     fn from_str(name: &str) -> std::result::Result<Self, ()> {
         let layer = name.split('.').find_map(|part| part.parse().ok());
         let general = match layer {
@@ -500,6 +501,7 @@ pub trait Hooks {
     /// Returns whether `point` of `sequence` is read or changed. Attention scores and patterns are
     /// made only where they are.
     fn wants(&self, point: Point, sequence: usize) -> bool {
+        // True: hooks that do not say are shown everything.
         let _ = (point, sequence);
         true
     }

@@ -174,6 +174,7 @@ pub fn replace_rows(value: Tensor, parts: Vec<(Range<usize>, Tensor)>) -> Result
         return Ok(value);
     }
     let mut pieces = Vec::with_capacity(2 * parts.len() + 1);
+    // What stands between the parts goes in as views: each row is copied once.
     let mut next = 0;
     for (rows, part) in parts {
         pieces.push(value.narrow(0, next, rows.start - next)?);
@@ -198,6 +199,7 @@ pub fn replace_rows(value: Tensor, parts: Vec<(Range<usize>, Tensor)>) -> Result
 /// Replaces the rows `rows` (ascending) of `x` by those of `new`.
 pub fn scatter_rows(x: &Tensor, new: &Tensor, rows: &[u32], device: &Device) -> Result<Tensor> {
     let total = x.dim(0)?;
+    // Row i of the joined tensor below is row i of x; row total + i is row i of `new`.
     let mut index: Vec<u32> = (0..total as u32).collect();
     for (i, &row) in rows.iter().enumerate() {
         index[row as usize] = (total + i) as u32;

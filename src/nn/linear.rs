@@ -72,6 +72,8 @@ impl Linear {
     ) -> Result<Self> {
         let weight = BlockWeight::new(blocks, sizes)?;
         if Backend::of(&weight.device) == Backend::Candle {
+            // After `use_candle`: there is no product with blocks there, and the numbers are the
+            // same.
             return Self::new(weight.decoded()?, bias);
         }
         Ok(Self {
@@ -93,6 +95,7 @@ impl Linear {
             }
         }
         let biases: Vec<Tensor> = parts.iter().filter_map(|p| p.bias.clone()).collect();
+        // There is one: callers join two parts or three.
         let input = weights[0].dim(1)?;
         // 8 outputs of the same input are a multiple of 16 bytes in any half precision.
         let fits = |w: &Tensor| w.dims()[1] == input && w.dims()[0].is_multiple_of(8);
@@ -101,6 +104,7 @@ impl Linear {
         }
         let weight = Tensor::cat(&weights, 0)?;
         let bias = (!biases.is_empty()).then(|| Tensor::cat(&biases, 0));
+        // Until this returns the parts' own weights are in memory beside it.
         let joined = Self::new(weight.clone(), bias.transpose()?)?;
         let mut first = 0;
         for part in parts {
@@ -173,6 +177,7 @@ impl Linear {
             return self.forward_tracked(x);
         }
         match &self.weight {
+            // Rows keep their dtype; sums are f32 inside.
             Weight::Packed { .. } => x.contiguous()?.apply_op1_no_bwd(&Product(self)),
             Weight::Blocks(_) => as_floats(x)?
                 .apply_op1_no_bwd(&Product(self))?
@@ -181,6 +186,7 @@ impl Linear {
                 if is_on_gpu(weight) {
                     return cuda::product(x, weight, self.bias.as_ref());
                 }
+                // Where no kernel of ours serves: f32, Metal, or inputs that are no multiple of 8.
                 let y = x.matmul(&weight.t()?)?;
                 match &self.bias {
                     Some(bias) => y.broadcast_add(bias),
@@ -247,6 +253,7 @@ fn panels_of<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<Panels<'a>>
     let values = numbers(storage, layout)?;
     match values {
         Numbers::F32(values) => Ok(Panels::F32(values)),
+        // Widened block by block as it is multiplied: no kernel multiplies f16 as it is.
         Numbers::F16(_) => Ok(Panels::Read(values)),
         Numbers::Bf16(_) => bail!("bf16 weights are packed in pairs"),
     }
@@ -262,6 +269,7 @@ fn unpack(panels: &Tensor, input: usize, out: usize) -> Result<Tensor> {
     if panels.dtype() == DType::U32 {
         return panels.apply_op1_no_bwd(&UnpackPairs { input, out });
     }
+    // (P, in, PANEL) -> (P, PANEL, in) -> (P PANEL, in) -> (out, in): the padding comes last.
     let (count, _, width) = panels.dims3()?;
     panels
         .transpose(1, 2)?
@@ -281,6 +289,7 @@ impl CustomOp1 for Pack {
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (out, input) = layout.shape().dims2()?;
         let count = out.div_ceil(PANEL);
+        // A line of a panel is one input, or a pair of them, of its 16 outputs.
         let (packed, lines) = match numbers(storage, layout)? {
             Numbers::F32(values) => (CpuStorage::F32(pack(values, input, 0.0)), input),
             Numbers::F16(values) => (CpuStorage::F16(pack(values, input, f16::ZERO)), input),
@@ -341,6 +350,7 @@ impl CustomOp1 for FrozenProduct {
     fn bwd(&self, _: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         // dL/dx = dL/dy W.
         let weight = self.0.weight()?.to_dtype(DType::F32)?; // (out, in)
+        // (R, out) (out, in) -> (R, in).
         gradient.contiguous()?.matmul(&weight).map(Some)
     }
 }

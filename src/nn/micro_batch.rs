@@ -64,6 +64,7 @@ impl MicroBatch {
         for spans in cut_evenly(&rows, most, least) {
             let (own, rows) = layout.select(|i| spans.contains(&i));
             let first = rows.first().map_or(0, |&row| row as usize);
+            // A view: neighbouring spans stand end to end.
             parts.push(of(spans, x.narrow(0, first, rows.len())?, own));
         }
         Ok(parts)
@@ -110,6 +111,7 @@ impl MicroBatch {
         &self,
         caches: &'a mut [Option<&'c mut SequenceCache>],
     ) -> &'a mut [Option<&'c mut SequenceCache>] {
+        // A call without caches passes an empty list.
         let end = self.spans.end.min(caches.len());
         &mut caches[self.spans.start.min(end)..end]
     }

@@ -82,6 +82,7 @@ impl Norm {
         }
         match backend {
             Backend::Cpu => self.forward_cpu(x),
+            // candle's fused norms take contiguous tensors alone.
             Backend::Candle => self.forward_candle(&x.contiguous()?),
         }
     }
@@ -96,6 +97,7 @@ impl Norm {
         if let Some(weights) = self.on_gpu(x) {
             return cuda::norm(x, Some(delta), &weights);
         }
+        // Rounded to the dtype of the rows before it is normed, as the kernel for GPUs rounds it.
         let sum = (x + delta)?;
         let normed = self.forward(&sum, backend)?;
         Ok((sum, normed))
@@ -125,6 +127,7 @@ impl Norm {
         match self {
             Self::Layer { weight, bias, eps } => {
                 let centred = x.broadcast_sub(&mean_of(&x)?)?;
+                // By D, not D - 1: the biased variance, as torch's layer norm takes it.
                 let deviation = (mean_of(&centred.sqr()?)? + *eps)?.sqrt()?;
                 centred
                     .broadcast_div(&deviation)?

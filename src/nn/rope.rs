@@ -58,12 +58,14 @@ impl Rope {
         } = frequencies;
         // A table that ends before the original length has no long sequences.
         let long = long.as_ref().filter(|(original, _)| *original < positions);
+        // (P, Dr/2); of LongRoPE (original + P, Dr/2): short sequences first, then long ones.
         let angle = match long {
             None => angles(inverse, positions)?,
             Some((original, long)) => {
                 Tensor::cat(&[angles(inverse, *original)?, angles(long, positions)?], 0)?
             }
         };
+        // Scaled in f32 and then rounded, in the order of transformers.
         let scale = |t: Tensor| scaled(t, *attention_factor)?.to_dtype(dtype);
         Ok(Self::Table {
             cos: scale(angle.cos()?)?.to_device(device)?,
@@ -77,6 +79,7 @@ impl Rope {
     /// Hugging Face's `PixtralVisionRotaryEmbedding`.
     pub fn axial(theta: f64, width: usize, dtype: DType) -> Self {
         let inverse = |i: usize| 1.0 / (theta as f32).powf(2.0 * i as f32 / width as f32);
+        // `freqs[::2]` goes with the row and `freqs[1::2]` with the column.
         let every_other = |first: usize| (first..width / 2).step_by(2).map(inverse).collect();
         Self::Axial {
             rows: every_other(0),
@@ -130,6 +133,8 @@ impl Rope {
                 for position in positions {
                     // Row and column share a position, 16 bits each.
                     let (row, column) = ((position >> 16) as f32, (position & 0xffff) as f32);
+                    // Dh/4 angles of the row, then Dh/4 of the column: angle i turns dimensions i
+                    // and i + Dh/2.
                     angles.extend(rows.iter().map(|inverse| row * inverse));
                     angles.extend(columns.iter().map(|inverse| column * inverse));
                 }
@@ -149,6 +154,7 @@ impl Rope {
         if rotated == width {
             return rotate_all(x, cos, sin);
         }
+        // `partial_rotary_factor`: the dimensions behind Dr carry no position.
         let turned = rotate_all(&x.narrow(D::Minus1, 0, rotated)?, cos, sin)?;
         let rest = x.narrow(D::Minus1, rotated, width - rotated)?;
         Tensor::cat(&[&turned, &rest], D::Minus1)
@@ -175,6 +181,7 @@ impl RopeRows {
 /// Returns the angles `(P, Dr/2)` of positions 0 to `count - 1`.
 fn angles(inverse: &[f32], count: usize) -> Result<Tensor> {
     let inverse = Tensor::from_slice(inverse, (1, inverse.len()), &Device::Cpu)?;
+    // Exact in f32, which holds whole numbers up to 2^24.
     let position = Tensor::arange(0u32, count as u32, &Device::Cpu)?
         .to_dtype(DType::F32)?
         .unsqueeze(1)?;
@@ -224,6 +231,7 @@ impl CustomOp3 for Rotation {
             width: width / 2,
         };
         let count = rows * angles.width;
+        // The kernel cuts all three side by side, and would end with the shortest in silence.
         if !width.is_multiple_of(2) || angles.cos.len() != count || angles.sin.len() != count {
             bail!(
                 "{} and {} angles for {:?}",
@@ -237,7 +245,8 @@ impl CustomOp3 for Rotation {
     }
 }
 
-/// The same of a tracked `x`, in f32, by operations that have a backward; `cos` and `sin` are `(R, Dr/2)`.
+/// Rotates a tracked `x`, in f32, by operations that have a backward; `cos` and `sin` are
+/// `(R, Dr/2)`.
 fn rotate_tracked(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
     let x = as_floats(x)?;
     let half = cos.dim(D::Minus1)?;

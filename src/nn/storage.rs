@@ -9,6 +9,7 @@ use super::cpu::simd::{Numbers, rounded, widened};
 /// Returns the numbers of a tensor; fails where it is not contiguous or holds no floating-point
 /// numbers.
 pub(super) fn numbers<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<Numbers<'a>> {
+    // A contiguous view may begin anywhere in its storage.
     let Some((start, end)) = layout.contiguous_offsets() else {
         bail!("a kernel needs a contiguous tensor")
     };
@@ -30,6 +31,7 @@ pub(super) fn floats<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a
 
 /// Returns `x` as contiguous f32.
 pub(super) fn as_floats(x: &Tensor) -> Result<Tensor> {
+    // `Convert` has no backward, and reads the memory of the host.
     if x.dtype() == DType::BF16 && is_plain(x) {
         return x.contiguous()?.apply_op1_no_bwd(&Convert);
     }
@@ -50,6 +52,7 @@ pub(super) fn stored(values: Vec<f32>, like: Numbers<'_>) -> CpuStorage {
         Numbers::F32(_) => CpuStorage::F32(values),
         Numbers::Bf16(_) => CpuStorage::BF16(rounded(&values)),
         Numbers::F16(_) => {
+            // All in one call, in which `half` uses the conversions of the processor.
             let mut narrow = vec![f16::ZERO; values.len()];
             narrow.convert_from_f32_slice(&values);
             CpuStorage::F16(narrow)

@@ -92,6 +92,7 @@ impl Transformer {
         if !self.blocks.iter().all(|b| b.attention.decodes_by_kernel()) {
             assign_slots(layout, caches)?;
         }
+        // Copied: the layers borrow the hooks mutably.
         let path = |s: &Span| hooks.path(self.stack, s.sequence).map(<[usize]>::to_vec);
         let mut parts = MicroBatch::cut(x, layout, self.stages.len(), layers, path)?;
         for part in &parts {
@@ -145,6 +146,7 @@ impl Transformer {
         if let Some(block) = self.blocks.get(first) {
             part.x = to_device(&part.x, block.device())?;
         }
+        // Anew on each device: angles, masks and plans of attention are tensors.
         part.pass = self.begin_pass(&part.layout, &part.x)?;
         let stage = self.stage_of(first);
         while let Some(layer) = part.next_layer()
@@ -183,12 +185,14 @@ impl Transformer {
         let mut kept = vec![None; count];
         for i in (0..count).filter(|&i| runs[i]) {
             kept[i] = hooks.survivors(self.stack, layer, &part.layout.spans[i])?;
+            // Caches and checkpoints find the sequence by this number from here on.
             part.layout.spans[i].layers_done += 1;
         }
         if kept.iter().any(Option::is_some) {
             let rows;
             (part.layout, rows) = part.layout.retain_rows(&kept);
             let index = Tensor::from_slice(&rows, rows.len(), part.x.device())?;
+            // (R, D) -> (R', D).
             part.x = part.x.index_select(&index, 0)?;
             // Fewer rows: angles and masks are made anew.
             part.pass = self.begin_pass(&part.layout, &part.x)?;
@@ -207,6 +211,7 @@ impl Transformer {
         hooks: &dyn Hooks,
     ) -> Result<Option<Queries>> {
         let spans = &part.layout.spans;
+        // Of all of them: a layer that followed would need the angles of rows that end here.
         let is_last = (0..spans.len()).all(|i| runs[i] && part.is_last(i));
         // The kernel of a GPU reads keys where the queries' rows are.
         let is_on_cpu = Backend::of(part.x.device()) == Backend::Cpu;
@@ -217,6 +222,7 @@ impl Transformer {
         for (i, span) in spans.iter().enumerate() {
             let Some(read) = &span.read else { continue };
             let cache = caches.get(i).and_then(Option::as_deref);
+            // A checkpoint behind the last layer holds rows that nobody reads here.
             let is_kept = cache.is_some_and(|c| c.wants_checkpoint(span.layers_done + 1));
             if !is_kept && !acts_behind_keys(hooks, (self.stack, layer), span.sequence) {
                 let rows = (0..).zip(span.tokens.iter());
@@ -269,6 +275,7 @@ impl Transformer {
 
     /// Returns the state of a pass of `x`, on the device of `x`.
     fn begin_pass(&self, layout: &Layout, x: &Tensor) -> Result<PassState> {
+        // Learned positions were added to the embeddings.
         if self.ropes.is_empty() {
             return Ok(PassState::default());
         }
@@ -283,6 +290,7 @@ impl Transformer {
 /// Reports whether hooks of a sequence look at a row of its last layer behind the row's key and
 /// value.
 fn acts_behind_keys(hooks: &dyn Hooks, (stack, layer): (Stack, usize), sequence: usize) -> bool {
+    // Keys, values and all before them are made of every row, whoever reads it.
     const BEHIND: [Site; 13] = [
         Site::Q,
         Site::RotQ,
@@ -330,6 +338,7 @@ fn assign_slots(layout: &Layout, caches: &mut [Option<&mut SequenceCache>]) -> R
             // Those that have a slot have their prompt in it.
             longest = longest.max(if slot.is_none() { prompt } else { 0 });
             sequences.push(slot);
+            // One table for all sequences of a model, so that any of them leads to it.
             slots = Some(own);
         }
     }

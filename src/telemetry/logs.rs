@@ -56,6 +56,7 @@ pub fn init_logs(filter: &str, format: LogFormat, audit: Option<File>) -> Result
     let registry = tracing_subscriber::registry().with(audit).with(logs);
     if registry.try_init().is_ok() {
         let set = move |filter| handle.reload(filter).map_err(|e| e.to_string());
+        // Empty until now: one `try_init` of a process succeeds.
         let _ = SET_FILTER.set(Box::new(set));
     }
     Ok(())
@@ -80,6 +81,7 @@ pub fn set_log_filter(filter: &str) -> Result<(), String> {
 pub fn open_audit(path: &Path) -> std::io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let mut options = File::options();
+    // The mode is for a file that is made here; one that is there keeps its own.
     options.create(true).append(true).mode(0o600).open(path)
 }
 

@@ -29,6 +29,7 @@ struct Gpus(Option<Arc<Nvml>>);
 #[cfg(feature = "cuda")]
 impl Default for Gpus {
     fn default() -> Self {
+        // Fails where the driver is not installed, which is no fault of a server on a CPU.
         Self(Nvml::init().ok().map(Arc::new))
     }
 }

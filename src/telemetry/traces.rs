@@ -98,6 +98,7 @@ pub fn export_request(request: RequestSpan<'_>) {
     let known = request.attributes.into_iter();
     let known = known.map(|(name, value)| KeyValue::new(name, value));
     let counts = request.counts.into_iter();
+    // OTLP has no unsigned numbers.
     let counts = counts.map(|(name, count)| KeyValue::new(name, count as i64));
     let builder = tracer
         .span_builder(request.method.to_owned())
@@ -109,6 +110,7 @@ pub fn export_request(request: RequestSpan<'_>) {
         let reason = request.reason.unwrap_or(request.code).to_owned();
         span.set_status(Status::error(reason));
     }
+    // Its context is enough for stages to stand below it; the span itself is ended last.
     let below = Context::new().with_remote_span_context(span.span_context().clone());
     for stage in request.stages {
         let builder = tracer

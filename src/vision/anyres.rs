@@ -6,8 +6,8 @@
 /// `(height, width)` in pixels.
 pub type Size = (usize, usize);
 
-/// The canvas that keeps the most of a picture's pixels and, among equals, wastes the fewest;
-/// `None` where there is none.
+/// Returns the canvas that keeps the most of a picture's pixels and, among equals, wastes the
+/// fewest; `None` where there is none.
 pub fn best_canvas((height, width): Size, canvases: &[Size]) -> Option<Size> {
     let mut best = None;
     let (mut most_kept, mut least_wasted) = (0, usize::MAX);
@@ -57,8 +57,9 @@ pub fn best_tiles((height, width): Size, side: usize, fewest: usize, most: usize
     best
 }
 
-/// The size of a picture scaled to fit in `canvas`.
+/// Returns the size of a picture scaled to fit in `canvas`.
 pub fn fitted((height, width): Size, canvas: Size) -> Size {
+    // As `get_patch_output_size`: the tighter edge fills the canvas, the other one is rounded up.
     let (by_width, by_height) = (
         canvas.1 as f64 / width as f64,
         canvas.0 as f64 / height as f64,

@@ -23,5 +23,5 @@ pub use processor::{Aspect, Processor, ProcessorBackend, Tiling};
 pub use resize::{Filter, resize};
 pub use rgb::Rgb;
 
-/// Most pixels of a picture, unless somebody says otherwise.
+/// Most pixels of a picture, unless somebody says otherwise: 192 MiB as RGB.
 pub const MAX_PIXELS: u64 = 64 << 20;

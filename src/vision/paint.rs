@@ -19,6 +19,7 @@ pub struct CellGrid {
 
 /// Returns pixels `[i * pixels / cells, (i + 1) * pixels / cells)` of one axis.
 fn cut(cell: usize, cells: usize, pixels: usize) -> Range<usize> {
+    // Neighbours share their border, so that every pixel is in one cell, whatever is left over.
     cell * pixels / cells..(cell + 1) * pixels / cells
 }
 
@@ -111,6 +112,7 @@ pub fn blur(picture: &Rgb, area: Area, sigma: f64) -> Rgb {
         .flat_map(|y| &picture.data[row(y)..row(y) + length])
         .map(|&v| f64::from(v))
         .collect();
+    // Along a row neighbours of one channel stand 3 values apart, along a column a row apart.
     let across = blur_pass(&values, (area.width, 3), &kernel, total);
     let values = blur_pass(&across, (area.height, length), &kernel, total);
     let mut blurred = picture.clone();
@@ -137,6 +139,7 @@ fn blur_pass(
     for (i, out) in out.iter_mut().enumerate() {
         let at = (i / step % length) as isize;
         let taps = (-radius..=radius).zip(kernel).map(|(k, weight)| {
+            // Edges of the area are repeated, not of the picture: nothing bleeds in from outside.
             let place = (at + k).clamp(0, length as isize - 1);
             weight * values[(i as isize + (place - at) * step as isize) as usize]
         });

@@ -78,6 +78,7 @@ impl Picture {
         let size = self.view_size();
         let mut views = vec![self.base.clone()];
         if let Some(Canvas { view, .. }) = &self.canvas {
+            // Whole tiles: a canvas is a multiple of the base view along both edges.
             for top in (0..view.image.height).step_by(size.0) {
                 let lefts = (0..view.image.width).step_by(size.1);
                 views.extend(lefts.map(|left| view.cut(left, top, size)));

@@ -29,6 +29,7 @@ impl Rgb {
         if first >= end {
             return;
         }
+        // The same of every row: what stands outside is cut off once.
         let length = 3 * (end - first) as usize;
         for row in 0..other.height {
             let target = row as isize + y;

@@ -26,7 +26,7 @@ impl Taken {
 }
 
 impl Checkpoint {
-    /// The weights of an adapter's folder.
+    /// Opens the weights of an adapter's folder.
     pub fn open_adapter(folder: &Path) -> Result<Self, Error> {
         let files =
             ["adapter_model.safetensors", "adapter_model.bin"].map(|name| folder.join(name));
@@ -39,7 +39,8 @@ impl Checkpoint {
         ))
     }
 
-    /// Tensors that the original LLaVA trains whole beside an adapter, such as its projector.
+    /// Opens the tensors that the original LLaVA trains whole beside an adapter, such as its
+    /// projector; `None` where the folder has none.
     pub fn open_beside(folder: &Path) -> Result<Option<Self>, Error> {
         let path = folder.join("non_lora_trainables.bin");
         path.is_file().then(|| Self::open(&[path])).transpose()
@@ -89,6 +90,7 @@ impl Checkpoint {
         for (name, entry) in beside.entries {
             // A PEFT model of a model: base_model.model.model.mm_projector.
             let (name, _) = adapter::role(&name);
+            // Whether the base has it or not: what the model does not ask for is told as unused.
             self.entries.insert(canonical(&name), entry.behind(files));
         }
         Ok(())
@@ -120,6 +122,7 @@ fn delta(
         // PEFT keeps an embedding's factors turned over: A is (r, V), B is (D, r).
         expected.reverse();
     }
+    // A is (r, in) and B (out, r), of the rank that the configuration gives to this module.
     if flat(&a.shape) != [rank, expected[1]] || flat(&b.shape) != [expected[0], rank] {
         let (a, b) = (a.shape, b.shape);
         return fail(format!(
@@ -144,7 +147,7 @@ fn delta(
     })
 }
 
-/// A shape as that of a matrix.
+/// Returns a shape as that of a matrix.
 fn flat(shape: &[usize]) -> [usize; 2] {
     [
         shape.first().copied().unwrap_or(0),

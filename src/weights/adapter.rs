@@ -39,7 +39,8 @@ pub(super) struct Delta<T> {
 }
 
 impl<T> Delta<T> {
-    /// `base + scale B A` in f32, of the shape of `base`; of DoRA with rows of the given lengths.
+    /// Computes `base + scale B A` in f32, of the shape of `base`; of DoRA with rows of the given
+    /// lengths.
     /// The outer error is that of reading, the inner the device's.
     pub(super) fn merge(
         &self,
@@ -60,6 +61,7 @@ impl<T> Delta<T> {
     ) -> candle_core::Result<Tensor> {
         // In f32 whatever the files have, and rounded once behind: PEFT merges in the weight's
         // dtype, which in half precision loses bits of small updates.
+        // A convolution's factors have four dimensions: (r, in, k, k) and (out, r, 1, 1).
         let flat = |t: &Tensor| t.to_dtype(DType::F32)?.flatten_from(1);
         let update = (flat(b)?.matmul(&flat(a)?)? * self.scale)?; // (out, in)
         let update = if self.embedding { update.t()? } else { update };
@@ -114,6 +116,7 @@ pub(super) struct Config {
     alpha_pattern: Option<Map<String, Value>>,
 }
 
+// PEFT's defaults.
 fn eight() -> usize {
     8
 }
@@ -193,6 +196,7 @@ impl Config {
             }
         }
         let config = Self::deserialize(json).map_err(|e| invalid_config(e.to_string()))?;
+        // The scale is alpha / r.
         if config.r == 0 || !config.lora_alpha.is_finite() {
             return Err(invalid_config(format!(
                 "r {} with lora_alpha {}",
@@ -202,7 +206,7 @@ impl Config {
         Ok(config)
     }
 
-    /// Rank and scale of the adapter's module `module`.
+    /// Returns rank and scale of the adapter's module `module`.
     pub(super) fn scale(&self, module: &str) -> Result<(usize, f64), Error> {
         let rank = match matching(self.rank_pattern.as_ref(), "rank_pattern", module)? {
             None => self.r,
@@ -270,12 +274,13 @@ fn regex(field: &str, pattern: &str) -> Result<Regex, Error> {
     })
 }
 
-/// The value of the first pattern that a module's name ends with.
+/// Returns the value of the first pattern that a module's name ends with.
 fn matching<'a>(
     patterns: Option<&'a Map<String, Value>>,
     field: &str,
     module: &str,
 ) -> Result<Option<&'a Value>, Error> {
+    // Sorted by keys, as PEFT writes the file (`sort_keys`), and so reads it again.
     for (pattern, value) in patterns.into_iter().flatten() {
         // PEFT's `get_pattern_key`: the pattern is an ending behind a point, and the first that
         // fits counts.
@@ -286,8 +291,8 @@ fn matching<'a>(
     Ok(None)
 }
 
-/// The module (or, of a replacement, the tensor) of the base that an adapter's tensor is for, as
-/// the adapter spells it.
+/// Returns the module (or, of a replacement, the tensor) of the base that an adapter's tensor is
+/// for, as the adapter spells it.
 pub(super) fn role(name: &str) -> (String, Role) {
     let name = name
         .strip_prefix("base_model.model.")
@@ -328,6 +333,7 @@ pub(super) fn sort<'a>(names: impl Iterator<Item = &'a String>) -> Result<Sorted
     for name in names {
         let (module, role) = role(name);
         if role == Role::Replacement {
+            // Trained biases of `lora_B`, tokens beside an embedding: they would change the sum.
             if module.contains("lora_") || module.contains("token_adapter") {
                 return Err(Error::Adapter {
                     reason: format!("tensor {name} is of a kind that is not supported"),

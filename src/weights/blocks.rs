@@ -40,6 +40,7 @@ pub(super) fn can_stay(format: GgmlDType) -> bool {
 /// rows that are not whole blocks of it become Q8_0, or stay numbers.
 pub(super) fn fitting(format: GgmlDType, input: usize) -> Option<GgmlDType> {
     let mut formats = [format, GgmlDType::Q8_0].into_iter();
+    // 0 would be a multiple of every block.
     formats.find(|format| input > 0 && input.is_multiple_of(format.block_size()))
 }
 
@@ -78,6 +79,7 @@ pub(super) fn in_order<'a>(bytes: &'a [u8], shape: &[usize], undo: Undo) -> Cow<
     if heads == 0 || rows == 0 || !rows.is_multiple_of(2 * heads) {
         return Cow::Borrowed(bytes);
     }
+    // Bytes of a row, and rows of a head. A bias comes here as well, with rows of one number.
     let (row, width) = (bytes.len() / rows, rows / heads);
     let mut ordered = Vec::with_capacity(bytes.len());
     for head in bytes.chunks_exact(width * row) {

@@ -35,7 +35,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// The same with its file counted behind `files` others.
+    /// Returns the same with its file counted behind `files` others.
     pub(super) fn behind(mut self, files: usize) -> Self {
         self.file += files;
         let parts = self.packed.iter_mut().flat_map(|p| p.parts.values_mut());
@@ -69,6 +69,7 @@ impl Checkpoint {
     /// Opens the weights of a folder as Hugging Face writes one: one file, or the shards that an index
     /// lists; safetensors where there are some, else PyTorch's.
     pub fn open_folder(folder: &Path) -> Result<Self, Error> {
+        // Safetensors before pickles, as transformers chooses where a folder has both.
         for (index, single) in [
             ("model.safetensors.index.json", "model.safetensors"),
             ("pytorch_model.bin.index.json", "pytorch_model.bin"),
@@ -85,7 +86,7 @@ impl Checkpoint {
         Err(Error::Empty(folder.to_owned()))
     }
 
-    /// The shards that an index lists; each tensor must stand in the shard that the index names.
+    /// Opens the shards that an index lists; each tensor must stand in the shard that it names.
     fn open_index(folder: &Path, path: &Path) -> Result<Self, Error> {
         let index: Index = serde_json::from_slice(&Bytes::map(path)?)
             .map_err(|e| damaged_index(path, e.to_string()))?;
@@ -118,11 +119,12 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    /// The given files.
+    /// Opens the given files.
     pub fn open(paths: &[PathBuf]) -> Result<Self, Error> {
         let mut checkpoint = Self::default();
         for path in paths {
             let bytes = Bytes::map(path)?;
+            // Whatever is called otherwise is PyTorch's: .bin, .pt, .pth.
             let located = if path.extension().is_some_and(|e| e == "safetensors") {
                 safetensors(path, &bytes)?
             } else {
@@ -133,7 +135,7 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    /// One safetensors file that stands in the binary.
+    /// Opens one safetensors file that stands in the binary.
     pub fn embedded(bytes: &'static [u8]) -> Result<Self, Error> {
         let mut checkpoint = Self::default();
         let path = Path::new("embedded");
@@ -141,7 +143,7 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    /// No file at all: tensors are drawn when they are asked for.
+    /// Creates one of no file at all: tensors are drawn when they are asked for.
     pub fn random() -> Self {
         Self {
             random: true,
@@ -169,6 +171,7 @@ impl Checkpoint {
             fault,
         } in located
         {
+            // Of pickles alone: the headers of other formats were checked against the file before.
             if range.end > bytes.len() {
                 return Err(Error::Container {
                     path: path.to_owned(),
@@ -207,8 +210,9 @@ impl Checkpoint {
         self.files[entry.file].release(&entry.bytes);
     }
 
-    /// BLAKE3 over name, dtype, shape and bytes of every tensor whose name begins with one of
-    /// `prefixes`, in the order of their names.
+    /// Returns BLAKE3 over name, dtype, shape and bytes of every tensor whose name begins with one
+    /// of `prefixes`, in the order of their names; of quantised matrices and adapters over all
+    /// parts.
     pub fn digest(&self, prefixes: &[&str]) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new();
         if self.random {
@@ -219,6 +223,7 @@ impl Checkpoint {
             // layout of files they come.
             hasher.update(format!("{name} {} {:?}\n", entry.format, entry.shape).as_bytes());
             hasher.update(self.bytes(entry));
+            // Loading reads it again, if at all: until then its pages would only take memory.
             self.release(entry);
             if let Some(packed) = &entry.packed {
                 hasher.update(format!("{}\n", packed.scheme).as_bytes());
@@ -262,6 +267,7 @@ impl Checkpoint {
         let files = self.files.len();
         self.files.extend(other.files);
         for (name, entry) in other.entries {
+            // The rest stays behind: a CLIP file has a text model beside its tower.
             if let Some(rest) = name.strip_prefix(from) {
                 self.entries
                     .insert(format!("{to}{rest}"), entry.behind(files));
@@ -289,7 +295,7 @@ impl Checkpoint {
         self
     }
 
-    /// Number of elements of those tensors.
+    /// Returns the number of elements of those tensors.
     pub fn parameters(&self, prefixes: &[&str]) -> u64 {
         self.part(prefixes)
             .map(|(_, e)| e.shape.iter().map(|&d| d as u64).product::<u64>())
@@ -328,6 +334,7 @@ impl Checkpoint {
         match (matrices, &entry.shape[..]) {
             (Matrices::Blocks, _) if self.can_stay(name) => {
                 let blocks = entry.bytes.len() as u64;
+                // A model without a head of its own is tied: it multiplies by the table.
                 let is_head = !self.entries.contains_key("lm_head.weight");
                 match (is_table, is_head) {
                     (false, _) => blocks,
@@ -336,6 +343,7 @@ impl Checkpoint {
                     (true, true) => numbers * size + blocks,
                 }
             }
+            // Two dimensions: norms and biases stay numbers.
             (Matrices::Quantized(format), &[_, input]) if is_of_decoder(name) && !is_table => {
                 let sizes = |format: GgmlDType| (format.block_size(), format.type_size());
                 let (block, bytes) = blocks::fitting(format, input).map_or((1, 4), sizes);

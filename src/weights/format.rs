@@ -21,6 +21,7 @@ impl Format {
             Self::Float(dtype) => (1, dtype.bitsize() / 8),
             Self::Blocks(blocks) => (blocks.block_size(), blocks.type_size()),
         };
+        // A scalar is a row of one number.
         let row = shape.last().copied().unwrap_or(1);
         if !row.is_multiple_of(numbers) {
             return None;

@@ -46,6 +46,7 @@ impl Gguf {
     pub fn open(path: &Path) -> Result<Self, Error> {
         let bytes = Bytes::map(path)?;
         let counts = counts(&bytes).map_err(|reason| damaged(path, reason))?;
+        // candle bounds what it allocates by the bytes that it is given.
         let header = &bytes[..bytes.len().min(MAX_HEADER)];
         // candle divides by `general.alignment`, which may be 0.
         let read = catch_unwind(AssertUnwindSafe(|| Content::read(&mut Cursor::new(header))));
@@ -165,6 +166,7 @@ impl Gguf {
 
     /// Returns the shape of a tensor, outputs first, as PyTorch has it.
     pub fn shape(&self, tensor: &str) -> Option<&[usize]> {
+        // The file has inputs first; candle turns that round.
         Some(self.tensors.get(tensor)?.shape.dims())
     }
 
@@ -177,6 +179,7 @@ impl Gguf {
         if info.ggml_dtype != GgmlDType::F32 || shape.len() != 1 {
             return Err(self.wrong(tensor, "is not a row of f32"));
         }
+        // Whole words: `locate` has taken four bytes for each number.
         let words = self.bytes[bytes].as_chunks().0.iter();
         Ok(Some(words.map(|word| f32::from_le_bytes(*word)).collect()))
     }
@@ -283,6 +286,7 @@ fn integer(value: &Value) -> Option<i64> {
         Value::I16(n) => Some(n.into()),
         Value::U32(n) => Some(n.into()),
         Value::I32(n) => Some(n.into()),
+        // What no i64 holds is no size, no id and no count.
         Value::U64(n) => n.try_into().ok(),
         Value::I64(n) => Some(n),
         _ => None,

@@ -49,6 +49,8 @@ impl Checkpoint {
                 tensor.name = name;
             }
         }
+        // `add` spells the names of projectors anew; those entries are not found below, and there
+        // is nothing to undo in them.
         let names: Vec<String> = located.iter().map(|tensor| tensor.name.clone()).collect();
         self.add(bytes, &path, located)?;
         for name in names {

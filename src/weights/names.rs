@@ -10,7 +10,7 @@
 //!
 //! The original LLaVA calls the projector `model.mm_projector.0|2.*`, in its mm_projector.bin too.
 
-/// The name used here for a tensor called `name` in a checkpoint.
+/// Returns the name used here for a tensor called `name` in a checkpoint.
 pub(super) fn canonical(name: &str) -> String {
     const RULES: [(&str, &str); 14] = [
         ("model.image_newline", "image_newline"),
@@ -40,10 +40,12 @@ pub(super) fn canonical(name: &str) -> String {
             name = format!("{to}{rest}");
         }
     }
+    // Last: by now the original's projector has its short prefix.
     original_projector(&name).unwrap_or(name)
 }
 
-/// Layer n of the original's `nn.Sequential` of layers and activations is `linear_{n / 2 + 1}`.
+/// Returns `linear_{n / 2 + 1}` for layer n of the original's `nn.Sequential` of layers and
+/// activations.
 fn original_projector(name: &str) -> Option<String> {
     let (number, rest) = name.strip_prefix("mm_projector.")?.split_once('.')?;
     // Odd entries are activations, which have no weights.
@@ -54,7 +56,8 @@ fn original_projector(name: &str) -> Option<String> {
     ))
 }
 
-/// The name used here for a tensor called `name` in Hugging Face's `ViTModel`, a tower by itself.
+/// Returns the name used here for a tensor called `name` in Hugging Face's `ViTModel`, a tower by
+/// itself.
 pub(super) fn canonical_vit(name: &str) -> String {
     const RULES: [(&str, &str); 13] = [
         (
@@ -90,7 +93,7 @@ pub(super) fn canonical_vit(name: &str) -> String {
     format!("vision_tower.{name}")
 }
 
-/// Buffers that older versions of transformers saved and nobody reads.
+/// Tells whether a tensor is a buffer that older versions of transformers saved and nobody reads.
 pub(super) fn is_buffer(name: &str) -> bool {
     name.ends_with(".position_ids") || name.ends_with(".rotary_emb.inv_freq")
 }

@@ -128,6 +128,7 @@ impl Packed<Part<'_>> {
             Scheme::Bnb4(blocks) => (self.bnb4(codes, blocks, out * input)?, blocks.dtype),
             Scheme::Bnb8 => (self.bnb8(codes, input)?, DType::F32),
         };
+        // Rounded here, as the library rounds: the model's dtype may be a wider one.
         let values = Tensor::from_vec(values, (out, input), &Device::Cpu);
         let rounded = values.and_then(|values| values.to_dtype(dtype));
         rounded.map_err(|e| e.to_string())
@@ -176,9 +177,11 @@ impl Packed<Part<'_>> {
     fn zeros(&self, out: usize, groups: usize) -> Result<Vec<i32>, String> {
         let bytes = self.part("qzeros")?.bytes;
         let Scheme::Gptq { bits, is_v1 } = self.scheme else {
+            // AWQ packs zeros as it packs codes, along outputs.
             let zeros = (0..groups * out).map(|at| awq_code(bytes, at / out, at % out, out));
             return Ok(zeros.map(|zero| zero as i32).collect());
         };
+        // Words of a row of zeros; whole ones, as was checked.
         let width = out * bits as usize / 32;
         let zero = |at: usize| field(bytes, at / out * width, 1, bits, at % out);
         let plain = (0..groups * out).map(zero);
@@ -191,6 +194,7 @@ impl Packed<Part<'_>> {
         }
         // Elsewhere it adds to whole words: what overflows is carried into the next field, which is
         // what made it one too low when the file was written.
+        // 1 in every field of a word.
         let one = u32::MAX / ((1 << bits) - 1);
         let words = (0..bytes.len() / 4).map(|at| word(bytes, at).wrapping_add(one).to_le_bytes());
         let bytes: Vec<u8> = words.flatten().collect();
@@ -202,6 +206,7 @@ impl Packed<Part<'_>> {
     fn groups(&self, input: usize, groups: usize) -> Result<Vec<usize>, String> {
         let size = input.div_ceil(groups.max(1)).max(1);
         let Some(listed) = self.parts.get("g_idx") else {
+            // Groups of one size, into which the inputs divide, as was checked.
             return Ok((0..input).map(|i| i / size).collect());
         };
         let listed = (0..input).map(|i| word(listed.bytes, i) as usize);
@@ -209,6 +214,7 @@ impl Packed<Part<'_>> {
         match listed.iter().find(|group| **group >= groups) {
             None => Ok(listed),
             Some(group) => Err(format!(
+                // The file has i32: a group below 0 is shown as such.
                 "g_idx names group {}; there are {groups}",
                 *group as u32 as i32
             )),
@@ -242,12 +248,15 @@ impl Packed<Part<'_>> {
         );
         let mut found = Vec::new();
         for (at, code) in self.part("absmax")?.bytes.iter().enumerate() {
+            // bitsandbytes takes the mean of the scales off before it packs them.
             found.push(map[usize::from(*code)] * scales[at / block] + offset);
         }
         Ok(found)
     }
 
     fn bnb8(&self, codes: &[u8], input: usize) -> Result<Vec<f32>, String> {
+        // `int8_vectorwise_dequant` multiplies by the reciprocal, which rounds otherwise than
+        // dividing.
         const STEP: f32 = 1.0 / 127.0;
         let scales = self.floats("SCB")?;
         let mut values = vec![0.0; codes.len()];
@@ -287,6 +296,7 @@ fn word(bytes: &[u8], at: usize) -> u32 {
 /// Returns the code of output `o` in row `row` of words that hold eight outputs each.
 fn awq_code(bytes: &[u8], row: usize, o: usize, out: usize) -> u32 {
     /// Says in which four bits of a word each of its outputs stands.
+    // AutoAWQ packs outputs 0, 2, 4, 6, 1, 3, 5, 7 from the lowest bits up.
     const PLACES: [u32; 8] = [0, 4, 1, 5, 2, 6, 3, 7];
     word(bytes, row * (out / 8) + o / 8) >> (4 * PLACES[o % 8]) & 15
 }
@@ -296,6 +306,7 @@ fn field(bytes: &[u8], first: usize, stride: usize, bits: u32, n: usize) -> u32 
     let bit = n * bits as usize;
     let (at, shift) = (bit / 32, (bit % 32) as u32);
     let low = word(bytes, first + at * stride) >> shift;
+    // Fields of 3 bits may begin in one word and end in the next one.
     let value = if shift + bits > 32 {
         low | word(bytes, first + (at + 1) * stride) << (32 - shift)
     } else {

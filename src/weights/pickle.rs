@@ -56,7 +56,7 @@ enum Node<'a> {
     },
 }
 
-/// The tensors of the dictionary at the top of a pickle, in its order.
+/// Reads the tensors of the dictionary at the top of a pickle, in its order.
 pub(super) fn tensors(bytes: &[u8]) -> Result<Vec<Described>, String> {
     if bytes.len() > MAX_BYTES {
         return Err(format!(
@@ -91,6 +91,7 @@ impl<'a> Machine<'a> {
             if self.nodes.len() > MAX_VALUES {
                 return Err(format!("its pickle has more than {MAX_VALUES} values"));
             }
+            // An opcode makes one value at most, so that one look before each is enough.
             let [op] = *self.array::<1>()?;
             if op == b'.' {
                 return self.pop();
@@ -104,6 +105,7 @@ impl<'a> Machine<'a> {
             // PROTO and FRAME.
             0x80 => drop(self.take(1)?),
             0x95 => drop(self.take(8)?),
+            // MARK, which is kept as a height, so that no value on the stack is one.
             b'(' => self.marks.push(self.stack.len()),
             // POP; and BUILD, which sets attributes (a state dict's _metadata) that describe no
             // tensor.
@@ -129,6 +131,7 @@ impl<'a> Machine<'a> {
             0x8e | 0x96 => self.opaque_bytes(8)?,
             b'c' => self.global()?,
             0x93 => self.stack_global()?,
+            // EMPTY_TUPLE, EMPTY_LIST and EMPTY_SET.
             b')' | b']' | 0x8f => self.push(Node::Sequence(Vec::new())),
             b'}' => self.push(Node::Dict(Vec::new())),
             // Tuples, lists and frozen sets are alike: only their items matter.
@@ -177,7 +180,7 @@ impl<'a> Machine<'a> {
         Ok(taken)
     }
 
-    /// A little-endian number of `width` bytes.
+    /// Takes a little-endian number of `width` bytes.
     fn length(&mut self, width: usize) -> Result<usize, String> {
         let number = self
             .take(width)?
@@ -187,7 +190,7 @@ impl<'a> Machine<'a> {
         usize::try_from(number).map_err(|_| "the pickle is cut off".into())
     }
 
-    /// Bytes up to a line's end.
+    /// Takes the text up to a line's end.
     fn line(&mut self) -> Result<&'a str, String> {
         let end = self
             .left
@@ -213,14 +216,14 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// BINFLOAT, which describes no tensor.
+    /// Runs BINFLOAT, which describes no tensor.
     fn float(&mut self) -> Result<(), String> {
         self.take(8)?;
         self.push(Node::Opaque);
         Ok(())
     }
 
-    /// BININT.
+    /// Runs BININT.
     fn int(&mut self) -> Result<(), String> {
         let value = i32::from_le_bytes(*self.array()?);
         self.push(Node::Int(value.into()));
@@ -233,11 +236,12 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// LONG1; a number beyond 64 bits is no size of anything.
+    /// Runs LONG1; a number beyond 64 bits is no size of anything.
     fn long(&mut self) -> Result<(), String> {
         let length = self.length(1)?;
         let bytes = self.take(length)?;
         let node = if length <= 8 {
+            // Two's complement in as few bytes as hold it: the sign is spread over the rest.
             let negative = bytes.last().is_some_and(|b| b & 0x80 != 0);
             let mut whole = if negative { [0xff; 8] } else { [0; 8] };
             whole[..length].copy_from_slice(bytes);
@@ -249,14 +253,14 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// GLOBAL.
+    /// Runs GLOBAL.
     fn global(&mut self) -> Result<(), String> {
         let (module, name) = (self.line()?, self.line()?);
         self.push(Node::Global(module, name));
         Ok(())
     }
 
-    /// STACK_GLOBAL, the GLOBAL of protocol 4: its names are texts on the stack.
+    /// Runs STACK_GLOBAL, the GLOBAL of protocol 4: its names are texts on the stack.
     fn stack_global(&mut self) -> Result<(), String> {
         let (name, module) = (self.pop()?, self.pop()?);
         match (&self.nodes[module], &self.nodes[name]) {
@@ -278,7 +282,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// TUPLE1 to TUPLE3.
+    /// Runs TUPLE1 to TUPLE3.
     fn tuple(&mut self, count: usize) -> Result<(), String> {
         let start = self.stack.len().checked_sub(count);
         let start = start.ok_or("too few values for a tuple")?;
@@ -303,11 +307,12 @@ impl<'a> Machine<'a> {
             .ok_or_else(|| "the stack is empty".into())
     }
 
-    /// The values above the last mark.
+    /// Takes the values above the last mark.
     fn above_mark(&mut self) -> Result<Vec<Id>, String> {
         let mark = self
             .marks
             .pop()
+            // POP may have taken values from below it.
             .filter(|mark| *mark <= self.stack.len())
             .ok_or("no mark")?;
         Ok(self.stack.split_off(mark))
@@ -350,7 +355,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// MEMOIZE, which counts by itself: the next number is how many there are.
+    /// Runs MEMOIZE, which counts by itself: the next number is how many there are.
     fn memoize(&mut self) -> Result<(), String> {
         let (at, top) = (self.memo.len() as u32, self.top()?);
         self.memo.insert(at, top);
@@ -367,7 +372,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// `("storage", class, key, device, elements)`.
+    /// Reads `("storage", class, key, device, elements)`.
     fn persistent(&mut self) -> Result<(), String> {
         let id = self.pop()?;
         let node = match self.sequence(id).unwrap_or_default() {
@@ -385,7 +390,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// REDUCE and NEWOBJ: a tensor, an ordered dictionary, or an object that is passed over.
+    /// Runs REDUCE and NEWOBJ: a tensor, an ordered dictionary, or an object that is passed over.
     fn call(&mut self) -> Result<(), String> {
         let (arguments, function) = (self.pop()?, self.pop()?);
         let arguments = self.sequence(arguments).unwrap_or_default().to_vec();
@@ -425,7 +430,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// `(storage, offset, size, strides, ...)`.
+    /// Reads `(storage, offset, size, strides, ...)`.
     fn tensor(&self, arguments: &[Id], dtype: Option<&'a str>) -> Result<Node<'a>, String> {
         let [storage, offset, shape, strides, ..] = arguments else {
             return Err("a tensor without a size".into());

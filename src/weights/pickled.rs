@@ -30,7 +30,7 @@ pub(super) struct Located {
 
 type Archive<'a> = ZipArchive<Cursor<&'a [u8]>>;
 
-/// The tensors of the checkpoint at `path`, whose content is `bytes`.
+/// Finds the tensors of the checkpoint at `path`, whose content is `bytes`.
 pub(super) fn locate(path: &Path, bytes: &[u8]) -> Result<Vec<Located>, Error> {
     // Before 1.6 torch wrote pickles one after the other, without a zip around them.
     if bytes.first() == Some(&0x80) {
@@ -102,6 +102,7 @@ fn place(tensor: Described, prefix: &str, archive: &mut Archive<'_>) -> Located 
         Some(dtype) => range(&tensor, dtype.bitsize() / 8, prefix, archive),
         None => Err(format!("dtype {}; f32, f16 and bf16 are read", tensor.kind)),
     };
+    // The fault is told where the tensor is asked for: nobody may ever ask.
     let Described { name, shape, .. } = tensor;
     // Any dtype: the fault says more, if the tensor is asked for at all.
     let format = Format::Float(dtype.unwrap_or(Dtype::U8));
@@ -123,7 +124,7 @@ fn place(tensor: Described, prefix: &str, archive: &mut Archive<'_>) -> Located 
     }
 }
 
-/// The dtype of a storage class, or of a dtype's name.
+/// Returns the dtype of a storage class, or of a dtype's name.
 fn dtype(kind: &str) -> Option<Dtype> {
     Some(match kind {
         "FloatStorage" => Dtype::F32,
@@ -156,6 +157,7 @@ fn range(
     if !is_contiguous(tensor) {
         return Err("not contiguous; .contiguous() before torch.save writes it so".into());
     }
+    // Tensors may share a storage, of which each is a part.
     let entry = stored(archive, &format!("{prefix}data/{}", tensor.key))?;
     let span = |n: usize| n.checked_mul(size).ok_or("too many elements");
     let (start, length) = (span(tensor.offset)?, span(count)?);
@@ -171,7 +173,8 @@ fn range(
     Ok(entry.start + start..entry.start + start + length)
 }
 
-/// Row by row without gaps; the stride of a dimension of one entry says nothing.
+/// Tells whether numbers stand row by row without gaps; the stride of a dimension of one entry
+/// says nothing.
 fn is_contiguous(tensor: &Described) -> bool {
     let mut expected = 1_usize;
     tensor

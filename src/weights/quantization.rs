@@ -94,6 +94,7 @@ fn gptq(fields: &Value) -> Result<Option<Quantization>, String> {
     }
     let named = ["checkpoint_format", "format"].into_iter();
     let mut formats = named.filter_map(|field| fields[field].as_str());
+    // AutoGPTQ, which did not name the layout, wrote the first version.
     match formats.next().unwrap_or("gptq") {
         format @ ("gptq" | "gptq_v2") => Ok(Some(Quantization::Gptq {
             bits: bits as u32,
@@ -116,6 +117,7 @@ fn group_size(fields: &Value) -> Result<Option<u64>, String> {
         .filter(|v| !v.is_null());
     match given.next() {
         None => Ok(None),
+        // -1 is one group of all inputs.
         Some(size) if size.as_i64() == Some(-1) => Ok(None),
         Some(size) => match size.as_u64().filter(|size| *size > 0) {
             Some(size) => Ok(Some(size)),

@@ -42,6 +42,7 @@ impl Checkpoint {
         device: &Device,
         progress: &'a dyn Fn(u64, u64),
     ) -> Tensors<'a> {
+        // Of all tensors, whether they are asked for or not: `finish` ends the count there.
         let total = self.entries.values().map(|e| e.size() as u64).sum();
         if self.random && !device.is_cpu() {
             // A device that cannot be seeded draws other numbers, which is as good for what they
@@ -96,8 +97,9 @@ impl Tensors<'_> {
         own.map_or(&self.device, |(_, device)| device)
     }
 
-    /// The blocks of the matrix `name`, which must have `shape`, where it is kept in them.
+    /// Returns the blocks of the matrix `name`, which must have `shape`, where it is kept in them.
     pub fn blocks(&self, name: &str, shape: &[usize]) -> Result<Option<Blocks<'_>>, Error> {
+        // Only the CPU has products with blocks.
         if !self.device_of(name).is_cpu() {
             return Ok(None);
         }
@@ -157,7 +159,7 @@ impl Tensors<'_> {
         bytes
     }
 
-    /// The tensor `name`, which must have `shape`.
+    /// Loads the tensor `name`, which must have `shape`, as the dtype that tensors get.
     pub fn get(&self, name: &str, shape: &[usize]) -> Result<Tensor, Error> {
         if self.checkpoint.random {
             return self.draw(name, shape).map_err(Error::of_device(name));
@@ -175,7 +177,7 @@ impl Tensors<'_> {
         values.map_err(Error::of_device(name))
     }
 
-    /// A tensor as it stands in a file.
+    /// Reads a tensor as it stands in a file, dequantised.
     fn read(&self, name: &str, entry: &Entry) -> Result<Tensor, Error> {
         if let Some(reason) = &entry.fault {
             return Err(unreadable(name, reason.clone()));
@@ -215,6 +217,8 @@ impl Tensors<'_> {
         for (part, entry) in &packed.parts {
             if let Format::Float(dtype) = entry.format {
                 let bytes = self.bytes(entry);
+                // Every part is counted as loaded, those that no scheme reads as well: `total`
+                // counts them.
                 parts.insert(*part, Part { bytes, dtype });
             }
         }
@@ -225,7 +229,7 @@ impl Tensors<'_> {
         placed.map_err(Error::of_device(name))
     }
 
-    /// A tensor as models are initialised: norms 1, biases 0, all else of mean 0 and standard
+    /// Draws a tensor as models are initialised: norms 1, biases 0, all else of mean 0 and standard
     /// deviation 0.02.
     fn draw(&self, name: &str, shape: &[usize]) -> candle_core::Result<Tensor> {
         const DEVIATION: f32 = 0.02;
@@ -278,6 +282,7 @@ impl Tensors<'_> {
             self.checkpoint
                 .entries
                 .get(name)
+                // Not of codes, which may be equal where their scales differ.
                 .filter(|entry| entry.fault.is_none() && entry.packed.is_none())
         });
         let [Some(one), Some(other)] = found else {
@@ -293,7 +298,7 @@ impl Tensors<'_> {
         self.used.borrow_mut().insert(name.to_owned());
     }
 
-    /// The same for all tensors whose name begins with `prefix`.
+    /// Says the same of all tensors whose name begins with `prefix`.
     pub fn ignore_all(&self, prefix: &str) {
         let names = self
             .checkpoint
@@ -323,7 +328,7 @@ impl Tensors<'_> {
         }
     }
 
-    /// The dtype that tensors get.
+    /// Returns the dtype that tensors get.
     pub fn dtype(&self) -> DType {
         self.dtype
     }
@@ -344,7 +349,7 @@ fn unreadable(name: &str, reason: String) -> Error {
     }
 }
 
-/// A number in 0..1 for each seed: the finaliser of SplitMix64 (Steele et al. 2014).
+/// Returns a number in 0..1 for each seed: the finaliser of SplitMix64 (Steele et al. 2014).
 fn unit(seed: u64) -> f32 {
     let mut z = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

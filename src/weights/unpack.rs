@@ -55,6 +55,7 @@ impl Checkpoint {
         packed: Packed<Entry>,
         shape: [usize; 2],
     ) -> Result<(), Error> {
+        // To all others the entry is the matrix; its bytes stay codes until they are read.
         codes.shape = shape.to_vec();
         codes.packed = Some(packed);
         if self.entries.insert(name.clone(), codes).is_some() {
@@ -69,6 +70,7 @@ impl Checkpoint {
         desc_act: bool,
         group_size: Option<u64>,
     ) -> Result<(), Error> {
+        // Names are listed first: entries are taken out while the list is walked.
         for codes_name in self.names_with(".qweight") {
             let Some(module) = codes_name.strip_suffix(".qweight") else {
                 continue;
@@ -250,6 +252,7 @@ fn check_bnb4(
     };
     let numbers = out.checked_mul(input).filter(|n| *n > 0);
     // Codes may stand in tensors of any type, so that they are spread as other weights are.
+    // Two numbers a byte.
     let Some(numbers) = numbers.filter(|n| n.div_ceil(2) == codes.size()) else {
         let reason = format!("{} bytes for a matrix of {out} by {input}", codes.size());
         return wrong(name, &reason);

@@ -46,6 +46,7 @@ impl Masks {
         {
             return Ok(Some(mask.tensor.clone()));
         }
+        // In f32, as the scores that it is added to, whatever the dtype of the model.
         let mut values = vec![f32::NEG_INFINITY; visible.len() * keys.len()];
         for (row, seen) in values.chunks_exact_mut(keys.len()).zip(visible) {
             let (start, end) = (seen.start.max(keys.start), seen.end.min(keys.end));
@@ -71,6 +72,7 @@ pub(in crate::nn) fn heads_first(segments: &[&Tensor], count: usize) -> Result<T
     } else {
         Tensor::cat(segments, 0)?
     };
+    // (N n, K, Dh) -> (N, n, K, Dh) -> (N, K, n, Dh).
     let (rows, heads, width) = all.dims3()?;
     all.reshape((count, rows / count, heads, width))?
         .transpose(1, 2)?
@@ -88,6 +90,7 @@ pub(in crate::nn) fn scores(
     let (count, rows, heads, width) = q.dims4()?;
     let (kv_heads, seen) = (keys.dim(1)?, keys.dim(2)?);
     // Heads that share keys stand together, so that one batched product serves a group.
+    // (N, T, H, Dh) -> (N, K, G T, Dh), with G heads to a key.
     let q = q.transpose(1, 2)?.contiguous()?.reshape((
         count,
         kv_heads,
@@ -128,6 +131,7 @@ pub(in crate::nn) fn weigh(pattern: &Tensor, values: &Tensor) -> Result<Tensor> 
     let (count, kv_heads, seen, width) = values.dims4()?;
     let (heads, rows) = (pattern.dim(0)? / count, pattern.dim(1)?);
     // As Hugging Face: the softmax in f32, its product with the values in the dtype of the model.
+    // (N H, T, S) -> (N, K, G T, S).
     let pattern = pattern.to_dtype(values.dtype())?.reshape((
         count,
         kv_heads,
@@ -135,6 +139,7 @@ pub(in crate::nn) fn weigh(pattern: &Tensor, values: &Tensor) -> Result<Tensor> 
         seen,
     ))?;
     let z = pattern.contiguous()?.matmul(values)?; // (N, K, G T, Dh)
+    // (N, K, G T, Dh) -> (N, H, T, Dh) -> (N, T, H, Dh).
     z.reshape((count, heads, rows, width))?
         .transpose(1, 2)?
         .contiguous()
@@ -225,6 +230,7 @@ pub(in crate::nn) fn together(
         )?;
         parts.push(weigh(&softmax(&scores)?, &cut(&values)?)?);
     }
+    // (N, T, H, Dh): blocks of T, one after the other.
     let z = if let [one] = parts.as_slice() {
         one.clone()
     } else {

@@ -62,6 +62,8 @@ impl Sequence<'_> {
         let mut row = vec![0.0; width];
         self.each_row(head, count, |segment, from, place| {
             segment.keys.read(from, &mut row);
+            // Key `place` is output `place` of the weight: a column of its panel, a line a
+            // dimension.
             let panel = &mut panels[place / PANEL * PANEL * width..][place % PANEL..];
             for (d, &value) in row.iter().enumerate() {
                 panel[d * PANEL] = value;
@@ -78,6 +80,7 @@ impl Sequence<'_> {
     fn pack_values(&self, head: usize, count: usize) -> PackedHead {
         let padded = self.width.next_multiple_of(PANEL);
         let mut panels = vec![0.0; padded * count];
+        // Dimensions behind the head's width stay 0, and are cut off with the product's padding.
         let mut row = vec![0.0; padded];
         self.each_row(head, count, |segment, from, place| {
             segment.values.read(from, &mut row[..self.width]);
@@ -234,7 +237,7 @@ struct Task {
     rows: Range<usize>,
 }
 
-/// Queries `q (R, H, Dh)` with the keys and values of each sequence: `(R, H, Dh)`; rows of no
+/// Attends `q (R, H, Dh)` to the keys and values of each sequence: `(R, H, Dh)`; rows of no
 /// sequence become 0.
 pub(in crate::nn) fn fused(
     q: &[f32],
@@ -255,6 +258,7 @@ pub(in crate::nn) fn fused(
                 rows: rows.clone(),
             }));
         }
+        // Multiply-adds of the scores alone; the values take as many again.
         size += count * of.keys() * heads * width;
     }
     let done = share(&tasks, size, |task| {
@@ -306,6 +310,7 @@ fn attend(
                 own.extend_from_slice(&q[from..from + width]);
             }
         }
+        // (heads rows, Dh) -> (heads rows, keys).
         let mut scores = keys.times(&own);
         for scores in scores.chunks_exact_mut((task.rows.len() * count).max(1)) {
             // Padding lies beyond what any row sees, and is hidden with the rest.
@@ -317,13 +322,14 @@ fn attend(
                 softmax: true,
             });
         }
+        // (heads rows, keys) -> (heads rows, Dh).
         done.append(&mut values.times(&scores));
     }
     done
 }
 
-/// Scores `(H, T, S)` of one sequence's `q (T, H, Dh)`, minus infinity where a row does not see a
-/// key.
+/// Computes the scores `(H, T, S)` of one sequence's `q (T, H, Dh)`, minus infinity where a row
+/// does not see a key.
 pub(in crate::nn) fn scores(
     q: &[f32],
     (rows, heads, width): (usize, usize, usize),
@@ -339,6 +345,7 @@ pub(in crate::nn) fn scores(
         for row in 0..rows {
             own.extend_from_slice(&q[(row * heads + head) * width..][..width]);
         }
+        // (T, Dh) -> (T, S), the keys filled up to whole panels.
         let mut scores = of.pack_keys(head / group, count).times(&own);
         run(ScoreRows {
             scores: &mut scores,
@@ -375,7 +382,7 @@ pub(in crate::nn) fn softmax(scores: &mut [f32], width: usize) {
         });
 }
 
-/// Values of one sequence weighted by `pattern (H, T, S)`: `(T, H, Dh)`.
+/// Weighs the values of one sequence by `pattern (H, T, S)`: `(T, H, Dh)`.
 pub(in crate::nn) fn weigh(
     pattern: &[f32],
     (heads, rows, keys): (usize, usize, usize),
@@ -392,6 +399,7 @@ pub(in crate::nn) fn weigh(
         for (to, from) in weights.chunks_exact_mut(count).zip(own.chunks_exact(keys)) {
             to[..keys].copy_from_slice(from);
         }
+        // (T, S) -> (T, Dh).
         values.times(&weights)
     });
     let mut out = vec![0.0; rows * heads * width];

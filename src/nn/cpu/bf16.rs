@@ -48,12 +48,14 @@ fn adds_in_order() -> bool {
     let mut state = 1u32;
     let mut draw = || next_number(&mut state);
     (0..256).all(|_| {
+        // Two bf16 in each: the upper halves of two numbers.
         let (a, b) = (
             (draw() & 0xffff_0000) | draw() >> 16,
             (draw() & 0xffff_0000) | draw() >> 16,
         );
         let sum = f32::from_bits(draw());
         let (x, w) = (widen(a), widen(b));
+        // The upper half, at index 0, comes first.
         let expected = x[1].mul_add(w[1], x[0].mul_add(w[0], sum));
         let found = lanes(dot(_mm512_set1_ps(sum), [a; PANEL], b));
         found.iter().all(|f| f.to_bits() == expected.to_bits())
@@ -92,6 +94,7 @@ struct Dot;
 impl Kernel for Dot {
     type X = u32;
     type Line = [u32; PANEL];
+    // 24 sums in 32 registers, as `tiles` has them.
     const TILE: usize = 12;
     const PANELS: usize = 2;
 

@@ -48,10 +48,14 @@ impl BlockFormat {
     /// Returns how many numbers and how many bytes a block has.
     pub(in crate::nn) fn sizes(self) -> (usize, usize) {
         match self {
+            // A scale in f16, and half a byte a number.
             Self::Q4_0 => (32, 18),
             Self::Q8_0 => (32, 34),
+            // Two f16, twelve bytes of scales and offsets, and half a byte a number; Q5_K has one
+            // bit more.
             Self::Q4K => (256, 144),
             Self::Q5K => (256, 176),
+            // 128 bytes of low bits, 64 of high ones, 16 scales, and their own scale in f16.
             Self::Q6K => (256, 210),
         }
     }
@@ -109,6 +113,7 @@ impl BlockWeight<'_> {
         let firsts: Vec<usize> = (0..count).step_by(share).collect();
         let part = |&first: &usize| self.product_of(x, first, share.min(count - first));
         let mut parts: Vec<Vec<f32>> = firsts.par_iter().map(part).collect();
+        // One share without padding is the result as it stands.
         if parts.len() == 1 && count * PANEL == out {
             return parts.swap_remove(0);
         }
@@ -136,6 +141,7 @@ impl BlockWeight<'_> {
         let height = self.format.row(input);
         let groups = x.chunks(CACHED * input).zip(y.chunks_mut(CACHED * stride));
         for (x, y) in groups {
+            // Chains outside, panels inside: the rows' inputs of one chain stay in the cache.
             for start in (0..input).step_by(CHAIN) {
                 for panel in 0..count {
                     run(Step {
@@ -238,6 +244,7 @@ impl NullaryFnOnce for Step<'_> {
             };
         }
         let mut values = vec![[0.0; PANEL]; self.inputs.len()];
+        // Decoded once for all rows.
         let decode = Decode {
             panel: self.panel,
             format: self.format,
@@ -323,6 +330,7 @@ fn halves(lines: &[Line]) -> Values {
     let (low, high) = (lines[0], lines[1]);
     std::array::from_fn(|i| {
         let bits = u32::from(low[i]) | u32::from(high[i]) << 8;
+        // The ten bits of its significand to the top of the 23 of an f32.
         let size = (bits & 0x7fff) << 13;
         let value = f32::from_bits(size) * SCALE;
         // Infinity and NaN have the highest exponent in both.
@@ -334,6 +342,7 @@ fn halves(lines: &[Line]) -> Values {
 
 #[inline(always)]
 fn q4_0(block: &[Line], sink: &mut impl Sink) {
+    // Numbers 0 to 15 are the low halves of the bytes, 16 to 31 the high ones.
     let (d, codes) = (halves(&block[..2]), &block[2..18]);
     for codes in codes {
         sink.take(fours::<0>(codes, &d));
@@ -347,6 +356,7 @@ fn q4_0(block: &[Line], sink: &mut impl Sink) {
 fn fours<const SHIFT: u32>(codes: &Line, d: &Values) -> Values {
     let mut values = [0.0; PANEL];
     for i in 0..PANEL {
+        // Codes 0 to 15 stand for -8 to 7.
         values[i] = (i32::from(codes[i] >> SHIFT & 15) - 8) as f32 * d[i];
     }
     values
@@ -378,6 +388,8 @@ fn scales(block: &[Line], part: usize) -> (Values, Values) {
             offset[i] = least[i] * i32::from(high[i] & 63) as f32;
         }
     } else {
+        // Four of the six bits here, the upper two on top of the bytes of parts 0 to 3, as
+        // `get_scale_min_k4` of llama.cpp finds them.
         let low = &packed[part + 4];
         let (high, high_least) = (&packed[part - 4], &packed[part]);
         for i in 0..PANEL {
@@ -391,6 +403,7 @@ fn scales(block: &[Line], part: usize) -> (Values, Values) {
 #[inline(always)]
 fn q4_k(block: &[Line], part: usize, sink: &mut impl Sink) {
     let by = scales(block, part);
+    // 32 bytes hold two parts, one in their low halves and one in their high ones.
     let codes = &block[16 + part / 2 * 32..][..32];
     // Shifts by a constant are single instructions.
     match part % 2 {
@@ -418,6 +431,7 @@ fn nibbles<const SHIFT: u32>(
 #[inline(always)]
 fn q5_k(block: &[Line], part: usize, sink: &mut impl Sink) {
     let by = scales(block, part);
+    // The fifth bits of all parts stand in the same 32 bytes: bit `part` is this one's.
     let codes = (&block[48 + part / 2 * 32..][..32], &block[16..48]);
     match part {
         0 => fives::<0, 0>(codes, by, sink),
@@ -481,6 +495,7 @@ fn sixes<const LOW: u32, const HIGH: u32>(
         let mut values = [0.0; PANEL];
         for i in 0..PANEL {
             let code = low[i] >> LOW & 15 | (high[i] >> HIGH & 3) << 4;
+            // Codes 0 to 63 stand for -32 to 31.
             values[i] = scale[i] * (i32::from(code) - 32) as f32;
         }
         sink.take(values);

@@ -143,6 +143,7 @@ impl Columns<'_> {
             .bias
             .map(|b| &b[self.first * PANEL..])
             .unwrap_or_default();
+        // The last panel's padding has none.
         let bias = &bias[..bias.len().min(stride)];
         if !bias.is_empty() {
             y.chunks_exact_mut(stride)
@@ -174,6 +175,7 @@ impl Columns<'_> {
         } else {
             CACHED
         };
+        // Whole tiles of rows, whose blocks fit in the cache together.
         (cached / blocks / FEW * FEW, blocks)
     }
 
@@ -215,6 +217,7 @@ impl Columns<'_> {
     ) {
         let stride = self.count * PANEL;
         let blocks = inputs.len().div_ceil(BLOCK).max(1);
+        // Read as f32 once for all rows, a block of one panel at a time.
         let mut weight = vec![[0.0; PANEL]; BLOCK.min(inputs.len())];
         for panel in 0..self.count {
             let y = &mut y[panel * PANEL..];

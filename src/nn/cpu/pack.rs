@@ -67,6 +67,7 @@ fn pack_by<T: Copy + Sync, P: Copy + Send>(
     join: impl Fn(&[T]) -> P + Sync,
 ) -> Vec<P> {
     let count = weight.len().div_ceil(input * PANEL);
+    // (out, input) -> (P, lines, PANEL): line k holds input k, or pair k, of the panel's outputs.
     let lines = input.div_ceil(per);
     let mut packed = vec![zero; count * lines * PANEL];
     packed

@@ -57,6 +57,7 @@ impl NullaryFnOnce for Widen<'_> {
     #[inline(always)]
     fn call(self) {
         for (out, x) in self.1.iter_mut().zip(self.0) {
+            // A bf16 is the upper half of an f32.
             *out = f32::from_bits(u32::from(x.to_bits()) << 16);
         }
     }
@@ -102,8 +103,8 @@ pub(in crate::nn) fn rounded(values: &[f32]) -> Vec<bf16> {
     out
 }
 
-/// Computes `e^x` within 2 units in the last place; 0 below -87.3. After Cephes: `2^n e^r` with
-/// `|r| <= ln 2 / 2`.
+/// Computes `e^x` within 2 units in the last place; 0 below -87.3, and `e^88.3` above 88.3. After
+/// Cephes: `2^n e^r` with `|r| <= ln 2 / 2`.
 #[inline(always)]
 pub(in crate::nn) fn exp(x: f32) -> f32 {
     // Beyond these 2^n below is no normal number: its exponent would run into the sign.
@@ -119,6 +120,7 @@ pub(in crate::nn) fn exp(x: f32) -> f32 {
     // ln 2 in two parts (Cody and Waite): the product of n and the first one is exact.
     let r = n.mul_add(-0.693_359_4, y);
     let r = n.mul_add(2.121_944_4e-4, r);
+    // Cephes' polynomial for (e^r - 1 - r) / r^2.
     let p = 1.987_569_1e-4_f32;
     let p = p.mul_add(r, 1.398_2e-3);
     let p = p.mul_add(r, 8.333_452e-3);
@@ -143,6 +145,7 @@ pub(in crate::nn) fn tanh(x: f32) -> f32 {
     let near = (p * z).mul_add(x, x);
     // Near 0 this would cancel: the polynomial takes over below.
     let far = (1.0 - 2.0 / (exp(2.0 * size) + 1.0)).copysign(x);
+    // Cephes' border between the two.
     if size < 0.625 { near } else { far }
 }
 

@@ -53,6 +53,7 @@ pub(super) fn attends(q: &Tensor, width: usize) -> bool {
 }
 
 fn is_head(width: usize) -> bool {
+    // Copied 16 bytes at a time, which are 8 numbers in half precision.
     width.is_multiple_of(8) && width <= WIDEST_HEAD
 }
 
@@ -65,6 +66,7 @@ pub(super) fn rotates(width: usize, angles: Option<&(Tensor, Tensor)>) -> bool {
 
 /// Returns whether [`norm`] takes rows of `width` numbers.
 pub(super) fn norms(width: usize) -> bool {
+    // 16 bytes at a time, too.
     width.is_multiple_of(8) && width <= WIDEST_NORM
 }
 
@@ -185,6 +187,7 @@ pub(super) fn attend_split(
     z: &Tensor,
 ) -> Result<()> {
     let width = q.dims3()?.2;
+    // What does not fit is refused here: a kernel that reads beyond a tensor says nothing.
     for own in rows {
         let (first, rest) = (own.first.0.dims3()?, own.rest.0.dims3()?);
         let fits = first.1 == rest.1 && first.2 == width && rest.2 == width && is_head(width);
@@ -212,6 +215,7 @@ pub(super) fn decode(
         bail!("attention of {:?} to {:?}", q.shape(), k.shape());
     }
     for row in rows {
+        // The kernel writes at `count - 1`: behind the room stand the keys of the next head.
         let (layers, two, heads, room, wide) = row.kv.dims5()?;
         let fits = row.index < layers && row.count <= room && row.visible.end <= row.count;
         if !fits || (two, heads, wide) != (2, kv_heads, width) {

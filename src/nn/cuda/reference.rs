@@ -40,6 +40,7 @@ pub(super) fn rotate(
     (heads, kv_heads, width): (usize, usize, usize),
     angles: Option<&(Tensor, Tensor)>,
 ) -> Result<(Tensor, Tensor, Tensor)> {
+    // (R, H + 2 K, Dh): queries, then keys, then values.
     let all = joined.reshape(((), heads + 2 * kv_heads, width))?;
     let part = |first, count| all.narrow(1, first, count)?.contiguous();
     let turned = |x: Tensor| angles.map_or(Ok(x.clone()), |angles| Rope::rotate(&x, angles));
@@ -85,6 +86,7 @@ pub(super) fn likeliest(logits: &Tensor) -> Result<Tensor> {
     let mut found = Vec::with_capacity(2 * rows);
     for row in numbers(logits)?.chunks(width.max(1)) {
         let highest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        // Nothing equals the highest number of a row of NaN; its sum shows that it is not finite.
         let place = row.iter().position(|&x| x == highest).unwrap_or(width);
         let total: f32 = row.iter().map(|x| (x - highest).exp()).sum();
         found.extend([place as f32, -total.ln()]);
@@ -191,6 +193,7 @@ pub(super) fn decode(
     let mut writes = Vec::new();
     for own in rows {
         let row = |t: &Tensor| t.narrow(0, own.row, 1)?.contiguous();
+        // First, as in the kernel: the row sees its own key, too.
         place_keys((&row(k)?, &row(v)?), &own.kv, (own.index, own.count - 1))?;
         let kv = own.kv.get(own.index)?; // (2, K, S, Dh)
         let seen = kv.narrow(2, own.visible.start, own.visible.len())?;

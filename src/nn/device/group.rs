@@ -26,6 +26,7 @@ impl DeviceGroup {
 
     /// Returns the device of tower, projectors and embeddings.
     pub fn first(&self) -> DeviceId {
+        // `new` takes one at least.
         self.0[0]
     }
 

@@ -107,6 +107,7 @@ impl Home {
         let Some(owner) = &self.0 else {
             return Ok(OnDevice(Place::Host(value)));
         };
+        // Never used again: the key of a value that is gone must not find another one.
         let key = owner.next_key.fetch_add(1, Ordering::Relaxed);
         if !owner.insert(key, value) {
             STRAYS.fetch_add(1, Ordering::Relaxed);
@@ -135,6 +136,7 @@ impl Home {
             // Before the drop: what asks meanwhile must find its value gone, not half freed.
             owner.cleared.fetch_add(1, Ordering::AcqRel);
             drop(values);
+            // What they name went with the rest.
             owner.posted().clear();
         }
     }
@@ -293,6 +295,7 @@ impl Slot {
         };
         match found.map(Arc::downcast) {
             Some(Ok(value)) => Ok(value),
+            // At home, and not in the table: `clear` has taken it.
             _ => bail!("the device was restarted, and what it held is gone"),
         }
     }

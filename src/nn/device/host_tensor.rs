@@ -75,6 +75,7 @@ impl HostTensor {
 
     /// Converts the numbers.
     pub fn to_dtype(&self, dtype: DType) -> Result<Self> {
+        // Without the copy that is kept, which holds the old numbers.
         Ok(Self::of(self.values.to_dtype(dtype)?))
     }
 

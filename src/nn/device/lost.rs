@@ -11,6 +11,8 @@ use candle_core::Device;
 pub fn let_go(device: Device) {
     #[cfg(feature = "cuda")]
     if let Device::Cuda(device) = device {
+        // cuBLASLt's handle is kept by the number of the card, which the new context will have,
+        // too.
         crate::nn::cuda::forget(device.cuda_stream().context().ordinal());
         reset(&device);
         // Its handles (cuBLAS's, cuRAND's) are left behind: their destructors panic where the

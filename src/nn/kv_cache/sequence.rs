@@ -114,8 +114,8 @@ impl SequenceCache {
     /// `depth` of the path, and on the tokens before `position` from there on: it shares these
     /// keys and values.
     ///
-    /// Generated rows are not shared. A sequence that decodes in a slot has nothing left to share
-    /// once it has generated a token.
+    /// Generated rows are not shared. A sequence that decodes together with others has nothing left
+    /// to share once it has generated a token.
     pub fn share_prefix(
         &self,
         depth: usize,
@@ -125,10 +125,13 @@ impl SequenceCache {
     ) -> Self {
         let mut shared = Self::new(prompt, max_new_tokens, &self.kv, &self.residuals);
         for (i, own) in self.layers.iter().enumerate() {
+            // Below `depth` both are the same at every token, and so are their keys behind
+            // `position`.
             let end = if i < depth { u32::MAX } else { position };
             let mut segments = Vec::with_capacity(own.segments.len());
             for (segment, rows) in &own.segments {
                 let rows = segment.tokens[..*rows].partition_point(|&t| t < end);
+                // No copy: a sequence sees the first rows of a shared segment.
                 if rows > 0 {
                     segments.push((segment.clone(), rows));
                 }
@@ -229,6 +232,7 @@ impl SequenceCache {
         let (mut entries, mut moving) = (Vec::new(), Vec::new());
         for (entry, layer) in self.layers.iter().enumerate() {
             let keys = layer.keys()?;
+            // Layers on other devices move when the sequence gets there.
             let is_near = !keys.segments.is_empty() && keys.segments.iter().all(is_there);
             if entry == depth || (layer.in_static.is_none() && is_near) {
                 entries.push(entry);
@@ -255,6 +259,7 @@ impl SequenceCache {
     /// Requests a checkpoint of the residual stream after `depth` layers of the path, for tokens
     /// from `position` on.
     pub fn request_checkpoint(&mut self, depth: usize, position: u32) {
+        // The lowest for all who ask: a variant that starts further on skips the rows before.
         let from = self.requested.entry(depth).or_insert(position);
         *from = position.min(*from);
     }
@@ -312,6 +317,7 @@ impl SequenceCache {
         for layer in self.layers.iter_mut().skip(depth) {
             layer.rewind(first)?;
         }
+        // Chunks of a prompt come in order, so that those of the failed step stand last.
         for kept in self.checkpoints.values_mut() {
             let is_new =
                 |c: &Arc<ResidualCheckpoint>| c.tokens.first().is_some_and(|&t| t >= first);
@@ -341,6 +347,7 @@ impl SequenceCache {
                 values,
                 tokens: tokens.clone(),
             };
+            // Shared from here on with every variant that agrees on these tokens.
             own.segments.push((Arc::new(segment), tokens.len()));
         } else {
             let generated = own.generated.get_or_insert_with(|| DecodeBuffer {

@@ -158,10 +158,12 @@ impl DecodeSlots {
             .layers
             .values()
             .flat_map(|layer| layer.lengths.iter().copied());
+        // The same column ends the keys of every layer.
         let column = lengths.chain([longest]).max().unwrap_or(0);
         let columns = (column + SLACK).next_multiple_of(64);
         // Up to a quarter more slots than sequences: moving all of them costs as much as many steps.
         let spare = (sequences.len() / 4).next_power_of_two();
+        // Up to seven sequences get none: `spare` is 1.
         let count = sequences.len().next_multiple_of(spare);
         let numbers: Vec<Option<usize>> = sequences
             .iter()
@@ -216,11 +218,13 @@ impl DecodeSlots {
         let by_slot = gather(&rows, device)?;
         layer.append(entries, (k, v), &by_slot, column)?;
 
+        // Columns that none of them sees are not read.
         let from = entries
             .iter()
             .map(|e| column + 1 - e.seen)
             .min()
             .unwrap_or(0);
+        // An absent slot sees all of them: its row is computed, and taken by nobody.
         let mut visible: Vec<Range<usize>> = vec![from..column + 1; count];
         for entry in entries {
             visible[entry.slot].start = column + 1 - entry.seen;
@@ -302,6 +306,8 @@ impl LayerSlots {
                     .map(|(keys, values)| if is_key { keys } else { values })
                     .collect();
                 let prompt = candle::heads_first(&segments, 1)?; // (1, K, n, Dh)
+                // Against the right: its last key stands before this step's column. `begin_step`
+                // has seen to it that the longest prompt fits there.
                 to.narrow(0, entry.slot, 1)?
                     .slice_set(&prompt, 2, column - prompt.dim(2)?)?;
             }
@@ -318,6 +324,7 @@ impl LayerSlots {
             }
         }
         for entry in entries {
+            // `repack` moves as many keys as are counted here, and no others.
             let prompt: usize = entry.prompt_kv.iter().map(|(k, _)| k.dims()[0]).sum();
             self.lengths[entry.slot] += prompt + 1;
         }
@@ -370,6 +377,7 @@ enum Gather {
 }
 
 fn gather(rows: &[u32], device: &Device) -> Result<Gather> {
+    // There is a row: nobody calls without entries.
     if rows.windows(2).all(|pair| pair[0] + 1 == pair[1]) {
         return Ok(Gather::Part(rows[0] as usize, rows.len()));
     }

@@ -43,6 +43,7 @@ impl StaticLayer {
         memory: &MemoryTracker,
     ) -> Result<Vec<Self>> {
         let (_, kv_heads, width) = like.dims3()?;
+        // One tensor for all layers, with room for the one that has the most.
         let longest = layers.iter().map(|layer| layer.tokens.len()).max();
         let room = static_room(longest.unwrap_or(0) + more);
         let shape = (layers.len(), 2, kv_heads, room, width);

@@ -178,7 +178,7 @@ impl Header {
         Ok(())
     }
 
-    /// Bytes of a colour of the palette.
+    /// Returns the bytes of a colour of the palette.
     fn colour_bytes(&self) -> usize {
         if self.size == OS2 { 3 } else { 4 }
     }

@@ -42,6 +42,7 @@ impl Budget {
                 height: height as usize,
             });
         }
+        // In 64 bits, which the product of two of 32 fits in.
         if u64::from(width) * u64::from(height) > self.pixels {
             return Err(Error::TooLarge {
                 width,

@@ -48,7 +48,7 @@ pub(super) fn inverted_cmyk(values: &[u8]) -> Vec<u8> {
     cmyk(&values.iter().map(|v| !v).collect::<Vec<u8>>())
 }
 
-/// `a * b / 255`, rounded, in integers.
+/// Computes `a * b / 255`, rounded, in integers.
 fn scaled(a: u8, b: u8) -> u8 {
     // Pillow's `MULDIV255`, which is exact for all bytes.
     let product = u32::from(a) * u32::from(b) + 128;
@@ -68,7 +68,7 @@ impl Palette {
         Self(colours)
     }
 
-    /// The colours of `indices`.
+    /// Returns the colours of `indices`, three bytes each.
     pub(super) fn paint(&self, indices: &[u8]) -> Vec<u8> {
         indices
             .iter()
@@ -82,6 +82,7 @@ pub(super) fn unpacked(data: &[u8], width: usize, bits: usize) -> Vec<u8> {
     if bits == 8 {
         return data.to_vec();
     }
+    // The first value of a byte stands in its highest bits.
     let mask = (1u8 << bits) - 1;
     let value = |row: &[u8], x: usize| (row[x * bits / 8] >> (8 - bits - x * bits % 8)) & mask;
     data.chunks_exact((width * bits).div_ceil(8))

@@ -27,6 +27,7 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
         .next_frame_info()
         .map_err(damaged)?
         .ok_or_else(|| damaged("no frame"))?
+        // A copy: reading the pixels borrows the decoder again.
         .clone();
     let (left, top) = (usize::from(frame.left), usize::from(frame.top));
     let (across, down) = (usize::from(frame.width), usize::from(frame.height));

@@ -142,6 +142,7 @@ impl<'a> Decoder<'a> {
                 )));
             }
         };
+        // Before the start: libjpeg converts to it row by row, from whatever the file holds.
         info.out_color_space = match channels {
             1 => sys::JCS_GRAYSCALE,
             3 => sys::JCS_RGB,

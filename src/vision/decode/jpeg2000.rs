@@ -54,7 +54,7 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
     })
 }
 
-/// The 8-bit values of `channels`, pixel by pixel.
+/// Returns the 8-bit values of `channels`, pixel by pixel.
 fn together(channels: &[ImageComponent], pixels: usize) -> Vec<u8> {
     let mut data = vec![0; channels.len() * pixels];
     for (c, channel) in channels.iter().enumerate() {
@@ -66,10 +66,11 @@ fn together(channels: &[ImageComponent], pixels: usize) -> Vec<u8> {
     data
 }
 
-/// Values at a depth of `bits`: shifted up, or rounded down; what that carries over the top wraps,
-/// as in Pillow.
+/// Brings values to a depth of `bits`: shifted up, or rounded down; what that carries over the top
+/// wraps, as in Pillow.
 fn levels(channel: &ImageComponent, bits: u32) -> impl Iterator<Item = i64> + '_ {
     let depth = channel.precision();
+    // Signed values are lifted, so that the least one is 0.
     let offset = if channel.is_signed() {
         1i64 << (depth - 1)
     } else {
@@ -104,6 +105,7 @@ fn size(bytes: &[u8], budget: Budget) -> Result<(u32, u32), Error> {
         .position(|four| four == START)
         .ok_or_else(|| damaged("no code stream"))?;
     let number = |at: usize, length: usize| big_endian(bytes, start + at, length);
+    // Counted from the code stream's start: Xsiz, Ysiz, XOsiz, YOsiz, XTsiz, YTsiz; Csiz is at 40.
     let [right, bottom, left, top, tile_width, tile_height] =
         [8, 12, 16, 20, 24, 28].map(|at| number(at, 4));
     let (width, height) = (right?.saturating_sub(left?), bottom?.saturating_sub(top?));

@@ -38,6 +38,7 @@ enum FileFormat {
 impl FileFormat {
     fn of(bytes: &[u8]) -> Option<Self> {
         let starts = |magic: &[u8]| bytes.starts_with(magic);
+        // Files of ISO media begin with the length of a box, `ftyp` and a brand.
         let brand = bytes.get(4..12).unwrap_or_default();
         Some(match bytes {
             _ if starts(b"\xff\xd8\xff") => Self::Jpeg,
@@ -46,6 +47,7 @@ impl FileFormat {
             _ if starts(b"BM") => Self::Bmp,
             _ if starts(b"RIFF") && bytes.get(8..12) == Some(b"WEBP") => Self::WebP,
             _ if starts(b"II*\0") || starts(b"MM\0*") => Self::Tiff,
+            // BigTIFF: 43 in place of 42.
             _ if starts(b"II+\0") || starts(b"MM\0+") => Self::Tiff,
             [b'P', b'1'..=b'6', b'\t'..=b'\r' | b' ' | b'#', ..] => Self::Pnm,
             _ if brand.starts_with(b"ftypavi") => Self::Other("AVIF"),
@@ -68,6 +70,7 @@ impl FileFormat {
 
 /// Returns the pixels of a picture, by the head of its file; 0 where it will not be decoded.
 pub fn count_pixels(bytes: &[u8], max_pixels: u64) -> u64 {
+    // Every format checks the size in its head before it decodes, and a budget of 0 stops it there.
     match decode_within(bytes, Budget::of_head(max_pixels)) {
         Err(Error::TooLarge { width, height, .. }) => u64::from(width) * u64::from(height),
         _ => 0,

@@ -21,6 +21,7 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
     let mut options = DecodeOptions::default();
     // Those that Pillow checks are checked in `essential`.
     options.set_ignore_crc(true);
+    // This sum is zlib's own, over the rows; Pillow calls zlib, which checks it.
     options.set_ignore_adler32(false);
     let mut decoder = Decoder::new_with_options(Cursor::new(file), options);
     decoder.set_limits(Limits {
@@ -73,7 +74,7 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
     })
 }
 
-/// The file without what does not change its pixels, and the palette.
+/// Returns the file without what does not change its pixels, and the palette.
 fn essential(bytes: &[u8]) -> Result<(Vec<u8>, Vec<u8>), Error> {
     let mut kept = bytes.get(..SIGNATURE).unwrap_or_default().to_vec();
     let (mut at, mut palette, mut in_data) = (SIGNATURE, Vec::new(), false);

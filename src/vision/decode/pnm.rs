@@ -28,8 +28,10 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
     }
     let channels = if matches!(kind, b'3' | b'6') { 3 } else { 1 };
     let (width, height) = (width as usize, height as usize);
+    // Bounded by the budget: `check` has seen to width and height.
     let count = width * height * channels;
     let values: Vec<u32> = match kind {
+        // Plain values take a byte each at least: no list has more of them than the file has bytes.
         b'1' => bits(rest, count)?,
         b'2' | b'3' => plain(rest, count, largest)?,
         b'4' => {

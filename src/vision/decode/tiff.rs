@@ -169,14 +169,14 @@ fn limits(budget: Budget) -> Limits {
     limits
 }
 
-/// Grey levels of `bits` bits, spread to 8.
+/// Spreads grey levels of `bits` bits to 8.
 fn levels(values: &[u8], bits: u8, inverted: bool) -> Vec<u8> {
     let step = (255 / ((1u16 << bits) - 1)) as u8;
     let invert = if inverted { 255 } else { 0 };
     values.iter().map(|v| (v * step) ^ invert).collect()
 }
 
-/// The high bytes of a colour map: all reds, all greens, all blues.
+/// Paints indices by the high bytes of a colour map: all reds, all greens, all blues.
 fn of_map(indices: &[u8], map: &[u16]) -> Vec<u8> {
     let count = map.len() / 3;
     let colours: Vec<u8> = (0..count.min(256))
@@ -194,7 +194,7 @@ fn clipped(values: impl Iterator<Item = f64>) -> Vec<u8> {
     )
 }
 
-/// Pixels whose channels stand together, from `planes` planes one after another.
+/// Returns pixels whose channels stand together, from `planes` planes one after another.
 fn interleaved(data: Vec<u8>, planes: usize, pixels: usize) -> Vec<u8> {
     if planes < 2 || data.len() != planes * pixels {
         return data;
@@ -213,6 +213,7 @@ fn of_channels(
 ) -> Result<Vec<u8>, Error> {
     let channels = data.len() / pixels.max(1);
     Ok(match kind {
+        // Whatever follows the colours is alpha, which is dropped.
         ColorType::RGB(8 | 16) | ColorType::RGBA(8 | 16) if channels >= 3 => {
             colour::rgb_of(&data, channels)
         }
@@ -285,6 +286,8 @@ impl Directory {
         let little = bytes.starts_with(b"II");
         let big = bytes.get(2..4)?.contains(&b'+');
         let number = |at: usize, length: usize| number(bytes, little, at, length);
+        // Where the directory is, the bytes of its count, those of an entry, and where its value
+        // is.
         let (at, first, step, value) = if big {
             (number(8, 8)?, 8, 20, 12)
         } else {

@@ -19,6 +19,7 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
     let mut decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(damaged)?;
     let (width, height) = decoder.dimensions();
     budget.check(width, height)?;
+    // After the check of the size: a picture that is too large is told so, not that memory ran out.
     decoder.set_limits(limits(budget)).map_err(damaged)?;
     let channels = usize::from(decoder.color_type().channel_count());
     let mut data = vec![0; width as usize * height as usize * channels];

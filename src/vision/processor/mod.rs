@@ -245,6 +245,8 @@ impl Processor {
         backend: Option<ProcessorBackend>,
         json: &serde_json::Value,
     ) -> Result<Self, Error> {
+        // What is not said is as in transformers' CLIP processor: bicubic, 1 / 255, OpenAI's
+        // numbers.
         let resample = config.resample.unwrap_or(3);
         if Filter::from_pillow(resample).is_none() {
             return Err(Error::Setting(format!(
@@ -271,7 +273,11 @@ impl Processor {
         })
     }
 
-    /// The picture as the model sees it; `pictures` come in one request.
+    /// Returns the picture as the model sees it; `pictures` come in one request.
+    ///
+    /// # Errors
+    /// A picture without pixels, and strips so long that resizing would leave nothing of them, or
+    /// take gigabytes.
     pub fn picture(&self, picture: &Rgb, pictures: usize) -> Result<Picture, Error> {
         let size = (picture.height, picture.width);
         if size.0 == 0 || size.1 == 0 {
@@ -315,6 +321,7 @@ impl Processor {
             high = (height as f64 / ratio).floor() as usize;
             wide = (width as f64 / ratio).floor() as usize;
         }
+        // A strip whose short edge is scaled to less than a pixel.
         if high == 0 || wide == 0 {
             return Err(Error::Empty { width, height });
         }
@@ -332,7 +339,7 @@ impl Processor {
         resize(picture, (width, height), filter, self.backend)
     }
 
-    /// Shortest edge to size, the centre cut out.
+    /// Resizes the shortest edge to size, and cuts the centre out.
     fn crop(&self, picture: &Rgb) -> Result<Rgb, Error> {
         let (short, long) = (
             picture.width.min(picture.height),
@@ -360,7 +367,7 @@ impl Processor {
         Ok(view)
     }
 
-    /// The picture fitted on the best canvas, in its middle.
+    /// Fits the picture on the best canvas, in its middle.
     fn canvas(&self, picture: &Rgb, canvases: &[Size]) -> Option<Canvas> {
         let canvas = best_canvas((picture.height, picture.width), canvases)?;
         let (height, width) = fitted((picture.height, picture.width), canvas);
@@ -407,13 +414,14 @@ impl Processor {
     fn pad(&self, picture: &Rgb) -> Rgb {
         let side = picture.width.max(picture.height);
         let mut square = Rgb::filled(side, side, self.padding_colour());
+        // The odd pixel is behind, as in `expand2square` of the original.
         let (x, y) = ((side - picture.width) / 2, (side - picture.height) / 2);
         square.paste(picture, x as isize, y as isize);
         square
     }
 
-    /// The colour that pictures are padded with: the mean, truncated to 8 bits as the original
-    /// LLaVA and Hugging Face do.
+    /// Returns the colour that pictures are padded with: the mean, truncated to 8 bits as the
+    /// original LLaVA and Hugging Face do.
     pub fn padding_colour(&self) -> [u8; 3] {
         self.mean_levels().map(|level| level as u8)
     }

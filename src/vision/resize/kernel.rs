@@ -36,6 +36,7 @@ impl Filter {
         let x = x.abs();
         match self {
             Self::Bilinear => (1.0 - x).max(0.0),
+            // -0.5 is Pillow's, and torch's where it antialiases; without that torch takes -0.75.
             Self::Bicubic if x < 1.0 => (1.5 * x - 2.5) * x * x + 1.0,
             Self::Bicubic if x < 2.0 => ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0,
             Self::Lanczos if x < 3.0 => sinc(x) * sinc(x / 3.0),
@@ -62,6 +63,7 @@ pub(super) struct Window {
 impl Window {
     /// Returns the distances of the pixels' middles from that of the output pixel, in input pixels.
     pub(super) fn offsets(&self) -> impl Iterator<Item = f64> {
+        // The middle of a pixel is half a pixel behind where it begins.
         (self.first..self.end).map(|x| x as f64 - self.centre + 0.5)
     }
 }
@@ -100,6 +102,7 @@ impl WeightTable {
     }
 
     pub(super) fn clip(&self, sum: i64) -> u8 {
+        // The negative lobes of cubic and Lanczos overshoot at edges; both libraries cut that off.
         (sum >> self.bits).clamp(0, 255) as u8
     }
 }

@@ -2,6 +2,7 @@
 
 use super::kernel::{Filter, WeightTable, fixed, windows};
 
+// `PRECISION_BITS` of Resample.c: 32 bits, less 8 of the pixel and 2 for the sum.
 const FRACTION_BITS: u32 = 22;
 
 /// Returns the weights that bring `from` pixels to `to`, as `precompute_coeffs` of Pillow's

@@ -27,6 +27,7 @@ pub(super) fn table(from: usize, to: usize, filter: Filter) -> WeightTable {
         .flat_map(|(_, weights)| weights)
         .fold(0.0, |max: f64, &w| max.max(w));
     // One bit ahead, as torch's loop tests it before it counts up.
+    // A weight of 16 bits has 15 beside its sign.
     let fits = |bits: u32| ((0.5 + largest * f64::from(1u32 << (bits + 1))) as i64) < 1 << 15;
     let bits = (0..MOST_BITS)
         .find(|&bits| !fits(bits))

@@ -165,6 +165,7 @@ pub(in crate::nn::cuda) fn attend_split(
 /// Says where the keys of rows are that are in two places.
 fn split_span(rows: &SplitRows) -> Result<KeySpan> {
     let (split, kv_heads, width) = rows.first.0.dims3()?;
+    // Counted back, so that key number `split` is the first one of `rest`.
     let before = (split * kv_heads * width) as i64;
     let rest = |t: &Tensor| Ok::<_, candle_core::Error>(element(t)? - before);
     Ok(KeySpan {
@@ -183,6 +184,7 @@ fn split_span(rows: &SplitRows) -> Result<KeySpan> {
 
 /// Returns the address of a tensor in elements, as offsets from a call without keys count.
 fn element(x: &Tensor) -> Result<i64> {
+    // Exact: `address` refuses what does not begin at 16 bytes.
     Ok(address(x)? as i64 / HALF)
 }
 

@@ -82,6 +82,7 @@ pub(in crate::nn::cuda) fn product(
     }
     let device = device_of(&x)?;
     let y = uninitialised((rows, outputs), &x)?;
+    // CUDA refuses a launch of no blocks.
     if rows == 0 {
         return Ok(y);
     }
@@ -148,6 +149,7 @@ impl Call<'_> {
         let (outputs, input) = self.weight.dims2()?;
         let ordinal = self.device.cuda_stream().context().ordinal();
         let key = (ordinal, outputs, input, rows, self.x.dtype());
+        // Locked to look and to enter: other threads go on while this one measures.
         let known = || FASTER.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(&kernel) = known().get(&key) {
             return Ok(kernel);
@@ -167,6 +169,7 @@ impl Call<'_> {
             self.device.cuda_stream(),
             sys::CUevent_flags::CU_EVENT_DEFAULT,
         );
+        // The first launch loads the kernel, and lets cuBLASLt choose an algorithm.
         self.run(kernel)?;
         let start = stream.record_event(Some(flags)).map_err(driver)?;
         for _ in 0..TRIALS {

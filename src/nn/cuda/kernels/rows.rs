@@ -164,7 +164,7 @@ pub(in crate::nn::cuda) fn rotate(
     Ok((q, k, v))
 }
 
-/// The number of a function in `rows.cu`.
+/// Returns the number of a function in `rows.cu`.
 fn number(function: Function) -> i32 {
     match function {
         // The cases of `activation` in rows.cu.
