@@ -1,16 +1,16 @@
 //! A weight in blocks of llama.cpp's formats, on a CPU.
 
 use candle_core::quantized::GgmlDType;
-use candle_core::{CpuStorage, Device, Layout, Result, Shape, Tensor, bail};
+use candle_core::{Device, Result, Tensor, bail};
 
 use super::cpu::blocks::{self, BlockFormat};
-use super::storage::floats;
+use super::cpu::pack::Panels;
 use crate::weights::Blocks;
 
 /// A weight `(out, input)` in panels of interleaved blocks.
 #[derive(Debug)]
 pub(super) struct BlockWeight {
-    panels: Vec<u8>,
+    panels: Vec<u32>,
     format: BlockFormat,
     pub(super) input: usize,
     pub(super) out: usize,
@@ -39,38 +39,48 @@ impl BlockWeight {
         })
     }
 
-    fn with_bias<'a>(&'a self, bias: Option<&'a [f32]>) -> blocks::BlockWeight<'a> {
-        blocks::BlockWeight {
-            panels: &self.panels,
-            format: self.format,
-            input: self.input,
-            out: self.out,
-            bias,
-        }
-    }
-
     /// Returns the weight as f32.
     pub(super) fn decoded(&self) -> Result<Tensor> {
-        let values = self.with_bias(None).decoded();
-        Tensor::from_vec(values, (self.out, self.input), &self.device)
+        let sizes = (self.out, self.input);
+        let values = blocks::decoded(&self.panels, self.format, sizes);
+        Tensor::from_vec(values, sizes, &self.device)
     }
 
-    /// Maps the f32 numbers of a contiguous `(R, in)` to `(R, out)`.
-    pub(super) fn product(
-        &self,
-        storage: &CpuStorage,
-        layout: &Layout,
-        bias: Option<&[f32]>,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (rows, width) = layout.shape().dims2()?;
-        // The kernel takes a flat slice, and would cut rows of another width at the wrong places.
-        if width != self.input {
-            bail!(
-                "rows of {width} values for a weight of {} inputs",
-                self.input
-            )
+    /// Returns the panels.
+    pub(super) fn panels(&self) -> Panels<'_> {
+        Panels::Blocks(&self.panels, self.format)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::quantized::ggml_file::qtensor_from_ggml;
+
+    use super::super::cpu::blocks::tests::{FORMATS, rows};
+    use super::*;
+
+    #[test]
+    fn numbers_are_those_that_candle_reads() -> Result<()> {
+        let sizes = (40, 768);
+        for format in FORMATS {
+            let bytes = rows(format, sizes.0, sizes.1);
+            let theirs = match format {
+                BlockFormat::Q4_0 => GgmlDType::Q4_0,
+                BlockFormat::Q8_0 => GgmlDType::Q8_0,
+                BlockFormat::Q4K => GgmlDType::Q4K,
+                BlockFormat::Q5K => GgmlDType::Q5K,
+                BlockFormat::Q6K => GgmlDType::Q6K,
+            };
+            let blocks = Blocks {
+                format: theirs,
+                bytes: bytes.as_slice().into(),
+            };
+            let expected = qtensor_from_ggml(theirs, &bytes, vec![sizes.0, sizes.1], &Device::Cpu)?;
+            let expected: Vec<Vec<f32>> = expected.dequantize(&Device::Cpu)?.to_vec2()?;
+            let found: Vec<Vec<f32>> = BlockWeight::new(&blocks, sizes)?.decoded()?.to_vec2()?;
+            // 0 and -0 are the same number.
+            assert_eq!(found, expected, "{format:?}");
         }
-        let y = self.with_bias(bias).product(floats(storage, layout)?);
-        Ok((CpuStorage::F32(y), (rows, self.out).into()))
+        Ok(())
     }
 }

@@ -178,10 +178,9 @@ impl Linear {
         }
         match &self.weight {
             // Rows keep their dtype; sums are f32 inside.
-            Weight::Packed { .. } => x.contiguous()?.apply_op1_no_bwd(&Product(self)),
-            Weight::Blocks(_) => as_floats(x)?
-                .apply_op1_no_bwd(&Product(self))?
-                .to_dtype(x.dtype()),
+            Weight::Packed { .. } | Weight::Blocks(_) => {
+                x.contiguous()?.apply_op1_no_bwd(&Product(self))
+            }
             Weight::Plain(weight) => {
                 if is_on_gpu(weight) {
                     return cuda::product(x, weight, self.bias.as_ref());
@@ -220,29 +219,47 @@ impl Linear {
         // A copy of one row; the weight itself is borrowed.
         let bias = self.bias.as_ref().map(Tensor::to_vec1::<f32>);
         let bias = bias.transpose()?;
-        if let Weight::Blocks(weight) = &self.weight {
-            return weight.product(storage, layout, bias.as_deref());
+        match &self.weight {
+            Weight::Blocks(weight) => {
+                multiplied(self.packed(weight.panels(), &bias), storage, layout)
+            }
+            Weight::Packed { panels, .. } => {
+                let (panels, panels_layout) = panels.storage_and_layout();
+                let candle_core::Storage::Cpu(panels) = &*panels else {
+                    bail!("the weight is not on the CPU")
+                };
+                let panels = panels_of(panels, panels_layout)?;
+                multiplied(self.packed(panels, &bias), storage, layout)
+            }
+            Weight::Plain(_) => bail!("the weight is not packed"),
         }
-        let Weight::Packed { panels, input, out } = &self.weight else {
-            bail!("the weight is not packed")
-        };
-        let (rows, width) = layout.shape().dims2()?;
-        if width != *input {
-            bail!("rows of {width} values for a weight of {input} inputs")
-        }
-        let (panels, panels_layout) = panels.storage_and_layout();
-        let candle_core::Storage::Cpu(panels) = &*panels else {
-            bail!("the weight is not on the CPU")
-        };
-        let weight = PackedWeight {
-            panels: panels_of(panels, panels_layout)?,
-            input: *input,
-            out: *out,
-            bias: bias.as_deref(),
-        };
-        let x = numbers(storage, layout)?;
-        Ok((stored(weight.product(x), x), (rows, *out).into()))
     }
+
+    fn packed<'a>(&self, panels: Panels<'a>, bias: &'a Option<Vec<f32>>) -> PackedWeight<'a> {
+        let (out, input) = self.sizes();
+        PackedWeight {
+            panels,
+            input,
+            out,
+            bias: bias.as_deref(),
+        }
+    }
+}
+
+/// Multiplies the numbers of a contiguous `(R, in)` in their own dtype.
+fn multiplied(
+    weight: PackedWeight<'_>,
+    storage: &CpuStorage,
+    layout: &Layout,
+) -> Result<(CpuStorage, Shape)> {
+    let (rows, width) = layout.shape().dims2()?;
+    // The kernel takes a flat slice, and would cut rows of another width at the wrong places.
+    if width != weight.input {
+        let input = weight.input;
+        bail!("rows of {width} values for a weight of {input} inputs")
+    }
+    let x = numbers(storage, layout)?;
+    Ok((stored(weight.product(x), x), (rows, weight.out).into()))
 }
 
 /// Returns the panels that [`Pack`] made.

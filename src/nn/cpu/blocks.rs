@@ -1,33 +1,31 @@
-//! Multiplies rows by a weight in blocks of llama.cpp's formats, which stays in them.
+//! Decodes a weight that stays in blocks of llama.cpp's formats.
 //!
 //! **Law.** The bits are those of [`gemm`](super::gemm) with the weight as f32: each number is
-//! made of its block as `dequantize_row_*` of llama.cpp makes it, and goes into the same chain: fused
-//! multiply-adds in ascending order within blocks of [`CHAIN`] inputs, then the blocks' sums one
-//! after the other onto the bias. So a row has the same bits in any company, and a quantised model
-//! the bits of the dequantised one.
+//! made of its block as `dequantize_row_*` of llama.cpp makes it, and goes into the same chain. So a
+//! row has the same bits in any company, and a quantised model the bits of the dequantised one.
+//! Scales have to be finite; a number that is 0 may have the other sign, which no sum shows.
 //!
-//! Sixteen outputs are packed into a panel by interleaving their blocks byte by byte: a vector holds
-//! the same byte of all of them. A panel takes the bytes that it takes in the file.
+//! Sixteen outputs are packed into a panel by interleaving their blocks four bytes at a time: a
+//! vector holds the same word of all of them. A panel takes the bytes that it takes in the file.
 
-use pulp::NullaryFnOnce;
+mod decode;
+mod lanes;
+
+use std::ops::Range;
+
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::pack::pack;
-use super::simd::{MIN_PARALLEL, run};
-// The law is that of its chains.
-use super::tiles::{BLOCK as CHAIN, PANEL};
+use super::simd::run;
+use super::tiles::{BLOCK, PANEL, PLACES};
+use decode::{Block, Sink, q4_0, q4_k, q5_k, q6_k, q8_0};
+use lanes::{Lanes, Line, Values};
 
 /// Inputs that are decoded at a time: those of the smallest block.
 const PART: usize = 32;
-/// Rows whose inputs of a chain stay in a core's cache while panels pass.
-const CACHED: usize = 252;
-/// Rows that share the reading of a panel.
-const TILE: usize = 6;
-
-/// The same byte of the blocks of a panel's outputs.
-type Line = [u8; PANEL];
-/// One input of each of a panel's outputs.
-type Values = [f32; PANEL];
+/// Rows that are multiplied by numbers as they are decoded. More of them read the numbers again and
+/// again, so that these are written down first.
+pub(super) const FEW: usize = 6;
 
 /// A format of blocks that products are made in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,454 +58,305 @@ impl BlockFormat {
         }
     }
 
+    /// Returns where a block has an f16 beside its whole words.
+    fn scale_at(self) -> Option<usize> {
+        match self {
+            Self::Q4_0 | Self::Q8_0 => Some(0),
+            Self::Q4K | Self::Q5K => None,
+            Self::Q6K => Some(208),
+        }
+    }
+
+    /// Returns the whole words of a block.
+    fn words(self) -> usize {
+        self.sizes().1 / 4
+    }
+
     /// Returns the bytes of a row of `input` numbers.
     fn row(self, input: usize) -> usize {
         let (numbers, bytes) = self.sizes();
         input / numbers * bytes
     }
 
-    /// Decodes the `part`-th [`PART`] inputs of a panel's `block`.
-    #[inline(always)]
-    fn decode(self, block: &[Line], part: usize, sink: &mut impl Sink) {
-        match self {
-            Self::Q4_0 => q4_0(block, sink),
-            Self::Q8_0 => q8_0(block, sink),
-            Self::Q4K => q4_k(block, part, sink),
-            Self::Q5K => q5_k(block, part, sink),
-            Self::Q6K => q6_k(block, part, sink),
-        }
+    /// Returns the lines of a panel of `input` inputs: the words of its blocks, and behind them the
+    /// scales beside these, of two blocks in a line.
+    fn lines(self, input: usize) -> usize {
+        let blocks = input / self.sizes().0;
+        let scales = self.scale_at().map_or(0, |_| blocks.div_ceil(2));
+        blocks * self.words() + scales
     }
 }
 
-/// Interleaves the blocks of `rows (out, bytes)` into panels, the last filled up with zeros.
-pub(in crate::nn) fn interleave(rows: &[u8], format: BlockFormat, input: usize) -> Vec<u8> {
-    pack(rows, format.row(input).max(1), 0)
-}
-
-/// A weight in panels of blocks, with its bias.
-#[derive(Clone, Copy)]
-pub(in crate::nn) struct BlockWeight<'a> {
-    pub(in crate::nn) panels: &'a [u8],
-    pub(in crate::nn) format: BlockFormat,
-    pub(in crate::nn) input: usize,
-    /// Outputs that are not padding.
-    pub(in crate::nn) out: usize,
-    /// `(out)`.
-    pub(in crate::nn) bias: Option<&'a [f32]>,
-}
-
-impl BlockWeight<'_> {
-    /// Computes `x (R, input) -> x W^T + b (R, out)`.
-    pub(in crate::nn) fn product(&self, x: &[f32]) -> Vec<f32> {
-        let (input, out) = (self.input, self.out);
-        let rows = x.len() / input.max(1);
-        let (count, threads) = (out.div_ceil(PANEL), rayon::current_num_threads());
-        let share = if rows * input * out < MIN_PARALLEL {
-            count.max(1)
-        } else {
-            // Several shares for each thread: one that is held up does not hold up the rest.
-            count
-                .div_ceil(threads * if threads == 1 { 1 } else { 4 })
-                .max(1)
-        };
-        let firsts: Vec<usize> = (0..count).step_by(share).collect();
-        let part = |&first: &usize| self.product_of(x, first, share.min(count - first));
-        let mut parts: Vec<Vec<f32>> = firsts.par_iter().map(part).collect();
-        // One share without padding is the result as it stands.
-        if parts.len() == 1 && count * PANEL == out {
-            return parts.swap_remove(0);
-        }
-        let mut y = vec![0.0; rows * out];
-        for (first, part) in firsts.iter().zip(&parts) {
-            let padded = share.min(count - first) * PANEL;
-            let width = padded.min(out - first * PANEL);
-            for (y, part) in y.chunks_exact_mut(out).zip(part.chunks_exact(padded)) {
-                y[first * PANEL..][..width].copy_from_slice(&part[..width]);
+/// Interleaves the blocks of `rows (out, bytes)` into panels `(P, lines, PANEL)`, the last filled up
+/// with zeros.
+pub(in crate::nn) fn interleave(rows: &[u8], format: BlockFormat, input: usize) -> Vec<u32> {
+    let (row, lines) = (format.row(input).max(1), format.lines(input).max(1));
+    let count = (rows.len() / row).div_ceil(PANEL);
+    let mut panels = vec![0; count * lines * PANEL];
+    panels
+        .par_chunks_exact_mut(lines * PANEL)
+        .zip(rows.par_chunks(row * PANEL))
+        .for_each(|(panel, rows)| {
+            for (lane, row) in rows.chunks_exact(row).enumerate() {
+                put(row, format, panel, lane);
             }
-        }
-        y
-    }
+        });
+    panels
+}
 
-    /// Computes the outputs of `count` panels from panel `first` on, with padding.
-    fn product_of(&self, x: &[f32], first: usize, count: usize) -> Vec<f32> {
-        let (input, stride) = (self.input, count * PANEL);
-        let mut y = vec![0.0; x.len() / input.max(1) * stride];
-        let bias = self.bias.map(|bias| &bias[first * PANEL..]);
-        if let Some(bias) = bias.map(|bias| &bias[..bias.len().min(stride)]) {
-            y.chunks_exact_mut(stride)
-                .for_each(|y| y[..bias.len()].copy_from_slice(bias));
+/// Writes the blocks of an output into its lane of a panel.
+fn put(row: &[u8], format: BlockFormat, panel: &mut [u32], lane: usize) {
+    let (words, bytes) = (format.words(), format.sizes().1);
+    let scales = row.len() / bytes * words;
+    for (b, block) in row.chunks_exact(bytes).enumerate() {
+        // The f16 stands before all words or behind them.
+        let at = usize::from(format.scale_at() == Some(0)) * 2;
+        for (w, word) in block[at..].as_chunks::<4>().0.iter().enumerate() {
+            panel[(b * words + w) * PANEL + lane] = u32::from_le_bytes(*word);
         }
-        let lines: &[Line] = self.panels.as_chunks().0;
-        let height = self.format.row(input);
-        let groups = x.chunks(CACHED * input).zip(y.chunks_mut(CACHED * stride));
-        for (x, y) in groups {
-            // Chains outside, panels inside: the rows' inputs of one chain stay in the cache.
-            for start in (0..input).step_by(CHAIN) {
-                for panel in 0..count {
-                    run(Step {
-                        x,
-                        input,
-                        inputs: start..input.min(start + CHAIN),
-                        panel: &lines[(first + panel) * height..][..height],
-                        format: self.format,
-                        y: &mut y[panel * PANEL..],
-                        stride,
-                    });
-                }
-            }
+        if let Some(at) = format.scale_at() {
+            let bits = u32::from(u16::from_le_bytes([block[at], block[at + 1]]));
+            panel[(scales + b / 2) * PANEL + lane] |= bits << (16 * (b % 2));
         }
-        y
-    }
-
-    /// Returns the weight `(out, input)` as f32.
-    pub(in crate::nn) fn decoded(&self) -> Vec<f32> {
-        let (lines, height): (&[Line], _) =
-            (self.panels.as_chunks().0, self.format.row(self.input));
-        let mut out = vec![0.0; self.out * self.input];
-        for (panel, rows) in lines
-            .chunks_exact(height)
-            .zip(out.chunks_mut(PANEL * self.input))
-        {
-            let mut values = vec![[0.0; PANEL]; self.input];
-            run(Decode {
-                panel,
-                format: self.format,
-                start: 0,
-                out: &mut values,
-            });
-            for (lane, row) in rows.chunks_exact_mut(self.input).enumerate() {
-                let own = values.iter().map(|values| values[lane]);
-                row.iter_mut()
-                    .zip(own)
-                    .for_each(|(place, value)| *place = value);
-            }
-        }
-        out
     }
 }
 
-/// Decodes the inputs from `start` on of one panel.
-struct Decode<'a> {
-    panel: &'a [Line],
+/// Returns the weight `(out, input)` of `panels` as f32.
+pub(in crate::nn) fn decoded(
+    panels: &[u32],
     format: BlockFormat,
+    (out, input): (usize, usize),
+) -> Vec<f32> {
+    let mut weight = vec![0.0; out * input];
+    let rows = weight.par_chunks_mut(PANEL * input).enumerate();
+    rows.for_each(|(i, rows)| {
+        let mut values = vec![[0.0; PANEL]; input];
+        BlockPanel::of(panels, format, input, i).decode(0, &mut values);
+        for (lane, row) in rows.chunks_exact_mut(input).enumerate() {
+            let own = values.iter().map(|values| values[lane]);
+            row.iter_mut()
+                .zip(own)
+                .for_each(|(place, value)| *place = value);
+        }
+    });
+    weight
+}
+
+/// The blocks of sixteen outputs.
+#[derive(Clone, Copy)]
+pub(super) struct BlockPanel<'a> {
+    format: BlockFormat,
+    /// The words of all blocks.
+    words: &'a [Line],
+    /// The scales beside them, of two blocks in a line.
+    scales: &'a [Line],
+}
+
+impl<'a> BlockPanel<'a> {
+    /// Returns panel `number` of a weight of `input` inputs.
+    pub(super) fn of(panels: &'a [u32], format: BlockFormat, input: usize, number: usize) -> Self {
+        let lines = format.lines(input);
+        let own = &panels.as_chunks().0[number * lines..][..lines];
+        let (words, scales) = own.split_at(input / format.sizes().0 * format.words());
+        Self {
+            format,
+            words,
+            scales,
+        }
+    }
+
+    /// Decodes the inputs from `start` on, which begins a part, into `out`.
+    pub(super) fn decode(self, start: usize, out: &mut [Values]) {
+        let panel = self;
+        run(Decode { panel, start, out });
+    }
+
+    /// Returns the words of a block, and its scales in f16.
+    #[inline(always)]
+    fn block<S: Simd, const V: usize>(
+        self,
+        lanes: Lanes<S, V>,
+        number: usize,
+    ) -> Block<'a, [S::f32s; V]> {
+        let count = self.format.words();
+        let words = &self.words[number * count..][..count];
+        // The first of two halves of a word, and the second.
+        let (pair, second) = match self.format.scale_at() {
+            None => (words[0], 0),
+            Some(_) => (self.scales[number / 2], number % 2),
+        };
+        let pair = lanes.load(&pair);
+        let (first, other) = (lanes.half(pair), lanes.half(lanes.right(pair, 16)));
+        let [scale, offset] = if second == 0 {
+            [first, other]
+        } else {
+            [other, first]
+        };
+        Block {
+            words,
+            scale,
+            offset,
+        }
+    }
+
+    /// Hands 32 inputs of a block to `sink`, one after the other.
+    #[inline(always)]
+    fn part<S: Simd, const V: usize>(
+        self,
+        lanes: Lanes<S, V>,
+        block: Block<'_, [S::f32s; V]>,
+        part: usize,
+        sink: &mut impl Sink<S, V>,
+    ) {
+        match self.format {
+            BlockFormat::Q4_0 => q4_0(lanes, block, sink),
+            BlockFormat::Q8_0 => q8_0(lanes, block, sink),
+            BlockFormat::Q4K => q4_k(lanes, block, part, sink),
+            BlockFormat::Q5K => q5_k(lanes, block, part, sink),
+            BlockFormat::Q6K => q6_k(lanes, block, part, sink),
+        }
+    }
+}
+
+/// Adds one chain of `inputs` of few rows, at most [`FEW`], times one or two panels up in `y`, whose
+/// rows are `stride` apart.
+pub(super) fn add_few(
+    x: &[[f32; PLACES]],
+    panels: &[BlockPanel<'_>],
+    inputs: Range<usize>,
+    y: &mut [f32],
+    stride: usize,
+) {
+    run(Few {
+        x,
+        panels,
+        inputs,
+        y,
+        stride,
+    });
+}
+
+/// Writes inputs of one panel down.
+struct Decode<'a> {
+    panel: BlockPanel<'a>,
     start: usize,
     out: &'a mut [Values],
 }
 
-impl NullaryFnOnce for Decode<'_> {
+impl WithSimd for Decode<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn call(self) {
-        let (numbers, bytes) = self.format.sizes();
-        let mut kept = Kept {
-            out: self.out,
-            at: 0,
-        };
-        while kept.at < kept.out.len() {
-            let at = self.start + kept.at;
-            let block = &self.panel[at / numbers * bytes..][..bytes];
-            self.format.decode(block, at % numbers / PART, &mut kept);
+    fn with_simd<S: Simd>(self, simd: S) {
+        match S::F32_LANES {
+            16 => self.on(Lanes::<S, 1>(simd)),
+            8 => self.on(Lanes::<S, 2>(simd)),
+            4 => self.on(Lanes::<S, 4>(simd)),
+            // Without vector instructions a lane is one number.
+            _ => self.on(Lanes::<S, PANEL>(simd)),
         }
     }
 }
 
-/// Adds one chain of inputs times one panel to the outputs of all rows.
-struct Step<'a> {
-    x: &'a [f32],
-    /// Width of a row of `x`.
-    input: usize,
-    inputs: std::ops::Range<usize>,
-    panel: &'a [Line],
-    format: BlockFormat,
-    /// Counts from the panel's first column on.
+impl Decode<'_> {
+    #[inline(always)]
+    fn on<S: Simd, const V: usize>(self, lanes: Lanes<S, V>) {
+        let mut kept = Kept {
+            out: self.out,
+            at: 0,
+        };
+        let numbers = self.panel.format.sizes().0;
+        while kept.at < kept.out.len() {
+            let block = self.panel.block(lanes, (self.start + kept.at) / numbers);
+            for part in 0..numbers / PART {
+                self.panel.part(lanes, block, part, &mut kept);
+            }
+        }
+    }
+}
+
+/// Multiplies few rows by numbers that stay in registers between their block and their chain.
+struct Few<'a> {
+    x: &'a [[f32; PLACES]],
+    panels: &'a [BlockPanel<'a>],
+    inputs: Range<usize>,
+    /// Counts from the first panel's first column on.
     y: &'a mut [f32],
     /// Width of a row of `y`.
     stride: usize,
 }
 
-impl NullaryFnOnce for Step<'_> {
+impl WithSimd for Few<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn call(mut self) {
-        let rows = self.x.len() / self.input;
-        if rows <= TILE {
-            // What is decoded is used while it is in the first cache.
-            return match rows {
-                1 => self.few::<1>(),
-                2 => self.few::<2>(),
-                3 => self.few::<3>(),
-                4 => self.few::<4>(),
-                5 => self.few::<5>(),
-                _ => self.few::<6>(),
-            };
-        }
-        let mut values = vec![[0.0; PANEL]; self.inputs.len()];
-        // Decoded once for all rows.
-        let decode = Decode {
-            panel: self.panel,
-            format: self.format,
-            start: self.inputs.start,
-            out: &mut values,
-        };
-        decode.call();
-        let values = &values[..];
-        let mut row = 0;
-        while row < rows {
-            match rows - row {
-                1 => self.tile::<1>(row, values),
-                2 => self.tile::<2>(row, values),
-                3 => self.tile::<3>(row, values),
-                4 => self.tile::<4>(row, values),
-                5 => self.tile::<5>(row, values),
-                _ => self.tile::<TILE>(row, values),
-            }
-            row += TILE;
+    fn with_simd<S: Simd>(self, simd: S) {
+        match S::F32_LANES {
+            16 => self.on(Lanes::<S, 1>(simd)),
+            8 => self.on(Lanes::<S, 2>(simd)),
+            4 => self.on(Lanes::<S, 4>(simd)),
+            _ => self.on(Lanes::<S, PANEL>(simd)),
         }
     }
 }
 
-impl Step<'_> {
+impl Few<'_> {
     #[inline(always)]
-    fn few<const M: usize>(&mut self) {
-        let (numbers, bytes) = self.format.sizes();
-        let mut chains = Chains {
-            sums: [[0.0; PANEL]; M],
-            x: self.rows(0, self.inputs.clone()),
+    fn on<S: Simd, const V: usize>(mut self, lanes: Lanes<S, V>) {
+        // One row waits for its own last sum at every input: another panel's fill the time.
+        if let (1, [first, second]) = (self.x.len(), self.panels) {
+            return self.rows::<S, V, 1, 2>(lanes, [*first, *second], 0);
+        }
+        for (i, panel) in self.panels.iter().enumerate() {
+            let column = i * PANEL;
+            match self.x.len() {
+                1 => self.rows::<S, V, 1, 1>(lanes, [*panel], column),
+                2 => self.rows::<S, V, 2, 1>(lanes, [*panel], column),
+                3 => self.rows::<S, V, 3, 1>(lanes, [*panel], column),
+                4 => self.rows::<S, V, 4, 1>(lanes, [*panel], column),
+                5 => self.rows::<S, V, 5, 1>(lanes, [*panel], column),
+                _ => self.rows::<S, V, FEW, 1>(lanes, [*panel], column),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn rows<S: Simd, const V: usize, const M: usize, const P: usize>(
+        &mut self,
+        lanes: Lanes<S, V>,
+        panels: [BlockPanel<'_>; P],
+        column: usize,
+    ) {
+        let Some(x) = self.x.first_chunk::<M>() else {
+            return;
+        };
+        let zero = lanes.splat(0.0);
+        let mut chains = [Chains {
+            sums: [zero; M],
+            x,
             at: 0,
-        };
-        for at in self.inputs.clone().step_by(PART) {
-            let block = &self.panel[at / numbers * bytes..][..bytes];
-            self.format.decode(block, at % numbers / PART, &mut chains);
+        }; P];
+        let numbers = panels[0].format.sizes().0;
+        for number in self.inputs.start / numbers..self.inputs.end / numbers {
+            let mut blocks = [panels[0].block(lanes, number); P];
+            for p in 1..P {
+                blocks[p] = panels[p].block(lanes, number);
+            }
+            for part in 0..numbers / PART {
+                for p in 0..P {
+                    panels[p].part(lanes, blocks[p], part, &mut chains[p]);
+                }
+            }
         }
-        self.add(0, chains.sums);
-    }
-
-    #[inline(always)]
-    fn tile<const M: usize>(&mut self, row: usize, values: &[Values]) {
-        let x = self.rows(row, self.inputs.clone());
-        self.add(row, chain([[0.0; PANEL]; M], x, values));
-    }
-
-    #[inline(always)]
-    fn rows<const M: usize>(&self, row: usize, inputs: std::ops::Range<usize>) -> [&[f32]; M] {
-        std::array::from_fn(|i| &self.x[(row + i) * self.input..][inputs.clone()])
-    }
-
-    #[inline(always)]
-    fn add<const M: usize>(&mut self, row: usize, sums: [Values; M]) {
-        for (i, sums) in sums.iter().enumerate() {
-            let total = &mut self.y[(row + i) * self.stride..][..PANEL];
-            total
-                .iter_mut()
-                .zip(sums)
-                .for_each(|(total, sum)| *total += sum);
-        }
-    }
-}
-
-/// Continues the chains of `M` rows by the inputs of `values`.
-#[inline(always)]
-fn chain<const M: usize>(mut sums: [Values; M], x: [&[f32]; M], values: &[Values]) -> [Values; M] {
-    let x = x.map(|x| &x[..values.len()]);
-    for (k, values) in values.iter().enumerate() {
-        for i in 0..M {
-            let x = x[i][k];
-            for (sum, value) in sums[i].iter_mut().zip(values) {
-                *sum = x.mul_add(*value, *sum);
+        for p in 0..P {
+            for i in 0..M {
+                let y = &mut self.y[i * self.stride + column + p * PANEL..][..PANEL];
+                for (total, sum) in S::as_mut_simd_f32s(y).0.iter_mut().zip(chains[p].sums[i]) {
+                    *total = lanes.0.add_f32s(*total, sum);
+                }
             }
         }
     }
-    sums
-}
-
-/// Reads an f16 of each output, whose two bytes are `lines`.
-#[inline(always)]
-fn halves(lines: &[Line]) -> Values {
-    /// Brings the exponent of an f16 to that of an f32; exact, for subnormal numbers as well.
-    const SCALE: f32 = f32::from_bits(0x7780_0000);
-    let (low, high) = (lines[0], lines[1]);
-    std::array::from_fn(|i| {
-        let bits = u32::from(low[i]) | u32::from(high[i]) << 8;
-        // The ten bits of its significand to the top of the 23 of an f32.
-        let size = (bits & 0x7fff) << 13;
-        let value = f32::from_bits(size) * SCALE;
-        // Infinity and NaN have the highest exponent in both.
-        let odd = f32::from_bits(size | 0x7f80_0000);
-        let value = if bits & 0x7c00 == 0x7c00 { odd } else { value };
-        f32::from_bits(value.to_bits() | (bits & 0x8000) << 16)
-    })
-}
-
-#[inline(always)]
-fn q4_0(block: &[Line], sink: &mut impl Sink) {
-    // Numbers 0 to 15 are the low halves of the bytes, 16 to 31 the high ones.
-    let (d, codes) = (halves(&block[..2]), &block[2..18]);
-    for codes in codes {
-        sink.take(fours::<0>(codes, &d));
-    }
-    for codes in codes {
-        sink.take(fours::<4>(codes, &d));
-    }
-}
-
-#[inline(always)]
-fn fours<const SHIFT: u32>(codes: &Line, d: &Values) -> Values {
-    let mut values = [0.0; PANEL];
-    for i in 0..PANEL {
-        // Codes 0 to 15 stand for -8 to 7.
-        values[i] = (i32::from(codes[i] >> SHIFT & 15) - 8) as f32 * d[i];
-    }
-    values
-}
-
-#[inline(always)]
-fn q8_0(block: &[Line], sink: &mut impl Sink) {
-    let (d, codes) = (halves(&block[..2]), &block[2..34]);
-    for codes in codes {
-        let mut values = [0.0; PANEL];
-        for i in 0..PANEL {
-            values[i] = i32::from(codes[i].cast_signed()) as f32 * d[i];
-        }
-        sink.take(values);
-    }
-}
-
-/// Returns scale and offset of the `part`-th 32 numbers of a block that begins with both as f16 and
-/// twelve bytes of eight pairs of 6 bits.
-#[inline(always)]
-fn scales(block: &[Line], part: usize) -> (Values, Values) {
-    let (d, least, packed) = (halves(&block[..2]), halves(&block[2..4]), &block[4..16]);
-    let (mut scale, mut offset) = ([0.0; PANEL], [0.0; PANEL]);
-    // The branch outside: lanes side by side.
-    if part < 4 {
-        let (low, high) = (&packed[part], &packed[part + 4]);
-        for i in 0..PANEL {
-            scale[i] = d[i] * i32::from(low[i] & 63) as f32;
-            offset[i] = least[i] * i32::from(high[i] & 63) as f32;
-        }
-    } else {
-        // Four of the six bits here, the upper two on top of the bytes of parts 0 to 3, as
-        // `get_scale_min_k4` of llama.cpp finds them.
-        let low = &packed[part + 4];
-        let (high, high_least) = (&packed[part - 4], &packed[part]);
-        for i in 0..PANEL {
-            scale[i] = d[i] * i32::from(low[i] & 15 | high[i] >> 6 << 4) as f32;
-            offset[i] = least[i] * i32::from(low[i] >> 4 | high_least[i] >> 6 << 4) as f32;
-        }
-    }
-    (scale, offset)
-}
-
-#[inline(always)]
-fn q4_k(block: &[Line], part: usize, sink: &mut impl Sink) {
-    let by = scales(block, part);
-    // 32 bytes hold two parts, one in their low halves and one in their high ones.
-    let codes = &block[16 + part / 2 * 32..][..32];
-    // Shifts by a constant are single instructions.
-    match part % 2 {
-        0 => nibbles::<0>(codes, by, sink),
-        _ => nibbles::<4>(codes, by, sink),
-    }
-}
-
-#[inline(always)]
-fn nibbles<const SHIFT: u32>(
-    codes: &[Line],
-    (scale, offset): (Values, Values),
-    sink: &mut impl Sink,
-) {
-    for codes in codes {
-        let mut values = [0.0; PANEL];
-        for i in 0..PANEL {
-            // Two roundings, as the reference has them.
-            values[i] = scale[i] * i32::from(codes[i] >> SHIFT & 15) as f32 - offset[i];
-        }
-        sink.take(values);
-    }
-}
-
-#[inline(always)]
-fn q5_k(block: &[Line], part: usize, sink: &mut impl Sink) {
-    let by = scales(block, part);
-    // The fifth bits of all parts stand in the same 32 bytes: bit `part` is this one's.
-    let codes = (&block[48 + part / 2 * 32..][..32], &block[16..48]);
-    match part {
-        0 => fives::<0, 0>(codes, by, sink),
-        1 => fives::<4, 1>(codes, by, sink),
-        2 => fives::<0, 2>(codes, by, sink),
-        3 => fives::<4, 3>(codes, by, sink),
-        4 => fives::<0, 4>(codes, by, sink),
-        5 => fives::<4, 5>(codes, by, sink),
-        6 => fives::<0, 6>(codes, by, sink),
-        _ => fives::<4, 7>(codes, by, sink),
-    }
-}
-
-#[inline(always)]
-fn fives<const SHIFT: u32, const BIT: u32>(
-    (codes, fifth): (&[Line], &[Line]),
-    (scale, offset): (Values, Values),
-    sink: &mut impl Sink,
-) {
-    for (codes, fifth) in codes.iter().zip(fifth) {
-        let mut values = [0.0; PANEL];
-        for i in 0..PANEL {
-            let code = codes[i] >> SHIFT & 15 | (fifth[i] >> BIT & 1) << 4;
-            values[i] = scale[i] * i32::from(code) as f32 - offset[i];
-        }
-        sink.take(values);
-    }
-}
-
-#[inline(always)]
-fn q6_k(block: &[Line], part: usize, sink: &mut impl Sink) {
-    let d = halves(&block[208..210]);
-    // Halves of 128 numbers; in each the low bits of 32 and of 32 more, then the high ones.
-    let (half, quarter) = (part / 4, part % 4);
-    let low = &block[64 * half + quarter % 2 * 32..][..32];
-    let high = &block[128 + 32 * half..][..32];
-    let scales = &block[192 + 8 * half + 2 * quarter..][..2];
-    for (i, scales) in scales.iter().enumerate() {
-        let mut scale = [0.0; PANEL];
-        for lane in 0..PANEL {
-            scale[lane] = d[lane] * i32::from(scales[lane].cast_signed()) as f32;
-        }
-        let (low, high) = (&low[16 * i..][..16], &high[16 * i..][..16]);
-        match quarter {
-            0 => sixes::<0, 0>(low, high, scale, sink),
-            1 => sixes::<0, 2>(low, high, scale, sink),
-            2 => sixes::<4, 4>(low, high, scale, sink),
-            _ => sixes::<4, 6>(low, high, scale, sink),
-        }
-    }
-}
-
-#[inline(always)]
-fn sixes<const LOW: u32, const HIGH: u32>(
-    low: &[Line],
-    high: &[Line],
-    scale: Values,
-    sink: &mut impl Sink,
-) {
-    for (low, high) in low.iter().zip(high) {
-        let mut values = [0.0; PANEL];
-        for i in 0..PANEL {
-            let code = low[i] >> LOW & 15 | (high[i] >> HIGH & 3) << 4;
-            // Codes 0 to 63 stand for -32 to 31.
-            values[i] = scale[i] * (i32::from(code) - 32) as f32;
-        }
-        sink.take(values);
-    }
-}
-
-/// Takes the inputs of a panel as they are decoded, in order, one at a time: in a loop over inputs
-/// that does nothing else the compiler makes vectors of inputs, whose bytes lie apart, and not of
-/// outputs, whose bytes lie side by side.
-trait Sink {
-    /// Takes one input of each output.
-    fn take(&mut self, values: Values);
 }
 
 /// Writes them down.
@@ -516,116 +365,35 @@ struct Kept<'a> {
     at: usize,
 }
 
-impl Sink for Kept<'_> {
+impl<S: Simd, const V: usize> Sink<S, V> for Kept<'_> {
     #[inline(always)]
-    fn take(&mut self, values: Values) {
-        self.out[self.at] = values;
+    fn take(&mut self, _: Lanes<S, V>, values: [S::f32s; V]) {
+        S::as_mut_simd_f32s(&mut self.out[self.at])
+            .0
+            .copy_from_slice(&values);
         self.at += 1;
     }
 }
 
 /// Continues the chains of `M` rows by them: nothing is written that would be read at once.
-struct Chains<'a, const M: usize> {
-    sums: [Values; M],
-    x: [&'a [f32]; M],
+#[derive(Clone, Copy)]
+struct Chains<'a, F, const M: usize> {
+    sums: [F; M],
+    x: &'a [[f32; PLACES]; M],
     at: usize,
 }
 
-impl<const M: usize> Sink for Chains<'_, M> {
+impl<S: Simd, const V: usize, const M: usize> Sink<S, V> for Chains<'_, [S::f32s; V], M> {
     #[inline(always)]
-    fn take(&mut self, values: Values) {
+    fn take(&mut self, lanes: Lanes<S, V>, values: [S::f32s; V]) {
         for row in 0..M {
-            let x = self.x[row][self.at];
-            for (sum, value) in self.sums[row].iter_mut().zip(values) {
-                *sum = x.mul_add(value, *sum);
-            }
+            // A chain has no more inputs; said so, it costs no check.
+            let x = lanes.splat(self.x[row][self.at % BLOCK]);
+            self.sums[row] = lanes.mul_add(x, values, self.sums[row]);
         }
         self.at += 1;
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const FORMATS: [BlockFormat; 5] = [
-        BlockFormat::Q4_0,
-        BlockFormat::Q8_0,
-        BlockFormat::Q4K,
-        BlockFormat::Q5K,
-        BlockFormat::Q6K,
-    ];
-
-    /// Blocks of any bytes, but with scales that are finite.
-    fn rows(format: BlockFormat, out: usize, input: usize) -> Vec<u8> {
-        let (numbers, bytes) = format.sizes();
-        let mut rows: Vec<u8> = (0..out * input / numbers * bytes)
-            .map(|i| (i.wrapping_mul(2_654_435_761) >> 7) as u8)
-            .collect();
-        let scales: &[usize] = match format {
-            BlockFormat::Q4_0 | BlockFormat::Q8_0 => &[0],
-            BlockFormat::Q4K | BlockFormat::Q5K => &[0, 2],
-            BlockFormat::Q6K => &[208],
-        };
-        for (i, block) in rows.chunks_exact_mut(bytes).enumerate() {
-            for &at in scales {
-                // A subnormal one, too.
-                let scale = half::f16::from_f32(1e-7 + 1e-4 * (i % 7) as f32);
-                block[at..at + 2].copy_from_slice(&scale.to_le_bytes());
-            }
-        }
-        rows
-    }
-
-    fn bits(values: &[f32]) -> Vec<u32> {
-        values.iter().map(|x| x.to_bits()).collect()
-    }
-
-    #[test]
-    fn products_have_the_bits_of_the_chain_in_any_company() {
-        let (out, input) = (40, 768);
-        let bias: Vec<f32> = (0..out).map(|n| n as f32 - 7.5).collect();
-        let x: Vec<f32> = (0..17 * input)
-            .map(|i| (i as f32 * 12.9898).sin())
-            .collect();
-        for format in FORMATS {
-            let panels = interleave(&rows(format, out, input), format, input);
-            let weight = BlockWeight {
-                panels: &panels,
-                format,
-                input,
-                out,
-                bias: Some(&bias),
-            };
-            let values = weight.decoded();
-            let mut expected = Vec::new();
-            for x in x.chunks_exact(input) {
-                for (w, bias) in values.chunks_exact(input).zip(&bias) {
-                    let chains = x.chunks(CHAIN).zip(w.chunks(CHAIN));
-                    let sums = chains.map(|(x, w)| {
-                        let pairs = x.iter().zip(w);
-                        pairs.fold(0.0, |sum: f32, (x, w)| x.mul_add(*w, sum))
-                    });
-                    expected.push(sums.fold(*bias, |total, sum| total + sum));
-                }
-            }
-            for count in [1, 2, 6, 7, 17] {
-                let found = weight.product(&x[..count * input]);
-                assert_eq!(bits(&found), bits(&expected[..count * out]), "{format:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn halves_are_read_as_half_reads_them() {
-        for bits in 0..=u16::MAX {
-            let [low, high] = bits.to_le_bytes();
-            let found = halves(&[[low; PANEL], [high; PANEL]])[3];
-            let expected = half::f16::from_bits(bits).to_f32();
-            assert!(
-                found == expected || found.is_nan() && expected.is_nan(),
-                "{bits}"
-            );
-        }
-    }
-}
+pub(in crate::nn) mod tests;

@@ -13,20 +13,29 @@
 //! every call, and sum in an order that depends on the number of rows.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use rayon::prelude::*;
 
 use super::bf16;
+use super::blocks::{self, BlockFormat, BlockPanel};
 use super::pack::{Panels, with_blocks_of_floats, with_blocks_of_pairs};
-use super::simd::{MIN_PARALLEL, Numbers, run};
+use super::simd::{MIN_PARALLEL, Numbers, run, second_cache};
 use super::tiles::{BLOCK, PANEL, PLACES, Tiles};
 
-/// Blocks of f32 rows that stay in a core's cache while all panels pass: 504 KiB. Pairs of bf16
-/// take half of it.
-const CACHED: usize = 252;
-/// Blocks of a row that are multiplied before the next panels are read: each visit to the outputs
-/// costs misses.
-const VISIT: usize = 2;
+/// Returns how many blocks of f32 rows stay in a core's second cache while all panels pass (pairs of
+/// bf16 take half of it), and how many blocks of a row are multiplied before the next panels are
+/// read.
+fn room() -> (usize, usize) {
+    static ROOM: OnceLock<(usize, usize)> = OnceLock::new();
+    *ROOM.get_or_init(|| match second_cache() {
+        // 1.5 MiB: the weight is read from memory a few times only.
+        Some(bytes) if bytes >= 2 << 20 => (756, 1),
+        // 504 KiB. Each visit to the outputs costs misses, which smaller caches have more of.
+        _ => (252, 2),
+    })
+}
+
 /// Rows that are multiplied panel by panel: the weight is read in one go, and their blocks stay in
 /// the cache.
 const FEW: usize = 12;
@@ -55,8 +64,9 @@ impl<'a> PackedWeight<'a> {
             return self.product_here(x);
         }
         let mut y = vec![0.0; rows * out];
-        if rows >= 2 * SHARE * threads {
-            // Many rows: each thread takes some, and reads the whole weight.
+        if rows >= 2 * SHARE * threads && !matches!(self.panels, Panels::Blocks(..)) {
+            // Many rows: each thread takes some, and reads the whole weight. Blocks would be
+            // decoded by each.
             let share = rows.div_ceil(threads).next_multiple_of(SHARE);
             let parts = y.par_chunks_mut(share * out).enumerate();
             parts.for_each(|(i, y)| {
@@ -169,12 +179,13 @@ impl Columns<'_> {
         if rows <= FEW {
             return (FEW, blocks);
         }
-        let blocks = blocks.min(VISIT);
-        let cached = if self.takes_pairs(x) {
-            2 * CACHED
-        } else {
-            CACHED
-        };
+        let (room, visit) = room();
+        if let Panels::Blocks(..) = self.panels {
+            // What is decoded serves as many rows as there is room for.
+            return (room, 1);
+        }
+        let blocks = blocks.min(visit);
+        let cached = if self.takes_pairs(x) { 2 * room } else { room };
         // Whole tiles of rows, whose blocks fit in the cache together.
         (cached / blocks / FEW * FEW, blocks)
     }
@@ -203,30 +214,66 @@ impl Columns<'_> {
                 let panels = self.part::<[u32; PANEL]>(pairs.as_chunks().0, 2);
                 run(self.tiles(x, panels, 2, &inputs, y));
             }
-            Panels::Read(values) => self.add_read(x, values, &inputs, y),
+            Panels::Blocks(panels, format) if rows.len() <= blocks::FEW => {
+                self.add_few(x, (panels, format), &inputs, y);
+            }
+            Panels::Blocks(panels, format) => self.add_read(x, &inputs, y, |panel, first, out| {
+                BlockPanel::of(panels, format, self.input, panel).decode(first, out);
+            }),
+            Panels::Read(values) => self.add_read(x, &inputs, y, |panel, first, out| {
+                let from = (panel * self.input + first) * PANEL;
+                values.read(from, out.as_flattened_mut());
+            }),
         });
     }
 
-    /// Adds products with a weight that is read block by block.
-    fn add_read(
+    /// Adds products of few rows with blocks, which are decoded as they are multiplied.
+    fn add_few(
         &self,
         x: &[[f32; PLACES]],
-        values: Numbers<'_>,
+        (panels, format): (&[u32], BlockFormat),
         inputs: &Range<usize>,
         y: &mut [f32],
     ) {
-        let stride = self.count * PANEL;
-        let blocks = inputs.len().div_ceil(BLOCK).max(1);
-        // Read as f32 once for all rows, a block of one panel at a time.
-        let mut weight = vec![[0.0; PANEL]; BLOCK.min(inputs.len())];
-        for panel in 0..self.count {
+        let (stride, rows) = (self.count * PANEL, y.len() / (self.count * PANEL));
+        for panel in (0..self.count).step_by(2) {
+            let number = self.first + panel;
+            let of = |number| BlockPanel::of(panels, format, self.input, number);
+            // A weight of an odd number of panels has none beside the last.
+            let pair = [
+                of(number),
+                of(number.saturating_add(1).min(self.first + self.count - 1)),
+            ];
+            let pair = &pair[..2.min(self.count - panel)];
             let y = &mut y[panel * PANEL..];
             let firsts = inputs.clone().step_by(BLOCK);
-            for (first, x) in firsts.zip(x.chunks_exact(x.len() / blocks)) {
+            for (first, x) in firsts.zip(x.chunks_exact(rows)) {
+                let inputs = first..inputs.end.min(first + BLOCK);
+                blocks::add_few(x, pair, inputs, y, stride);
+            }
+        }
+    }
+
+    /// Adds products with a weight that `read` makes f32, block by block and two panels at a time;
+    /// it is told the panel, its first input, and where to write.
+    fn add_read(
+        &self,
+        x: &[[f32; PLACES]],
+        inputs: &Range<usize>,
+        y: &mut [f32],
+        read: impl Fn(usize, usize, &mut [[f32; PANEL]]),
+    ) {
+        let (stride, rows) = (self.count * PANEL, y.len() / (self.count * PANEL));
+        let mut room = vec![[0.0; PANEL]; 2 * BLOCK.min(inputs.len())];
+        for panel in (0..self.count).step_by(2) {
+            let y = &mut y[panel * PANEL..];
+            let firsts = inputs.clone().step_by(BLOCK);
+            for (first, x) in firsts.zip(x.chunks_exact(rows)) {
                 let lines = BLOCK.min(inputs.end - first);
-                let weight = &mut weight[..lines];
-                let from = ((self.first + panel) * self.input + first) * PANEL;
-                values.read(from, weight.as_flattened_mut());
+                let weight = &mut room[..lines * 2.min(self.count - panel)];
+                for (i, own) in weight.chunks_exact_mut(lines).enumerate() {
+                    read(self.first + panel + i, first, own);
+                }
                 run(Tiles {
                     x,
                     panels: weight,

@@ -7,6 +7,7 @@ use std::thread::LocalKey;
 use half::bf16;
 use rayon::prelude::*;
 
+use super::blocks::BlockFormat;
 use super::simd::Numbers;
 use super::tiles::{BLOCK, PANEL, PLACES};
 
@@ -25,6 +26,8 @@ pub(in crate::nn) enum Panels<'a> {
     Read(Numbers<'a>),
     /// `(P, input / 2, PANEL)`: two inputs of an output side by side, the first in the upper half.
     Bf16(&'a [u32]),
+    /// `(P, lines, PANEL)`: the blocks of a panel's outputs, [interleaved](super::blocks::interleave).
+    Blocks(&'a [u32], BlockFormat),
 }
 
 /// Packs `weight (out, input)` into panels `(P, input, PANEL)`, which `zero` fills up.

@@ -20,6 +20,21 @@ pub(in crate::nn) fn run<W: pulp::WithSimd>(work: W) -> W::Output {
     ARCH.get_or_init(pulp::Arch::new).dispatch(work)
 }
 
+/// Returns the bytes of a core's second cache, where the processor tells.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn second_cache() -> Option<usize> {
+    let mut caches = raw_cpuid::CpuId::new().get_cache_parameters()?;
+    let second = caches.find(|cache| cache.level() == 2)?;
+    let ways = second.associativity() * second.physical_line_partitions();
+    Some(ways * second.coherency_line_size() * second.sets())
+}
+
+/// Returns nothing: only x86 tells.
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) fn second_cache() -> Option<usize> {
+    None
+}
+
 /// Numbers of a contiguous tensor, in its own width.
 #[derive(Clone, Copy)]
 pub(in crate::nn) enum Numbers<'a> {

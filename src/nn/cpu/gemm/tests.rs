@@ -5,6 +5,8 @@ use half::{bf16, f16};
 use proptest::prelude::*;
 use pulp::Simd;
 
+use super::super::blocks::tests::{FORMATS, rows};
+use super::super::blocks::{decoded, interleave};
 use super::super::pack::{pack, pack_pairs, unpack_pairs};
 use super::super::tiles::Line;
 use super::*;
@@ -189,5 +191,38 @@ proptest! {
         let mut chunked = bits(&weight.product(Numbers::Bf16(&x[..first])));
         chunked.extend(bits(&weight.product(Numbers::Bf16(&x[first..]))));
         prop_assert_eq!(chunked, together);
+    }
+}
+
+#[test]
+fn blocks_have_the_bits_of_their_numbers_in_any_company() {
+    for format in FORMATS {
+        // Whole chains, and a part of one; panels by pairs, one alone, and one with padding.
+        for (out, input) in [(40, 768), (16, 512), (33, 1280)] {
+            let bias: Vec<f32> = (0..out).map(|n| n as f32 - 7.5).collect();
+            // More rows than are multiplied at a time.
+            let x: Vec<f32> = (0..260 * input)
+                .map(|i| (i as f32 * 12.9898).sin())
+                .collect();
+            let panels = interleave(&rows(format, out, input), format, input);
+            let values = decoded(&panels, format, (out, input));
+            let expected = bits(&reference(&x, &values, input, &bias));
+            let weight = PackedWeight {
+                panels: Panels::Blocks(&panels, format),
+                input,
+                out,
+                bias: Some(&bias),
+            };
+            for count in [0, 1, 2, 5, 6, 7, 12, 13, 260] {
+                let (own, expected) = (&x[..count * input], &expected[..count * out]);
+                let what = format!("{format:?}, {count} x {input} x {out}");
+                assert_eq!(bits(&weight.product(Numbers::F32(own))), expected, "{what}");
+                assert_eq!(
+                    bits(&weight.product_here(Numbers::F32(own))),
+                    expected,
+                    "{what}, on one thread"
+                );
+            }
+        }
     }
 }
