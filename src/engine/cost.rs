@@ -78,6 +78,8 @@ impl Cost {
     pub fn of_step(model: &Model, plan: &Plan, prompt: usize, step: usize) -> Self {
         let mut cost = Self::of_head(model, 1);
         for (rows, weights) in Self::rows_by_layer(model, plan, prompt) {
+            // One row; its keys are the prompt's that are left, and those of all tokens up to
+            // itself.
             cost += layer(1, rows + step, weights, attention_width(model));
         }
         cost

@@ -128,7 +128,8 @@ impl<G: Deref<Target = GoldenSet>> ParityCheck<G> {
         &mut self,
         model: &Model,
     ) -> Result<Option<CaseComparison>, Error> {
-        // Taken out, so that its parts move on to the next stage; an error ends the check.
+        // Taken out, so that its parts move on to the next stage; after an error the check begins
+        // anew.
         match std::mem::replace(&mut self.stage, Stage::Start) {
             Stage::Start => {
                 self.stage = Stage::Prepared(Box::new(self.prepare(model)?));
