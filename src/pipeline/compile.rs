@@ -74,6 +74,7 @@ impl Runtime {
         } else {
             self.measure(input, &needs).await?
         };
+        // Owned, since the work goes on where the caller has left.
         let (own, sample_key) = (input.clone(), sample_key.to_owned());
         let work = move || compile(own, interventions, &captures, &measured, &sample_key);
         let client = &input.context.client;
@@ -102,6 +103,7 @@ fn compile(
         activations: &measured.activations,
     };
     let (plan, volumes) = intervention::compile_with(interventions.list(), captures, &context)?;
+    // A copy: other variants share the input, each with edits of its own.
     let mut pictures = input.pictures.clone();
     let observed = plan.edit_images(&mut pictures, &model.processor);
     // Hashed here, on the pool: operations may hold tensors.
@@ -239,6 +241,7 @@ impl CompiledRequest {
         // The same answer without interventions, whose visual tokens are all there.
         let untouched = Plan::default();
         let all = self.input.images.iter().map(ImageTokens::len);
+        // Selections leave tokens out and add none.
         let removed = all.sum::<usize>() - self.image_tokens();
         let prompt = self.prompt.ids.len() + removed;
         let mut baseline = self.cost_of(&untouched, prompt);

@@ -215,6 +215,7 @@ fn price_of(files: &[File], max_pixels: u64) -> Price {
 /// Prices decoding the file of a picture.
 pub(super) fn price_of_picture(bytes: &[u8], max_pixels: u64) -> Price {
     // One that exceeds the limit is not decoded.
+    // Read off the header, so that the price is known before anything is decoded.
     let pixels = Some(vision::count_pixels(bytes, max_pixels)).filter(|n| *n <= max_pixels);
     Price::of_picture(pixels.unwrap_or(0), bytes.len())
 }
@@ -313,6 +314,7 @@ fn words(model: &Model, text: PromptText, images: usize) -> Result<Words, Error>
             if markers == 0 {
                 parts.resize(images, MessagePart::Image);
             }
+            // Whole, its own markers in it: the tokenizer finds the pictures that it places.
             parts.push(MessagePart::Text(text));
             let role = Role::User;
             Ok(Words::Messages(vec![Message { role, parts }]))

@@ -8,6 +8,7 @@ use crate::nn::HostTensor;
 /// Returns the numbers of a tensor as little-endian bytes of `dtype`.
 pub(super) fn tensor_bytes(values: &HostTensor, dtype: DType) -> Result<Vec<u8>, Error> {
     let flat = values
+        // Rounded to nearest, where the wire's type is narrower than the model's.
         .to_dtype(dtype)
         .and_then(|v| v.flatten_all())
         .map_err(crate::model::Error::from)?;

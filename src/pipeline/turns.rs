@@ -259,6 +259,7 @@ impl Turns {
     /// Starts the work whose turn it is.
     fn start_what_fits(&self) {
         loop {
+            // The lock goes with this line: a turn that is dropped below takes it again.
             let next = self.lock().next(&self.0.limits);
             let Some((client, waiter)) = next else { break };
             let turn = Turn {
@@ -296,6 +297,7 @@ impl State {
         let client = self.ring.remove(at);
         let own = self.clients.get_mut(&client)?;
         let waiter = own.waiting.pop_front()?;
+        // By its price, which is corrected by the time that it took; see `Turn`.
         own.credit -= waiter.price.micros as i64;
         own.pieces += 1;
         own.pixels += waiter.price.pixels;
@@ -313,6 +315,7 @@ impl State {
     /// Returns the place in the ring of the client that lacks least for what it waits for.
     fn whose_turn(&self, limits: &TurnLimits) -> Option<usize> {
         let mut order: Vec<usize> = (0..self.ring.len()).collect();
+        // Stable: of clients that lack as much, the one that waits longest.
         order.sort_by_key(|&at| self.missing(&self.ring[at]));
         let mut pixels_wait = false;
         for at in order {
@@ -347,6 +350,7 @@ impl State {
             let Some(own) = clients.get_mut(client) else {
                 return false;
             };
+            // Also amid the queue: an abandoned piece must not count as what is waited for.
             own.waiting.retain(|waiter| !waiter.start.is_closed());
             !own.waiting.is_empty()
         });

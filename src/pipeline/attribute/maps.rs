@@ -9,6 +9,7 @@ use crate::nn::{HostTensor, Site};
 /// where `w` is the mean gradient over the patches: `(N)` of `x (R, D)`, whose first `lead` rows are
 /// no patches.
 pub(super) fn grad_cam(tap: &TapGradient, lead: usize) -> TensorResult<HostTensor> {
+    // The class token is no place of the picture.
     let patches = |t: &HostTensor| t.narrow(0, lead, t.dim(0)? - lead);
     let gradient = patches(&tap.gradient)?; // (N, D)
     let value = match &tap.value {
@@ -46,6 +47,7 @@ pub(super) fn relevance(
     // One row of the product, from the left: no (T, T) product is made.
     let mut relevance = Tensor::from_vec(unit, (1, count), first.gradient.device())?;
     for layer in layers {
+        // `(1, T)`.
         let through = relevance.matmul(&layer.gradient)?;
         // The residual stream carries a row past the attention as well.
         relevance = ((relevance + through)? * share)?;

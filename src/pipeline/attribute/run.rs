@@ -136,6 +136,7 @@ impl Runtime {
         let prompt = source.prompt.as_ref().unwrap_or(&request.prompt);
         let input = self.prepare(&request.context, &request.model, prompt).await;
         let input = input.map_err(|e| e.within("source"))?;
+        // The same key, so that random choices of both inputs agree where their lists do.
         let (changes, key) = (source.interventions.clone(), &request.sample_key);
         let compiled = self.compile(&input, changes, Vec::new(), key).await;
         let compiled = compiled.map_err(|e| e.within("source"))?;
@@ -229,6 +230,7 @@ impl Attribution {
 
     /// Waits for what happens next.
     pub async fn next(&mut self, runtime: &Runtime) -> Result<AttributionEvent, Error> {
+        // All passes at the first call: scores are known with the last one.
         if self.finished.is_none() {
             let finished = Box::pin(self.run(runtime)).await?;
             self.finished = Some(finished);
@@ -253,6 +255,7 @@ impl Attribution {
         let Some(last) = taps.first().cloned() else {
             return Ok(Vec::new());
         };
+        // The row that the answer's first token is read from.
         let row = self.compiled.prompt.ids.len() - 1;
         let price = Price::of_flow(flow::ways(row + 1, taps.len()));
         let work = move || Ok(flow::flow(&taps, row).map_err(model::Error::from)?);
@@ -389,6 +392,7 @@ impl Attribution {
                 }
             }
         }
+        // The values of the run itself, with the gradients of the way.
         (own.taps, own.pixels) = (taps, pixels);
         Ok((own, baseline))
     }
@@ -411,6 +415,7 @@ impl Attribution {
         if let Some(&point) = self.places.points.first() {
             input.blend = Some(Blend {
                 point,
+                // Without a source the way begins at zeros.
                 from: others.get(&point).cloned(),
                 share,
             });

@@ -125,6 +125,7 @@ impl Writer {
         if !self.index(kind).fits(bytes) {
             return Ok(());
         }
+        // Before the file is written, so that the folder never exceeds its bound.
         while let Some(victim) = self.index(kind).victim(bytes) {
             self.remove(kind, &victim)?;
         }
@@ -154,6 +155,7 @@ impl Writer {
             file.write_all(part)?;
         }
         file.write_all(hasher.finalize().as_bytes())?;
+        // Its bytes before its name, or a crash could leave the name of an empty file.
         file.sync_all()?;
         fs::rename(&temporary, place)?;
         // The name, too, has to survive.
