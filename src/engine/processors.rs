@@ -130,6 +130,7 @@ fn penalise(penalty: f32, ids: &[u32], logits: &mut [f32]) {
 
 /// Hides the tokens that would complete a sequence of `size` tokens that stands in `read`.
 fn hide_repeats(size: usize, read: &[u32], tokens: &[u32], logits: &mut [f32]) {
+    // `size` is at least 1: whoever reads a count of 0 takes it for none.
     // Too short for any repeat; below, the slice of `size - 1` tokens would not exist.
     if tokens.len() < size {
         return;

@@ -166,6 +166,7 @@ fn room(model: &Model, prompt: &Prompt) -> Result<usize, Error> {
 impl CompiledRequest {
     /// Splits off the part that the engine runs, which is to do `task`.
     pub(super) fn schedule(mut self, task: Task) -> (Self, Variant) {
+        // Lengths alone: the price of a request asks for no more of them.
         self.continuations = match &task {
             Task::Generate { .. } => vec![0],
             Task::Score(continuations) => continuations.iter().map(Vec::len).collect(),
@@ -174,6 +175,7 @@ impl CompiledRequest {
         };
         let variant = Variant {
             plan: self.plan.clone(),
+            // Taken, and not cloned: the rest of the request has no use for them.
             edit_keys: std::mem::take(&mut self.edit_keys),
             observed: std::mem::take(&mut self.observed),
             pixels: std::mem::take(&mut self.pixels),
@@ -219,6 +221,7 @@ impl CompiledRequest {
         Started {
             prompt_tokens: self.prompt.ids.len(),
             image_tokens: self.image_tokens(),
+            // By itself: what is shared is known only once it runs.
             cost: self.cost().rows,
         }
     }

@@ -209,6 +209,7 @@ impl OutputProcessor {
         self.logprob += token.logprob;
         // A character of several tokens comes with the last of them; half of one comes at the end.
         self.text.push_str(&self.detokenizer.push(token.id, text)?);
+        // What never became a whole character comes now.
         if token.finish.is_some() {
             self.text.push_str(&self.detokenizer.finish(text)?);
         }

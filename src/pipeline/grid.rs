@@ -213,6 +213,7 @@ fn field_mut<'a>(json: &'a mut Value, path: &[Segment]) -> Option<&'a mut Value>
 
 /// Returns the numbers of a range; its ends are met however its step is rounded.
 fn spread(first: f64, last: f64, step: f64) -> Result<Vec<f64>, Error> {
+    // 0 is an unset number of the contract.
     let step = if step == 0.0 { 1.0 } else { step };
     // 0.3 is three steps of 0.1, whose quotient is below 3.
     let count = ((last - first) / step + 1e-9).floor();

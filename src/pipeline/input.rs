@@ -180,6 +180,7 @@ impl PreparedInput {
             pictures: Vec::with_capacity(read.len()),
             pixels: Vec::with_capacity(read.len()),
             images: Vec::with_capacity(read.len()),
+            // On the pool with the rest of it: hashing a file takes a while.
             image_digests: files.into_iter().map(File::into_digest).collect(),
             together,
             text: Rendered::default(),
@@ -346,6 +347,7 @@ fn check_text(model: &Model, text: &str, images: usize, raw: bool) -> Result<usi
         return Err(Error::invalid("prompt.text", message));
     }
     let markers = text.matches(IMAGE_MARKER).count();
+    // Raw words have no template that would place pictures before them.
     if markers != images && (markers > 0 || raw) {
         let message = format!(
             "{markers} markers {IMAGE_MARKER} for {images} pictures; as many, or (not raw) none"

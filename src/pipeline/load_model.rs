@@ -83,6 +83,7 @@ impl Runtime {
             return Err(Error::invalid("name", message));
         }
         check_name(&name)?;
+        // Before the look at the disk, which would tell what is there.
         let file = self.models.placement().places.file("file", &file)?;
         if !Path::new(&file).is_file() {
             let message = format!("{} is no file of the server", shown(&file));

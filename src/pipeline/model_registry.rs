@@ -175,6 +175,7 @@ impl ModelRegistry {
                 name: name.to_owned(),
             });
         }
+        // Without the lock of the list: requests are answered while it loads.
         let model = self.load_beside(&resident, name, source, options, progress)?;
         self.entries_mut().push(Entry {
             model: model.clone(),

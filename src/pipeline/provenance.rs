@@ -167,6 +167,7 @@ fn stages(compiled: &CompiledRequest, prefilled: &Prefilled) -> Vec<Stage> {
 /// Returns the runs of text and of visual tokens of one kind in the language model's input.
 fn layout(compiled: &CompiledRequest) -> Vec<TokenSpan> {
     let mut layout = Layout::default();
+    // Pictures of which no token is left stand nowhere in the prompt.
     let mut images = compiled
         .plan
         .images

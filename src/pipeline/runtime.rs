@@ -111,6 +111,7 @@ impl Runtime {
             pieces_of_one: cores,
             pixels: limits.decoding_pixels.all,
             pixels_of_one: limits.decoding_pixels.one,
+            // The same bound as of an engine's queue: a request waits in one of them.
             queue: queue.unwrap_or_default(),
         };
         Self {

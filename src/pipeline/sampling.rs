@@ -298,6 +298,7 @@ fn processors(
     };
     // 1 changes nothing, and without any processor tokens are chosen on the device.
     found.repetition_penalty = all.repetition_penalty.filter(|&penalty| penalty != 1.0);
+    // 0 is off, as in transformers; the processor itself could not bear it.
     found.no_repeat_ngram_size = all
         .no_repeat_ngram_size
         .map(|size| size as usize)

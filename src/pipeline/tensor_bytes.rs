@@ -20,6 +20,7 @@ pub(super) fn tensor_bytes(values: &HostTensor, dtype: DType) -> Result<Vec<u8>,
         DType::F16 => flat
             .to_vec1::<half::f16>()
             .map(|v| v.into_iter().flat_map(half::f16::to_le_bytes).collect()),
+        // f32, which holds every other type of models exactly.
         _ => flat
             .to_vec1::<f32>()
             .map(|v| v.into_iter().flat_map(f32::to_le_bytes).collect()),

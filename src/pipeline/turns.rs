@@ -208,6 +208,7 @@ impl Turns {
         let mut state = self.lock();
         let own = state.clients.get(client).map_or(0, |c| c.places);
         let waiting = state.clients.values().filter(|c| c.places > 0).count();
+        // The same clients may wait here and there, so that a sum would count them twice.
         let clients = (waiting + usize::from(own == 0)).max(engines.clients);
         let is_over_its_share = own + engines.own >= limit / clients;
         if state.places + engines.all >= limit && is_over_its_share {
@@ -412,6 +413,7 @@ impl Drop for Turn {
             }
             state.forget(&self.client);
         }
+        // Behind the lock, which it takes: what this turn held may be what the next one needs.
         self.turns.start_what_fits();
     }
 }

@@ -7,6 +7,7 @@ use crate::pipeline::compile::CompiledRequest;
 
 /// Returns the (row, layer) pairs of one pass, there and back.
 pub(super) fn price_of(compiled: &CompiledRequest, answer: &[u32]) -> u64 {
+    // Views of the base and of tiles alike, each with its class token.
     let tower: usize = compiled
         .images()
         .iter()

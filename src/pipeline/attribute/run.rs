@@ -83,6 +83,7 @@ impl Runtime {
         check_plan(&compiled, "interventions")?;
         let (compiled, answers) = self.answers(compiled, &request.metric).await?;
         let answer = answer_of(&request.metric, answers)?;
+        // Against the layers that run, which the interventions have decided by now.
         let places = request.places((&compiled.tower_path(), &compiled.decoder_path()))?;
         if places.pixels && compiled.pixels().is_empty() {
             let message = "pixels, but the prompt has no picture";
@@ -105,10 +106,12 @@ impl Runtime {
         // Before anything runs, as for captures.
         let unread = self.unread.reserve(&context.client, needed)?;
         let price = passes(&request, &places) * price_of(&compiled, &answer.0);
+        // All passes at once, and not corrected: none of them shares a row with anything.
         if let Some(account) = &context.account {
             account.charge_rows(price)?;
         }
         compiled.count();
+        // The price of all passes, in place of that of the prompt alone.
         let started = Started {
             cost: price,
             ..compiled.started()
@@ -289,6 +292,7 @@ impl Attribution {
             _ => self.scores(&found)?,
         };
         let mut output = blake3::Hasher::new();
+        // In the order in which they are sent.
         for one in &scores {
             output.update(&one.data);
         }
@@ -335,6 +339,7 @@ impl Attribution {
         else {
             return Ok(BTreeMap::new());
         };
+        // Without the other values: it is these that are read.
         let taps = self.taps(&BTreeMap::new());
         let mut input = self.input_of(source, taps, GradientReduction::Values);
         // Its pixels are at hand without a pass.
@@ -381,6 +386,7 @@ impl Attribution {
             // The midpoint rule, whose error falls with the square of the steps.
             let middle = (f64::from(step) + 0.5) * share;
             let found = self.at_share(runtime, others, middle, true).await?;
+            // Sums alone are kept: the memory does not grow with the steps.
             accumulate(&mut taps, found.taps, sign)?;
             for (i, gradient) in found.pixels.into_iter().enumerate() {
                 let sum = pixels.get(i).cloned();

@@ -327,6 +327,7 @@ impl Planner {
     ) -> Result<Option<engine::reuse::Rectangle>, Error> {
         // Nothing is measured: the question is where the inputs differ.
         let bare = |run: &Variant| like(run, run.plan.clone(), Measure::default());
+        // As two variants of one request: how they differ is what the planner finds out anyway.
         let request = self.request(vec![bare(base), bare(source)]);
         Ok(self.engine.plan(request)?.dirty(1))
     }
@@ -393,6 +394,7 @@ impl Planner {
         let mut cost = Cost::default();
         let planned = |variants| self.engine.plan(self.request(variants));
         let mut add = |variants| planned(variants).map(|p| cost += p.cost(&mut seen));
+        // In the order of `TraceRun::run`, so that the same run pays for the same pictures.
         if self.metric.compares() && self.base_is_clean {
             add(vec![cells.unpatched(self.measure(true))])?;
         }
