@@ -34,8 +34,8 @@ impl AddAssign for Cost {
     }
 }
 
-/// One layer over `rows` rows that see `keys` keys: `weights` numbers in its matrices, scores and
-/// values `width` wide in all.
+/// Prices one layer over `rows` rows that see `keys` keys: `weights` numbers in its matrices, scores
+/// and values `width` wide in all.
 fn layer(rows: usize, keys: usize, weights: usize, width: usize) -> Cost {
     Cost {
         rows: rows as u64,
@@ -150,8 +150,8 @@ impl Cost {
         Self::of_patches(model, image) + one.times(layers * image.views as u64)
     }
 
-    /// The rows of each layer that runs in the language model, pruned ones gone; with the numbers
-    /// in its matrices.
+    /// Returns the rows of each layer that runs in the language model, pruned ones gone; with the
+    /// numbers in its matrices.
     fn rows_by_layer(
         model: &Model,
         plan: &Plan,
