@@ -132,6 +132,7 @@ impl Progress {
             base: variant.observed.effects(interventions),
             continuations: BTreeMap::new(),
             measured: Gathered::default(),
+            // As many as `goals` makes sequences; equal ones report to each of their places.
             expected: match &variant.task {
                 Task::Score(all) => all.len(),
                 Task::Measure(measure) => measure.passes().len(),
@@ -251,6 +252,7 @@ impl Output {
             .filter_map(Reading::into_logits)
             .collect();
         let logprobs: Option<Vec<Vec<f64>>> = logits.iter().map(|l| log_softmax(l)).collect();
+        // One bad row fails the sequence: a sum or a rank over it would look like a result.
         let Some(logprobs) = logprobs else {
             return self.fail_sequence(sequence, || Error::NotFinite);
         };
@@ -268,6 +270,7 @@ impl Output {
     /// Charges the sequence's work to the first of its variants: the sum over variants is the work
     /// that was done.
     fn account(&mut self, sequence: &mut Sequence) {
+        // Taken, or the next step would count it once more.
         let cost = std::mem::take(&mut sequence.cost);
         if let Some(&(first, _)) = sequence.variants.first() {
             self.variants[first].cost += cost;
@@ -372,6 +375,7 @@ impl Output {
         logprobs: &[f64],
     ) -> Outcome {
         let is_first = !sequence.is_decoding();
+        // By field: `answer()` would borrow the whole sequence, whose goal is borrowed to draw.
         let answer = match &sequence.state {
             State::Decode(decode) => decode.answer.as_slice(),
             _ => &[],

@@ -54,6 +54,7 @@ impl Admission {
         price: u64,
         limits: &Limits,
     ) -> Result<(), Error> {
+        // One lock over the look and the count: two requests cannot both take the last place.
         let mut admitted = self.lock();
         let (all, own, clients) = admitted.of(client);
         let is_within = |rows: u64, limit: u64| rows.saturating_add(price) <= limit;
@@ -148,6 +149,7 @@ impl Admitted {
         change(&mut self.all);
         let own = self.clients.entry(client.clone()).or_default();
         change(own);
+        // Else the share of each client would shrink by those that left long ago.
         if own.requests == 0 {
             self.clients.remove(client);
         }

@@ -94,6 +94,7 @@ impl<S: Steps> AuxiliaryTask for Replying<S> {
     }
 
     fn step(&mut self) -> Result<(), Error> {
+        // A panic counts as a failed step: the request ends, and the thread goes on.
         if let Some(output) = guarded(|| self.steps.step())? {
             self.reply(Ok(output));
         }
@@ -105,6 +106,7 @@ impl<S: Steps> AuxiliaryTask for Replying<S> {
     }
 
     fn is_over(&self) -> bool {
+        // Closed once the caller's future is dropped: nothing else tells of a cancellation.
         self.reply.as_ref().is_none_or(oneshot::Sender::is_closed)
     }
 }
@@ -199,6 +201,7 @@ impl Steps for EncodeImage {
     }
 
     fn step(&mut self) -> Result<Option<Self::Output>, crate::model::Error> {
+        // Not through the encoder and its cache, whose pictures are encoded under some plan.
         let tokens = self.model.encode_image(&self.pixels, &self.tokens)?;
         Ok(Some(HostTensor::download(&tokens)?))
     }
@@ -261,6 +264,7 @@ impl Steps for SaliencyAttention {
 
     fn step(&mut self) -> Result<Option<Self::Output>, crate::model::Error> {
         if let Some(pixels) = self.pixels.get(self.found.len()) {
+            // Pushed last: a step that fails leaves the picture for the next try.
             self.found.push(self.model.attention(pixels, self.head)?);
         }
         let is_done = self.found.len() == self.pixels.len();

@@ -34,8 +34,8 @@ impl AddAssign for Cost {
     }
 }
 
-/// One layer over `rows` rows that see `keys` keys: `weights` numbers in its matrices, scores and
-/// values `width` wide in all.
+/// Prices one layer over `rows` rows that see `keys` keys: `weights` numbers in its matrices, scores
+/// and values `width` wide in all.
 fn layer(rows: usize, keys: usize, weights: usize, width: usize) -> Cost {
     Cost {
         rows: rows as u64,
@@ -78,6 +78,8 @@ impl Cost {
     pub fn of_step(model: &Model, plan: &Plan, prompt: usize, step: usize) -> Self {
         let mut cost = Self::of_head(model, 1);
         for (rows, weights) in Self::rows_by_layer(model, plan, prompt) {
+            // One row; its keys are the prompt's that are left, and those of all tokens up to
+            // itself.
             cost += layer(1, rows + step, weights, attention_width(model));
         }
         cost
@@ -148,8 +150,8 @@ impl Cost {
         Self::of_patches(model, image) + one.times(layers * image.views as u64)
     }
 
-    /// The rows of each layer that runs in the language model, pruned ones gone; with the numbers
-    /// in its matrices.
+    /// Returns the rows of each layer that runs in the language model, pruned ones gone; with the
+    /// numbers in its matrices.
     fn rows_by_layer(
         model: &Model,
         plan: &Plan,

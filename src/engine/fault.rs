@@ -51,6 +51,7 @@ impl FaultKind {
         };
         // By its text: candle boxes what the driver returned, and a panic has nothing else.
         let status: Option<u32> = text.split_once(STATUS).and_then(|(_, number)| {
+            // The number may stand amid a sentence.
             let end = number.find(|c: char| !c.is_ascii_digit());
             number[..end.unwrap_or(number.len())].parse().ok()
         });

@@ -79,6 +79,7 @@ impl PlannedRequest {
     /// Returns the cells of `variant` that may differ from those of the variants before it; `None`
     /// where it is the same as one of them.
     pub fn dirty(&self, variant: usize) -> Option<Rectangle> {
+        // Variants that are the same share a sequence, which is the first one's own.
         let first = |s: &&Sequence| s.variants.first().is_some_and(|of| of.0 == variant);
         self.sequences.iter().find(first).map(|s| s.own)
     }
@@ -131,6 +132,7 @@ impl Engine {
         let start = move |owned| Worker::new(inbox, admitted, limits, (owned, reported), check);
         compute_threads()?.spawn(move || own_device(&device, waker, &opened, start));
         let ended = || std::io::Error::other(format!("{name}: the engine's thread ended"));
+        // The outer error: the thread has ended unheard. The inner one: the device does not open.
         result.recv().map_err(|_| ended())??;
         Ok(Self {
             commands,
@@ -167,6 +169,7 @@ impl Engine {
         if !request.model.is_live() {
             return Err(Error::Restarting);
         }
+        // Planning compares programs and touches no tensor of the device, so any thread may do it.
         let sequences = Sequence::of_request(&request, self.limits.checkpoint_bytes)
             .map_err(|e| Error::Fault(e.to_string()))?;
         // Such a request would wait forever.
@@ -198,6 +201,7 @@ impl Engine {
         } = planned;
         // Again: it may have waited since it was planned.
         self.check_ready()?;
+        // From here on the worker counts it as gone, whichever way it ends.
         self.admission.enter(&request.client, price, &self.limits)?;
         // Unbounded: a receiver that is slow must not hold up the step of all others.
         let (sender, events) = mpsc::unbounded_channel();
@@ -291,6 +295,7 @@ impl Engine {
             Ok(check) => check,
             Err(error) => return Ok(Err(error)),
         };
+        // Priced by what was read: the length of the reference's answer is not known before.
         let task = Parity::new(model, check);
         self.run(task.price(), |reply| Replying::new(task, reply))
             .await?
@@ -303,6 +308,7 @@ impl Engine {
         task: impl FnOnce(oneshot::Sender<T>) -> R,
     ) -> Result<T, Error> {
         self.check_ready()?;
+        // By the price of all steps, though each is charged when it runs.
         self.admission.enter(&self.client, price, &self.limits)?;
         let (sender, reply) = oneshot::channel();
         let request = AuxiliaryRequest {
@@ -330,6 +336,7 @@ impl Engine {
     ) -> Result<Result<T, model::Error>, Error> {
         // Not `check_ready`: a device that is restarted waits for just this, its models.
         let (sender, reports) = std::sync::mpsc::channel();
+        // Not admitted, since it has no price: loads run one at a time, with steps in between.
         let load = Load::new(work, sender);
         self.commands
             .send(Command::Load(load))
@@ -416,6 +423,7 @@ fn own_device(
     opened: &std::sync::mpsc::Sender<std::io::Result<()>>,
     start: impl FnOnce(Owned) -> Worker,
 ) {
+    // Made on this thread, which from now on owns whatever is kept there.
     let home = Home::with_wake(move || wake(&waker));
     let owned = Owned::open(device, home);
     let failed = owned.as_ref().err();
@@ -430,6 +438,7 @@ fn own_device(
 /// Tells the engine's thread that something on its device is held no more.
 fn wake(commands: &mpsc::WeakUnboundedSender<Command>) {
     if let Some(commands) = commands.upgrade() {
+        // Else a thread that waits for requests would free nothing before the next one comes.
         let _ = commands.send(Command::Collect);
     }
 }

@@ -45,7 +45,9 @@ impl Limits {
 /// Returns the free bytes of the cards of a group, each as the fullest of them; `None` where nobody
 /// knows them.
 fn free_on(group: &DeviceGroup) -> Option<u64> {
+    // A group may name the CPU beside cards, whose memory says nothing about theirs.
     let cards: Vec<&DeviceId> = group.ids().iter().filter(|id| !id.is_cpu()).collect();
+    // `None` is below every number: one card that does not tell leaves the group unknown.
     let free = cards.iter().map(|id| memory_free(&id.open().ok()?)).min()?;
     free.map(|free| free * cards.len() as u64)
 }

@@ -37,6 +37,7 @@ impl Load {
                     pause();
                 },
             };
+            // A panic of a loader ends this load alone, and whoever waits hears why.
             let result = caught(|| work(&to));
             let failed = match &result {
                 Ok(Ok(_)) => None,

@@ -53,6 +53,7 @@ impl Measure {
         if passes.is_empty() {
             passes.push(MeasurePass::of(&[], Vec::new()));
         }
+        // The first pass alone: it predicts the first answer, by which runs are compared.
         passes[0].reference.clone_from(&self.reference);
         passes[0].keeps = self.keeps;
         passes
@@ -71,6 +72,7 @@ impl MeasurePass {
 
     /// Describes all that its results depend on beside the rows.
     pub(super) fn identity(&self) -> String {
+        // By address: variants of a request that compare with one run hold the same `Arc`.
         let reference = self.reference.as_ref().map(|rows| rows.as_ptr());
         format!(
             "measure {:?} {:?} {reference:?} {}",
@@ -84,6 +86,7 @@ impl MeasurePass {
     pub(super) fn read(&self, logprobs: Vec<Vec<f64>>) -> PassRead {
         let likelihood = |row: &Vec<f64>, id: u32| row.get(id as usize).copied();
         let of_prefix = self.prefix.iter().zip(&logprobs);
+        // The zip ends with the prefix: the last row predicts the answers' last tokens.
         let of_prefix: Vec<f64> = of_prefix
             .filter_map(|(&id, row)| likelihood(row, id))
             .collect();
@@ -133,6 +136,7 @@ impl Gathered {
             }
             measured.answers[answer] = logprobs;
         }
+        // One pass has it, and passes may end in any order.
         measured.divergence = measured.divergence.or(read.divergence);
         let distributions = read.distributions;
         measured.distributions = measured.distributions.take().or(distributions);

@@ -42,6 +42,7 @@ pub(super) fn execute(
 ) -> Result<(), Error> {
     let start = Instant::now();
     let is_prefill = batch.iter().any(|entry| !entry.sequence.is_decoding());
+    // Before the hooks write: a step that fails has logged nothing.
     let marks: Vec<LogMark> = batch.iter().map(|e| e.sequence.observed.mark()).collect();
     let plans = batch.iter_mut().map(|entry| {
         let sequence = &mut *entry.sequence;
@@ -55,6 +56,7 @@ pub(super) fn execute(
     let passed = guarded(|| pass(model, batch, &mut hooks));
     let mut logs: Vec<EffectLog> = hooks.into_logs().collect();
     let passed = passed.and_then(|rows| {
+        // Behind the pass, where a device's errors show: its kernels run on after their launch.
         check.run(batch.iter().map(|entry| entry.sequence.ids.as_slice()))?;
         guarded(|| fetch(model, &mut logs))?;
         Ok(rows)
@@ -112,6 +114,7 @@ fn account(model: &Model, entry: &mut BatchEntry<'_>, mut observed: EffectLog) {
     sequence.cost += cost;
     sequence.observed = observed;
     if let State::Prefill(prefill) = &mut sequence.state {
+        // Only now: after an error the same rows are read again.
         prefill.done = entry.rows.end;
     }
 }
@@ -128,6 +131,7 @@ impl BatchEntry<'_> {
             _ => (0, self.sequence.last_generated(model).0),
         };
         let cache = self.sequence.cache_mut();
+        // Guarded, since a device that has failed may fail in this as well.
         let rewound = cache.map(|cache| guarded(|| cache.rewind(depth, first)));
         self.is_intact = matches!(rewound, Some(Ok(true)));
     }
@@ -143,6 +147,7 @@ fn inputs(model: &Model, batch: &[BatchEntry<'_>]) -> Result<(Tensor, Layout), m
                 let (tokens, positions): (Vec<u32>, Vec<u32>) =
                     prefill.rows[entry.rows.clone()].iter().copied().unzip();
                 let read = sequence.tokens_read(&tokens);
+                // Rows of a checkpoint have passed `depth` layers, and enter behind them.
                 layout.push_rows(i, sequence.own.depth, tokens.into(), positions.into());
                 if let Some(span) = layout.spans.last_mut() {
                     span.read = read;
@@ -152,6 +157,7 @@ fn inputs(model: &Model, batch: &[BatchEntry<'_>]) -> Result<(Tensor, Layout), m
             State::Decode(decode) => {
                 let (token, position) = sequence.last_generated(model);
                 layout.push_rows(i, 0, [token].into(), [position].into());
+                // The last token alone: the keys of all others are in the cache.
                 let last = decode.answer.len() - 1;
                 inputs.push(model.decoder.embed(&decode.answer[last..])?);
             }

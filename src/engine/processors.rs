@@ -29,8 +29,11 @@ impl Sofar<'_> {
 
 /// Changes `logits (V)`, those of the next token.
 pub(super) fn process(processors: &Processors, sofar: Sofar<'_>, logits: &mut [f32]) {
+    // Prompt and answer: what transformers calls `input_ids`, image tokens included.
     let tokens = sofar.tokens();
     add_biases(processors, &tokens, logits);
+    // The inverse, as in EncoderRepetitionPenaltyLogitsProcessor: tokens of the prompt are
+    // favoured.
     if let Some(penalty) = processors.encoder_repetition_penalty {
         penalise((1.0 / penalty) as f32, sofar.prompt, logits);
     }
@@ -127,6 +130,8 @@ fn penalise(penalty: f32, ids: &[u32], logits: &mut [f32]) {
 
 /// Hides the tokens that would complete a sequence of `size` tokens that stands in `read`.
 fn hide_repeats(size: usize, read: &[u32], tokens: &[u32], logits: &mut [f32]) {
+    // `size` is at least 1: whoever reads a count of 0 takes it for none.
+    // Too short for any repeat; below, the slice of `size - 1` tokens would not exist.
     if tokens.len() < size {
         return;
     }

@@ -70,6 +70,7 @@ impl LayerProgram {
     /// Returns the first token that the edits of this layer and of `other` may change differently.
     fn first_difference(&self, other: &Self) -> Option<u32> {
         let both = self.edits.iter().zip(&other.edits);
+        // Pair by pair: edits do not commute, so that the same two in another order differ.
         let apart = both.filter_map(|(a, b)| a.difference(b));
         let shared = self.edits.len().min(other.edits.len());
         let more = self.edits[shared..].iter().chain(&other.edits[shared..]);
@@ -131,6 +132,7 @@ impl Program {
             if i == 0 {
                 edits.splice(0..0, input.drain(..));
             }
+            // Cloned: a layer that runs again has its edits each time.
             entries.push(LayerProgram::new(Some(layer), edits));
         }
         // Edits of the embeddings are left only where no layer runs.
@@ -208,6 +210,7 @@ impl Program {
         // A row is its content and its rotary position: either changes keys.
         let shared_rows = rows.take_while(|(a, b)| a == b).count();
         if shared_rows < self.rows.len().max(base.rows.len()) {
+            // Another row is another one from the first layer on.
             own.grow(0, shared_rows as u32);
         }
         for (depth, entry) in self.layers.iter().enumerate() {
@@ -268,6 +271,7 @@ pub fn schedule(
     hint: impl Fn(usize) -> Option<usize>,
     most_rows: u64,
 ) -> Vec<Start> {
+    // The longest path: under RepeatLayers it is longer than the model is deep.
     let layers = programs.iter().map(|p| p.layers.len()).max().unwrap_or(0);
     // Starts at every second, fourth, ... layer need fewer checkpoints and recompute more.
     let mut stride = 1;
@@ -344,6 +348,7 @@ fn start_from(
 ) -> Option<Start> {
     let mut next = Some(candidate);
     while let Some(parent) = next {
+        // With the whole parent: what it has taken from others is what it would have computed.
         let own = program.difference(&programs[parent], stride);
         let has = starts[parent].own;
         // A start at the bottom needs nothing but keys and values, which may be inherited
@@ -356,6 +361,7 @@ fn start_from(
                 own,
             });
         }
+        // Ends, since a parent stands earlier in the list.
         next = starts[parent].parent;
     }
     None

@@ -108,6 +108,7 @@ impl Sampling {
             return likeliest(logprobs, 1).first().map_or(0, |t| t.0);
         }
         let (candidates, weights) = self.kept(logprobs);
+        // One draw a token, however many candidates there are: a record replays draw by draw.
         let mut point = self.draws.unit() * weights.iter().sum::<f64>();
         for (candidate, weight) in candidates.iter().zip(&weights) {
             point -= weight;
@@ -131,6 +132,7 @@ impl Sampling {
         } else {
             self.top_k
         };
+        // Log-probabilities in place of logits: they differ by a constant, which no weight shows.
         let scaled: Vec<f64> = logprobs.iter().map(|l| l / self.temperature).collect();
         let keep = self
             .cutoffs
@@ -250,6 +252,7 @@ fn entropic(scaled: &[f64], share: f64) -> usize {
 
 /// Computes `log softmax(logits)`; `None` where a logit is NaN or none is finite.
 pub(super) fn log_softmax(logits: &[f32]) -> Option<Vec<f64>> {
+    // `f32::max` passes over NaN, so that it is looked for beside.
     let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     if !highest.is_finite() || logits.iter().any(|l| l.is_nan()) {
         return None;
@@ -263,6 +266,7 @@ pub(super) fn log_softmax(logits: &[f32]) -> Option<Vec<f64>> {
 /// Returns the `count` likeliest (id, value), likeliest first, the lower id first among equals.
 pub(super) fn likeliest(values: &[f64], count: usize) -> Vec<(u32, f64)> {
     let value = |id: &u32| &values[*id as usize];
+    // A total order, with ids for ties: the selection below is unstable.
     let order = |a: &u32, b: &u32| value(b).total_cmp(value(a)).then(a.cmp(b));
     let mut ids: Vec<u32> = (0..values.len() as u32).collect();
     let count = count.min(ids.len());

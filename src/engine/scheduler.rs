@@ -115,6 +115,7 @@ impl Shares {
         let rows = |share: &Share| share.rows;
         let own = self.clients.get(client).map_or(0, rows);
         let all: usize = self.clients.values().map(rows).sum();
+        // The floor lets it go on where the others have no rows in this step.
         self.floor.max(all - own).saturating_sub(own)
     }
 

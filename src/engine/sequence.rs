@@ -128,6 +128,8 @@ impl Sequence {
             let mut first = None;
             for (part, (goal, more)) in goals(&variant.task).into_iter().enumerate() {
                 let sequence = Self::new(model, variant, (v, part), images.clone(), goal, &more);
+                // A sequence that captures stands for itself alone: it needs every row to pass its
+                // hooks.
                 let identity = sequence.identity(variant);
                 let duplicate = duplicates.get(&identity).copied();
                 if let Some(duplicate) = duplicate.filter(|_| !sequence.program.no_reuse) {
@@ -136,6 +138,8 @@ impl Sequence {
                     continue;
                 }
                 duplicates.insert(identity, sequences.len());
+                // `None` for a variant's first sequence, about which the planner makes guesses of
+                // its own.
                 hints.push(first);
                 first.get_or_insert(sequences.len());
                 sequences.push(sequence);
@@ -164,6 +168,7 @@ impl Sequence {
     ) -> Self {
         let prompt = &variant.prompt;
         let ids: Vec<u32> = prompt.ids.iter().chain(more).copied().collect();
+        // Behind the prompt positions count on by one, whatever its pictures took.
         let after = prompt.next..prompt.next + more.len() as u32;
         let positions: Vec<u32> = prompt.positions.iter().copied().chain(after).collect();
         // Not the number of tokens: rotary positions of pictures may repeat or skip.
@@ -255,6 +260,7 @@ impl Sequence {
     /// Returns the bytes of keys and values that it adds to what it shares.
     pub(super) fn kv_bytes(&self, model: &Model) -> usize {
         let layers = self.program.layers.len() - 1;
+        // The rows and layers that it computes itself; all others are segments of its parent.
         let own = self.ids.len().saturating_sub(self.own.position as usize)
             * layers.saturating_sub(self.own.depth);
         // What generated rows are kept in is allocated whole; where they decode together it has a copy
@@ -287,12 +293,14 @@ impl Sequence {
     ) {
         let (prompt, max_new) = (self.ids.len(), self.max_new_tokens());
         let (cache, position) = match with {
+            // Shared segment by segment, without a copy of any key.
             Some((cache, position)) => (cache.share_prefix(0, position, prompt, max_new), position),
             None => (
                 SequenceCache::new(prompt, max_new, &memory.kv, &memory.residuals),
                 0,
             ),
         };
+        // In place of the plan: which prompts are remembered is known only now.
         self.own = Rectangle { depth: 0, position };
         let rows = self.rows_from(position);
         self.state = State::Waiting(Some(self.prefill(model, cache, slots, Vec::new(), rows)));
@@ -300,6 +308,7 @@ impl Sequence {
 
     /// Begins where `parent`, which has just read its rows, has brought it.
     pub(super) fn begin_from(&mut self, model: &Model, slots: &DecodeSlots, parent: &Self) {
+        // Called before the parent's first token, with which its checkpoints go.
         let State::Prefill(read) = &parent.state else {
             return;
         };
@@ -314,6 +323,7 @@ impl Sequence {
         );
         // Variants mostly read the same pictures.
         self.encoded.clone_from(&parent.encoded);
+        // Held by `Arc`, until this one has read them.
         let checkpoints = read.cache.checkpoints(depth).to_vec();
         let rows = if depth == 0 {
             self.rows_from(position)
@@ -376,6 +386,7 @@ impl Sequence {
     ) -> Result<Tensor, Error> {
         if self.own.depth == 0 {
             let (first, last) = (prefill.rows[range.start].0, prefill.rows[range.end - 1].0);
+            // Below the first layer rows have no gaps: none has left yet.
             let tokens = first as usize..last as usize + 1;
             let visual: Vec<&Tensor> = self.encoded.iter().map(|image| &image.tokens).collect();
             return model.embed(&self.ids, tokens, &visual);
@@ -384,6 +395,7 @@ impl Sequence {
         let mut parts = Vec::new();
         let mut place = 0;
         for checkpoint in &prefill.checkpoints {
+            // A checkpoint begins where its neediest child does, which may be before this one.
             let first = checkpoint
                 .tokens
                 .partition_point(|&t| t < self.own.position);
@@ -491,6 +503,7 @@ impl Sequence {
     /// Returns which of the surviving rows of `tokens` need logits: the last prompt row and, when
     /// scoring, every continuation row except the last.
     pub(super) fn rows_with_logits(&self, tokens: &[u32]) -> Vec<usize> {
+        // By token and not by place: of a pruned prompt some rows are gone.
         let prompt = tokens.partition_point(|&t| (t as usize) < self.prompt);
         // A chunk may end before the prompt does. Pruned prompts are never cut into chunks.
         let holds_end =
@@ -498,7 +511,10 @@ impl Sequence {
         let last = prompt.checked_sub(1).filter(holds_end);
         let until = match &self.goal {
             Goal::Generate { .. } => self.prompt,
+            // The row of the last token would predict what comes after the continuation.
             Goal::Score(ids) => self.prompt + ids.len() - 1,
+            // The prefix lacks the answers' last tokens already, so that each of its rows predicts
+            // one.
             Goal::Measure(pass) => self.prompt + pass.prefix.len(),
         };
         last.into_iter()
@@ -518,6 +534,7 @@ impl Sequence {
 
     /// Returns the token number and position of the token that it generated last.
     pub(super) fn last_generated(&self, model: &Model) -> (u32, u32) {
+        // Called of sequences that decode, whose answer has a token at least.
         let read = self.answer().len() as u32 - 1;
         let position = self.next_position + read;
         (
@@ -567,6 +584,7 @@ fn rows(
     images: &[EncoderInput],
     tokens: &[ImageTokens],
 ) -> Vec<Row> {
+    // By the key behind the projector: the same pixels under other edits are other rows.
     let mut visual = images.iter().zip(tokens).flat_map(|(image, tokens)| {
         let key = u128::from_le_bytes(image.key.as_bytes()[..16].try_into().unwrap_or_default());
         // The top bit tells them from numbers of the vocabulary.
@@ -574,6 +592,7 @@ fn rows(
     });
     let mut rows = Vec::with_capacity(ids.len());
     for (&id, &position) in ids.iter().zip(positions) {
+        // One without a visual token is a word, as `Model::embed` reads it.
         let visual = if id == model.image_token {
             visual.next()
         } else {

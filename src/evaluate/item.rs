@@ -75,6 +75,7 @@ impl ItemRequest {
             substitutes,
             held,
         } = question;
+        // Before anything is prepared: what is wrong with a question is its result.
         check(spec, &mut item)?;
         let (text, options) = (prompt_text(spec, &item)?, options(spec, &item)?);
         let label = ItemLabel {
@@ -107,6 +108,7 @@ impl ItemRequest {
     /// Asks, marks and returns what came of it.
     pub(super) async fn run(mut self, runtime: &Runtime, context: &RequestContext) -> ItemOutcome {
         let unjudged = std::mem::take(&mut self.unjudged);
+        // Their answers are known: they go to the judge beside those that are computed now.
         let mut found: Vec<(usize, Result<Answer, Arc<Error>>)> = unjudged
             .into_iter()
             .map(|(variant, answer)| (variant, Ok(answer)))
@@ -116,6 +118,7 @@ impl ItemRequest {
         for sweep in std::mem::take(&mut self.sweeps) {
             match self.sweep(runtime, context, sweep).await {
                 Ok(answers) => found.extend(answers),
+                // What was answered before is told all the same; the rest is not a result.
                 Err(Unavailable(error)) => cut_short_by = Some(error),
             }
         }
@@ -168,6 +171,7 @@ impl ItemRequest {
                     (variant, answer.map_err(|error| Arc::new(of_item(error))))
                 })
                 .collect()),
+            // Else a server that goes down would turn all that is left into failures.
             Err(Error::Engine(error)) if error.is_unavailable() => Err(Unavailable(error)),
             Err(error) => {
                 // All variants share the reason.
@@ -193,6 +197,7 @@ impl ItemRequest {
             images,
             multi_image: self.spec.multi_image,
         };
+        // Cloned: the source lives in the request, behind this call.
         let listed: Vec<Interventions> = variants
             .iter()
             .map(|&variant| self.spec.variants[variant].interventions.clone())
@@ -218,6 +223,7 @@ impl ItemRequest {
     ) -> SweepInput {
         // By the item: its random choices are the same in any order and any part of a benchmark.
         let (context, sample_key) = (context.clone(), self.item.id.clone());
+        // Each variant brings all of its own.
         let interventions = Interventions::default();
         if self.options.is_empty() {
             return SweepInput::Generate(GenerateRequest {
@@ -436,6 +442,8 @@ fn by_pictures(
     for &variant in variants {
         let pictures = spec.variants[variant].pictures.as_str();
         match groups.iter_mut().find(|(name, _)| *name == pictures) {
+            // Groups in the order of their first variant, so that a run asks in the order of its
+            // list.
             Some((_, group)) => group.push(variant),
             None => groups.push((pictures, vec![variant])),
         }

@@ -136,8 +136,10 @@ impl Evaluation {
         going_down: impl Future<Output = ()>,
         events: mpsc::Sender<EvaluationEvent>,
     ) -> Result<(), E> {
+        // Nothing yet: it grows with what the run keeps.
         let kept = runtime.evaluations.reserve(&context.client, 0);
         self.kept = Some(kept.map_err(Error::from)?);
+        // On this task alone: items wait for the engine and the judge, and compute nothing here.
         let mut running = FuturesUnordered::new();
         let (mut is_open, mut cut_short_by) = (true, None);
         let (mut inputs, mut going_down) = (std::pin::pin!(inputs), std::pin::pin!(going_down));
@@ -155,6 +157,8 @@ impl Evaluation {
                     for result in results {
                         self.emit(result, &events).await?;
                     }
+                    // One that was cut short stays in flight: it has results to come, in another
+                    // run.
                     if is_whole {
                         self.asked.in_flight.remove(&number);
                         self.tell_settled(1, &events).await?;
@@ -165,9 +169,11 @@ impl Evaluation {
                 }
                 input = inputs.next(), if is_open && running.len() < IN_FLIGHT => {
                     let Some(input) = input else {
+                        // The client has half-closed; what runs goes on to its end.
                         is_open = false;
                         continue;
                     };
+                    // An error of the stream itself ends the run: nothing behind it can be read.
                     if let Some(request) = self.take_in(input?, &events).await? {
                         let number = self.asked.read;
                         self.asked.in_flight.insert(number);
@@ -212,6 +218,7 @@ impl Evaluation {
             }
             EvaluationInput::Question { id, question } => (id, question),
         };
+        // Whether or not it can be asked: a client counts what it has sent.
         self.asked.read += 1;
         Ok(match question.and_then(|question| self.request(question)) {
             Ok(request) if request.is_empty() => Next::Nothing,
@@ -245,6 +252,7 @@ impl Evaluation {
             return Ok(());
         };
         let known = self.known.entry(digest(&label.id)).or_default();
+        // A result that comes twice counts once.
         if known.variants.contains(&variant) {
             return Ok(());
         }
@@ -288,6 +296,7 @@ impl Evaluation {
                 format!("{} came before", shown(id)),
             ));
         }
+        // Removed, since its id does not come again: `seen` would refuse it.
         let known = self.known.remove(&digest).unwrap_or_default();
         let missing: Vec<usize> = (0..self.spec.variants.len())
             .filter(|variant| !known.variants.contains(variant))
@@ -325,6 +334,7 @@ impl Evaluation {
         result: ItemResult,
         events: &mpsc::Sender<EvaluationEvent>,
     ) -> Result<(), Error> {
+        // Before it is sent, so that metrics behind it count it.
         self.results += 1;
         match (&result.outcome, result.variant) {
             (Ok(answer), Some(variant)) => {

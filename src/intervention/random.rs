@@ -25,7 +25,7 @@ use rand_core::{Rng, SeedableRng};
 pub struct Draws(ChaCha8Rng);
 
 impl Draws {
-    /// The stream of intervention `index` on picture `image`.
+    /// Opens the stream of intervention `index` on picture `image`.
     pub fn new(seed: u64, sample_key: &str, index: usize, image: usize) -> Self {
         Self::at_point(seed, sample_key, index, image, "")
     }
@@ -35,7 +35,7 @@ impl Draws {
         self.0.get_seed()
     }
 
-    /// The same at one hook point.
+    /// Opens the same at one hook point.
     pub fn at_point(seed: u64, sample_key: &str, index: usize, image: usize, point: &str) -> Self {
         let mut hasher = blake3::Hasher::new_derive_key("scotoma v1 random choice");
         hasher.update(&seed.to_le_bytes());
@@ -48,7 +48,7 @@ impl Draws {
         Self(ChaCha8Rng::from_seed(*hasher.finalize().as_bytes()))
     }
 
-    /// Uniform in `0..n`; `n` at least 1.
+    /// Draws a number uniform in `0..n`; `n` at least 1.
     pub fn below(&mut self, n: u64) -> u64 {
         // Draws from the last, incomplete run of n numbers are drawn again: a bare remainder would
         // favour small ones.
@@ -62,7 +62,7 @@ impl Draws {
         }
     }
 
-    /// A uniform permutation of `0..n`.
+    /// Draws a uniform permutation of `0..n`.
     pub fn permutation(&mut self, n: usize) -> Vec<u32> {
         let mut order: Vec<u32> = (0..n as u32).collect();
         for i in (1..n).rev() {
@@ -71,7 +71,7 @@ impl Draws {
         order
     }
 
-    /// `count` of `0..n` without replacement: the first `count` of a permutation, ascending.
+    /// Draws `count` of `0..n` without replacement: the first `count` of a permutation, ascending.
     pub fn subset(&mut self, n: usize, count: usize) -> Vec<u32> {
         let mut chosen = self.permutation(n);
         chosen.truncate(count);
@@ -79,12 +79,12 @@ impl Draws {
         chosen
     }
 
-    /// Uniform in `[0, 1)`: the top 53 bits of a u64.
+    /// Draws a number uniform in `[0, 1)`: the top 53 bits of a u64.
     pub fn unit(&mut self) -> f64 {
         (self.0.next_u64() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// The numbers of row `row` of noise whose rows hold `count` of them.
+    /// Returns the numbers of row `row` of noise whose rows hold `count` of them, f32.
     pub fn noise(&self, row: usize, count: usize, gaussian: bool) -> Vec<f32> {
         let mut draws = self.clone();
         draws
@@ -104,7 +104,8 @@ impl Draws {
             .collect()
     }
 
-    /// Standard normal (Box-Muller, the cosine of each pair): `sqrt(-2 ln(1 - u)) cos(2 pi v)`.
+    /// Draws a standard normal number (Box-Muller, the cosine of each pair):
+    /// `sqrt(-2 ln(1 - u)) cos(2 pi v)`.
     pub fn gaussian(&mut self) -> f64 {
         let (u, v) = (self.unit(), self.unit());
         // 1 - u, since u may be 0 and is never 1: the logarithm stays finite.
@@ -136,9 +137,10 @@ impl Seeds {
     }
 }
 
-/// A seed from the operating system, for requests that leave it open.
+/// Draws a seed from the operating system, for requests that leave it open.
 pub fn fresh_seed() -> u64 {
-    // A new hasher's key is drawn from the operating system's entropy.
+    // The standard library draws a hasher's key from the operating system's entropy once in each
+    // thread, and adds 1 for each further hasher. SipHash makes unrelated numbers of such keys.
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(std::time::SystemTime::now())
 }

@@ -87,6 +87,7 @@ impl Account {
     /// Fails where the key is not for `model`, whether or not there is such a model.
     pub fn check_model(&self, model: &str) -> Result<(), Error> {
         match &self.grant.models {
+            // By its name alone, before anybody looks whether it is there.
             Some(models) if !models.contains(model) => Err(Error::ModelNotAllowed {
                 field: "model".into(),
                 name: model.to_owned(),
@@ -146,10 +147,12 @@ impl Bucket {
     fn take(&mut self, amount: u64, limit: u64, now: Instant) -> Result<(), Duration> {
         self.refill(limit, now);
         let room = limit as f64 - self.used;
+        // A request beyond the quota waits for a whole minute's worth and no more.
         let needed = amount.min(limit) as f64;
         // Floating point may lack a last bit of what has come back.
         if needed > room + 1e-6 {
             let seconds = (needed - room) * 60.0 / limit as f64;
+            // An hour at most: after a request far beyond the quota the wait would be days.
             return Err(Duration::from_secs_f64(seconds.min(3600.0)));
         }
         self.used += amount as f64;

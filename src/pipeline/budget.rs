@@ -174,6 +174,7 @@ impl Reservation {
 
     fn grow_within(&mut self, more: u64, limit: Share) -> Result<(), OverBudget> {
         let budget = &self.budget;
+        // One lock over both looks and both counts, or two could take the last room.
         let mut held = budget.lock();
         let all = held.all;
         // Where nothing is held, an amount beyond the limit is let in: it would wait for ever.
@@ -220,6 +221,7 @@ impl Reservation {
     /// Parts `amount` from it, or what there is, for another holder.
     pub fn split(&mut self, amount: u64) -> Self {
         let amount = amount.min(self.amount);
+        // The budget's counts stay as they are: the parts hold together what the whole held.
         self.amount -= amount;
         Self {
             budget: self.budget.clone(),

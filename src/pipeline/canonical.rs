@@ -91,6 +91,7 @@ impl TraceRequest {
                 continue;
             };
             let own = fields.entry(name).or_insert_with(|| json!({}));
+            // Whatever stood there: prompts are spelled with handles in place of bytes.
             own["prompt"] = prompt_json(prompt, handles);
         }
         json!({ "Trace": fields }).to_string()
@@ -171,6 +172,7 @@ fn prompt_json(prompt: &PromptInput, handles: &[String]) -> Value {
             insert(&mut fields, "raw", json!(true));
         }
         PromptText::Messages(messages) => {
+            // In order: the picture parts of all messages are the request's images.
             let mut images = handles.iter();
             let messages = messages.iter().map(|m| message_json(m, &mut images));
             let messages: Vec<Value> = messages.collect();

@@ -46,6 +46,8 @@ impl Runtime {
         let max_tokens = (request.max_tokens as usize).clamp(1, compiled.room);
         let dtype = request.dtype.unwrap_or(DType::F32);
         let limit = self.capture_limit(request.max_bytes);
+        // By the number of rows, which is known once selectors are resolved, and before any is
+        // computed.
         let held = check_budget(&compiled, max_tokens, dtype, limit)?;
         let (compiled, variant) = compiled.schedule(Task::Generate {
             sampling: Sampling::greedy_as(&input.model),
@@ -131,6 +133,8 @@ impl CaptureRun {
             if let Some(event) = recorder.event(runtime, &self.handle.compiled, event)? {
                 if let CaptureEvent::Activation(activation) = &event {
                     let numbers: u64 = activation.shape.iter().map(|&n| u64::from(n)).product();
+                    // Features and lenses have no shape, which counts as one number: what was
+                    // reserved for them is held until the stream ends.
                     self.handed_out = numbers * HELD_BYTES as u64;
                 }
                 // A handle is told once what it names outlives the process.
@@ -269,6 +273,7 @@ impl Recorder {
         let view = (activation.image, activation.view);
         let patches = compiled.volumes.get(activation.target);
         let patches = patches.and_then(|volume| volume.patches.get(&view));
+        // Rows of generated tokens are named by the tokens that have come so far.
         let ids: Vec<u32> = [compiled.prompt.ids.as_slice(), &self.ids].concat();
         let mut positions = Vec::with_capacity(activation.tokens.len());
         for &token in &activation.tokens {

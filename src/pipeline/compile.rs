@@ -74,6 +74,7 @@ impl Runtime {
         } else {
             self.measure(input, &needs).await?
         };
+        // Owned, since the work goes on where the caller has left.
         let (own, sample_key) = (input.clone(), sample_key.to_owned());
         let work = move || compile(own, interventions, &captures, &measured, &sample_key);
         let client = &input.context.client;
@@ -102,6 +103,7 @@ fn compile(
         activations: &measured.activations,
     };
     let (plan, volumes) = intervention::compile_with(interventions.list(), captures, &context)?;
+    // A copy: other variants share the input, each with edits of its own.
     let mut pictures = input.pictures.clone();
     let observed = plan.edit_images(&mut pictures, &model.processor);
     // Hashed here, on the pool: operations may hold tensors.
@@ -164,6 +166,7 @@ fn room(model: &Model, prompt: &Prompt) -> Result<usize, Error> {
 impl CompiledRequest {
     /// Splits off the part that the engine runs, which is to do `task`.
     pub(super) fn schedule(mut self, task: Task) -> (Self, Variant) {
+        // Lengths alone: the price of a request asks for no more of them.
         self.continuations = match &task {
             Task::Generate { .. } => vec![0],
             Task::Score(continuations) => continuations.iter().map(Vec::len).collect(),
@@ -172,6 +175,7 @@ impl CompiledRequest {
         };
         let variant = Variant {
             plan: self.plan.clone(),
+            // Taken, and not cloned: the rest of the request has no use for them.
             edit_keys: std::mem::take(&mut self.edit_keys),
             observed: std::mem::take(&mut self.observed),
             pixels: std::mem::take(&mut self.pixels),
@@ -217,6 +221,7 @@ impl CompiledRequest {
         Started {
             prompt_tokens: self.prompt.ids.len(),
             image_tokens: self.image_tokens(),
+            // By itself: what is shared is known only once it runs.
             cost: self.cost().rows,
         }
     }
@@ -239,6 +244,7 @@ impl CompiledRequest {
         // The same answer without interventions, whose visual tokens are all there.
         let untouched = Plan::default();
         let all = self.input.images.iter().map(ImageTokens::len);
+        // Selections leave tokens out and add none.
         let removed = all.sum::<usize>() - self.image_tokens();
         let prompt = self.prompt.ids.len() + removed;
         let mut baseline = self.cost_of(&untouched, prompt);

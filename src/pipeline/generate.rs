@@ -204,16 +204,19 @@ impl OutputProcessor {
     ) -> Result<Vec<GenerateEvent>, Error> {
         let text = &compiled.input.model.text;
         self.measure(token.timing);
+        // The end token, too: it was computed, and the digest is of all ids.
         self.ids.push(token.id);
         self.logprob += token.logprob;
         // A character of several tokens comes with the last of them; half of one comes at the end.
         self.text.push_str(&self.detokenizer.push(token.id, text)?);
+        // What never became a whole character comes now.
         if token.finish.is_some() {
             self.text.push_str(&self.detokenizer.finish(text)?);
         }
         let stop = self.stop_at();
         self.text.truncate(stop.unwrap_or(self.text.len()));
         let reason = match (stop, token.finish) {
+            // A stop string goes before the end token that may come with it: the text is cut there.
             (Some(_), _) => Some(FinishReason::Stop),
             (None, Some(Finish::Eos)) => Some(FinishReason::Eos),
             (None, Some(Finish::Length)) => Some(FinishReason::Length),
@@ -282,6 +285,7 @@ impl OutputProcessor {
         // Of ids, not of text: different tokens can read alike.
         let output: Vec<u8> = self.ids.iter().flat_map(|id| id.to_le_bytes()).collect();
         let output = blake3::hash(&output);
+        // Taken: an answer has one end, and its record one owner.
         let recorded = std::mem::take(&mut self.recorded);
         Ok(Finished {
             reason,
@@ -296,6 +300,7 @@ impl OutputProcessor {
 /// Returns how many bytes of `stop`, not all of them, stand at the end of `text`.
 fn begun(text: &str, stop: &str) -> Option<usize> {
     (1..stop.len())
+        // The longest beginning, which holds back the most.
         .rev()
         .find(|&n| stop.is_char_boundary(n) && text.ends_with(&stop[..n]))
 }

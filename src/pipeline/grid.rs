@@ -97,6 +97,8 @@ impl SweepGrid {
 
     /// Fails where the fields of the axes are not there: the first variant shows it.
     pub fn check(&self) -> Result<(), Error> {
+        // The outer error alone: a variant that does not compile is a result, and no error of the
+        // sweep.
         self.read(0).map(drop)
     }
 
@@ -196,6 +198,7 @@ fn field_mut<'a>(json: &'a mut Value, path: &[Segment]) -> Option<&'a mut Value>
                 if node.is_null() {
                     *node = Value::Array(Vec::new());
                 }
+                // `None`, an error of the axis, where the template has something else there.
                 let list = node.as_array_mut()?;
                 // One place past its end a list grows, so that an axis can fill one that is empty.
                 if *index == list.len() {
@@ -210,6 +213,7 @@ fn field_mut<'a>(json: &'a mut Value, path: &[Segment]) -> Option<&'a mut Value>
 
 /// Returns the numbers of a range; its ends are met however its step is rounded.
 fn spread(first: f64, last: f64, step: f64) -> Result<Vec<f64>, Error> {
+    // 0 is an unset number of the contract.
     let step = if step == 0.0 { 1.0 } else { step };
     // 0.3 is three steps of 0.1, whose quotient is below 3.
     let count = ((last - first) / step + 1e-9).floor();

@@ -46,6 +46,7 @@ impl InFlight {
     /// A request that looks at the phase behind its guard is either waited for or refused: the
     /// count is looked at after the phase has changed.
     pub fn guard(&self, method: SharedString) -> Arc<InFlightGuard> {
+        // Before the method, as its end comes after: the count is never less than the methods' sum.
         self.count.send_modify(|count| *count += 1);
         self.change(&method, |open| *open += 1);
         Arc::new(InFlightGuard {
@@ -104,6 +105,8 @@ impl InFlight {
             self.draining_since.get_or_init(Instant::now);
         }
         self.phase.send_if_modified(|current| {
+            // Receivers are woken by a change alone: a phase that was entered before tells nothing
+            // new.
             let is_later = phase > *current;
             *current = phase.max(*current);
             is_later
@@ -112,6 +115,7 @@ impl InFlight {
 
     /// Returns a future that ends once the server has reached `phase`.
     pub fn reached(&self, phase: Phase) -> impl Future<Output = ()> + Send + use<> {
+        // Subscribed here: the future then borrows nothing of `self`.
         let mut phases = self.phase.subscribe();
         async move {
             // Without a sender there is no server any more.

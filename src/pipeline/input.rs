@@ -180,6 +180,7 @@ impl PreparedInput {
             pictures: Vec::with_capacity(read.len()),
             pixels: Vec::with_capacity(read.len()),
             images: Vec::with_capacity(read.len()),
+            // On the pool with the rest of it: hashing a file takes a while.
             image_digests: files.into_iter().map(File::into_digest).collect(),
             together,
             text: Rendered::default(),
@@ -215,6 +216,7 @@ fn price_of(files: &[File], max_pixels: u64) -> Price {
 /// Prices decoding the file of a picture.
 pub(super) fn price_of_picture(bytes: &[u8], max_pixels: u64) -> Price {
     // One that exceeds the limit is not decoded.
+    // Read off the header, so that the price is known before anything is decoded.
     let pixels = Some(vision::count_pixels(bytes, max_pixels)).filter(|n| *n <= max_pixels);
     Price::of_picture(pixels.unwrap_or(0), bytes.len())
 }
@@ -313,6 +315,7 @@ fn words(model: &Model, text: PromptText, images: usize) -> Result<Words, Error>
             if markers == 0 {
                 parts.resize(images, MessagePart::Image);
             }
+            // Whole, its own markers in it: the tokenizer finds the pictures that it places.
             parts.push(MessagePart::Text(text));
             let role = Role::User;
             Ok(Words::Messages(vec![Message { role, parts }]))
@@ -344,6 +347,7 @@ fn check_text(model: &Model, text: &str, images: usize, raw: bool) -> Result<usi
         return Err(Error::invalid("prompt.text", message));
     }
     let markers = text.matches(IMAGE_MARKER).count();
+    // Raw words have no template that would place pictures before them.
     if markers != images && (markers > 0 || raw) {
         let message = format!(
             "{markers} markers {IMAGE_MARKER} for {images} pictures; as many, or (not raw) none"

@@ -49,6 +49,7 @@ impl Runtime {
         request: LoadRequest,
         progress: &dyn Fn(LoadProgress<'_>),
     ) -> Result<Arc<Model>, Error> {
+        // Before the files are fetched, which may be many gigabytes.
         check_name(&request.name)?;
         let mut fetched = |file: &str, done, total| progress(LoadProgress { file, done, total });
         let source = request.origin.fetch_with(request.adapter, &mut fetched);
@@ -82,6 +83,7 @@ impl Runtime {
             return Err(Error::invalid("name", message));
         }
         check_name(&name)?;
+        // Before the look at the disk, which would tell what is there.
         let file = self.models.placement().places.file("file", &file)?;
         if !Path::new(&file).is_file() {
             let message = format!("{} is no file of the server", shown(&file));
@@ -127,6 +129,7 @@ impl Unloading {
         let ended = self.model.lifetime.ended();
         // Or this would be the holder that it waits for.
         drop(self.model);
+        // Requests that run hold the model by `Arc`, and end in their own time.
         ended.await;
         // Its tensors have gone home; the bytes are free once they are freed there.
         self.engine.settled().await;

@@ -85,6 +85,7 @@ impl Runtime {
         let Some(name) = &look.model else {
             // Before the pictures: a wrong head is an error of a prompt without any, too.
             check_head(head, model.tower.info().heads)?;
+            // A prompt without pictures is refused where the selector is compiled, by its field.
             if input.pixels.is_empty() {
                 return Ok(Vec::new());
             }
@@ -95,6 +96,7 @@ impl Runtime {
         let known = self.saliency_models();
         let saliency = known.iter().find(|m| m.name == *name).cloned();
         let saliency = saliency.ok_or_else(|| Error::UnknownSaliency {
+            // Not which of them: a query is asked once for all selectors that need it.
             field: "interventions".into(),
             name: name.clone(),
             resident: known.iter().map(|m| m.name.clone()).collect(),
@@ -103,6 +105,7 @@ impl Runtime {
         let bases: Vec<_> = input
             .pictures
             .iter()
+            // Cloned, since the work on the pool outlives this call where the caller leaves.
             .map(|p| p.base.image.clone())
             .collect();
         let own = saliency.clone();
@@ -138,6 +141,7 @@ impl Runtime {
             let model = &input.model;
             let words = input.words.as_ref();
             let pixels = input.pixels.iter().map(|pixels| pixels.views.clone());
+            // All that is missing in one pass, however many rows of it are asked for.
             let work = MeasureRows {
                 model: model.clone(),
                 pixels: pixels.collect(),

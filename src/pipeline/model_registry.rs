@@ -175,6 +175,7 @@ impl ModelRegistry {
                 name: name.to_owned(),
             });
         }
+        // Without the lock of the list: requests are answered while it loads.
         let model = self.load_beside(&resident, name, source, options, progress)?;
         self.entries_mut().push(Entry {
             model: model.clone(),
@@ -208,6 +209,7 @@ impl ModelRegistry {
         };
         // Files are read and digested here; what goes to the device is loaded by its engine.
         let prepared = Model::prepare(name, source, &load).map_err(Error::load("place"))?;
+        // The outer error is the engine's, the inner one the load's.
         let loaded = engine.load(move |to| prepared.load(to), progress)?;
         let model = Arc::new(loaded.map_err(Error::load("place"))?);
         // The device was restarted meanwhile, and has lost what was loaded.
@@ -224,9 +226,11 @@ impl ModelRegistry {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         for lost in self.entries() {
             let old = &lost.model;
+            // Another device's, or one that was loaded after the restart.
             if old.device != *device || old.is_live() {
                 continue;
             }
+            // Anew for each: those that were just loaded can be shared.
             let others: Vec<Arc<Model>> = self.all();
             // Lost ones have nothing on the device that could be shared, and hold none of the
             // budget.
@@ -235,6 +239,7 @@ impl ModelRegistry {
             // Where it was, though another device may hold less by now.
             options.device = device.to_string();
             let loaded = self.load_beside(&others, &old.name, &old.source, &options, &|_, _| {});
+            // Behind the load: readers are not kept waiting while one goes on.
             let mut entries = self.entries_mut();
             // A client may have unloaded it meanwhile.
             let Some(at) = entries.iter().position(|e| Arc::ptr_eq(&e.model, old)) else {
@@ -279,6 +284,7 @@ impl ModelRegistry {
 
     /// Makes room for `bytes` that are no model's, and counts them as held from now on.
     pub fn hold(&self, bytes: u64) -> Result<(), model::Error> {
+        // With loads, which are bounded by the same bytes.
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let left = self.bytes_left(&self.all());
         if bytes > left {
@@ -287,6 +293,7 @@ impl ModelRegistry {
                 left,
             });
         }
+        // Relaxed, as the turn orders the look and the count.
         self.beside.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
     }
@@ -311,6 +318,7 @@ impl ModelRegistry {
     pub fn remove(&self, name: &str) -> Result<Arc<Model>, Error> {
         let model = self.get(name)?;
         self.entries_mut()
+            // The instance and not the name, which another load may have taken meanwhile.
             .retain(|entry| !Arc::ptr_eq(&entry.model, &model));
         // A gauge stays once it is there, so that 0 says that the model is gone.
         gauge!(names::MODEL_RESIDENT_BYTES, "model" => model_label(&model.name)).set(0.0);
@@ -322,6 +330,7 @@ impl ModelRegistry {
     fn engine(&self, name: &str, resident: &[Arc<Model>]) -> Result<&(DeviceGroup, Engine), Error> {
         let engines = &self.placement.engines;
         if name.is_empty() {
+            // Of equals the first, which is the order that the server was started with.
             let freest = engines.iter().min_by_key(|(d, _)| bytes_on(d, resident));
             return freest.ok_or_else(|| Error::Fault("the server has no device".into()));
         }

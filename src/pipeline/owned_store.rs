@@ -101,12 +101,14 @@ impl<V: Clone> OwnedStore<V> {
     /// has none any more.
     pub fn set_shares(&self, shares: Shares) {
         let mut inner = self.lock();
+        // Groups of the two kinds have other names, and could not be told apart afterwards.
         if std::mem::discriminant(&inner.shares) != std::mem::discriminant(&shares) {
             // A server with keys does not become one without; an empty store begins anew.
             inner.values.clear();
             inner.groups.clear();
         }
         inner.shares = shares;
+        // Listed first, since trimming removes groups.
         let owners: Vec<Arc<str>> = inner.groups.keys().cloned().collect();
         for owner in owners {
             let share = inner.share(&owner, self.max_bytes);
@@ -199,6 +201,7 @@ impl<V> Inner<V> {
                 }
             }
         }
+        // Or the map would grow by every owner that ever kept anything.
         if own.entries.is_empty() {
             self.groups.remove(group);
         }

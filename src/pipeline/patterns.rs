@@ -37,6 +37,7 @@ fn matches(pattern: &str, name: &str) -> bool {
     let Some((first, rest)) = pattern.split_once('*') else {
         return pattern == name;
     };
+    // Cut off before the end is looked at, so that no letter counts for both.
     let Some(mut left) = name.strip_prefix(first) else {
         return false;
     };

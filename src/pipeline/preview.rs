@@ -24,6 +24,7 @@ impl Runtime {
         let compile = self.compile(&input, interventions, Vec::new(), &sample_key);
         let compiled = compile.await?;
         let client = context.client;
+        // Encoding takes a core for a while, so that it waits for a turn as well.
         let draw = move || draw(&compiled);
         self.turns.run(&client, Price::BASE, draw).await
     }

@@ -44,6 +44,7 @@ impl RecordedRequest {
     ) -> Provenance {
         let mut record = self.record(run, effects, output);
         for digest in &source.0.input.image_digests {
+            // Both inputs may show the same picture.
             if !record.image_digests.contains(digest) {
                 record.image_digests.push(digest.clone());
             }
@@ -118,6 +119,7 @@ pub(super) fn plan(
             {
                 first.indices.clone_from(pruned);
             }
+            // Of numbers that were compared: without any it is unknown, and not unchanged.
             let unchanged = effect.sums.is_some_and(|(changed, _)| changed == 0.0);
             ResolvedIntervention {
                 intervention: intervention.clone(),
@@ -165,6 +167,7 @@ fn stages(compiled: &CompiledRequest, prefilled: &Prefilled) -> Vec<Stage> {
 /// Returns the runs of text and of visual tokens of one kind in the language model's input.
 fn layout(compiled: &CompiledRequest) -> Vec<TokenSpan> {
     let mut layout = Layout::default();
+    // Pictures of which no token is left stand nowhere in the prompt.
     let mut images = compiled
         .plan
         .images

@@ -71,7 +71,8 @@ impl RequestContext {
 }
 
 fn fresh_id() -> String {
-    // A new hasher's key is drawn from the operating system's entropy.
+    // The standard library draws a hasher's key from the operating system's entropy once in each
+    // thread, and adds 1 for each further hasher. SipHash makes unrelated numbers of such keys.
     let drawn = RandomState::new().hash_one(SystemTime::now());
     format!("{drawn:016x}")
 }

@@ -111,6 +111,7 @@ impl Runtime {
             pieces_of_one: cores,
             pixels: limits.decoding_pixels.all,
             pixels_of_one: limits.decoding_pixels.one,
+            // The same bound as of an engine's queue: a request waits in one of them.
             queue: queue.unwrap_or_default(),
         };
         Self {
@@ -206,6 +207,7 @@ impl Runtime {
             .saliency
             .write()
             .unwrap_or_else(PoisonError::into_inner);
+        // In its place, as a device that was restarted has lost it there.
         match models.iter_mut().find(|known| known.name == name) {
             Some(known) => *known = Arc::new(model),
             None => models.push(Arc::new(model)),
@@ -239,6 +241,7 @@ impl Runtime {
             let queue = engine.queue(client);
             waiting.all += queue.all;
             waiting.own += queue.own;
+            // Not the sum: a client may wait at several engines.
             waiting.clients = waiting.clients.max(queue.clients);
         }
         Ok(self.turns.enter(client, waiting)?)

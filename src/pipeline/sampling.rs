@@ -177,6 +177,7 @@ fn effective(asked: &SamplingParams, model: &GenerationConfig) -> SamplingParams
     // For whoever asks for it: a request that says nothing is greedy, whatever the file says.
     if asked.do_sample {
         if asked.temperature == 0.0 {
+            // 0 cannot be told from unset, and a draw at 0 would be none.
             all.temperature = model.temperature.unwrap_or(1.0);
         }
         if asked.top_k == 0 {
@@ -254,6 +255,7 @@ fn sampler(
         )
     })?;
     let vocabulary = model.decoder.config().vocab_size;
+    // Of the request alone: ids of a file that no vocabulary has suppress nothing.
     for (name, ids) in [
         ("suppress_tokens", asked.suppress_tokens.iter().max()),
         ("logit_bias", asked.logit_bias.keys().max()),
@@ -296,6 +298,7 @@ fn processors(
     };
     // 1 changes nothing, and without any processor tokens are chosen on the device.
     found.repetition_penalty = all.repetition_penalty.filter(|&penalty| penalty != 1.0);
+    // 0 is off, as in transformers; the processor itself could not bear it.
     found.no_repeat_ngram_size = all
         .no_repeat_ngram_size
         .map(|size| size as usize)

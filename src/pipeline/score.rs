@@ -51,6 +51,7 @@ impl Runtime {
             sample_key: key.clone(),
             sampling: None,
         };
+        // Behind compiling: how much of the context is left depends on the plan.
         let (compiled, tokens) = self.tokenize(compiled, &request.continuations).await?;
         let (compiled, variant) = compiled.schedule(Task::Score(tokens.clone()));
         let scorer = Scorer {
@@ -122,6 +123,7 @@ fn tokenize(compiled: &CompiledRequest, all: &[String]) -> Result<Vec<Vec<u32>>,
         }
         let text = &input.model.text;
         let ids = text.encode_after(&input.text, &before, continuation)?;
+        // Empty where the tokenizer drops what the text holds: nothing could be scored.
         if ids.is_empty() || ids.len() > room {
             let message = format!(
                 "{} tokens after {prompt} of the prompt; the context holds {context}",

@@ -36,6 +36,7 @@ impl StateIndex {
 
     /// Counts a file.
     pub(super) fn add(&mut self, name: &str, owner: &str, bytes: u64) {
+        // Or one that is written again would count twice.
         self.remove(name);
         self.uses += 1;
         let kept = Kept {

@@ -62,6 +62,7 @@ impl Uploads {
     /// Keeps a picture and returns its handle.
     pub fn put(&self, owner: &str, bytes: Bytes) -> Result<String, Error> {
         let (handle, size) = (digest(&bytes), bytes.len() as u64);
+        // Memory first: what has no room there is not written to the disk.
         let put = self.store.put(owner, &handle, bytes.clone(), size);
         put.map_err(|too_large| Error::store_too_small("data", too_large))?;
         if let Some(folder) = &self.folder {
@@ -97,6 +98,7 @@ impl Activations {
     /// Takes back the activations of `folder`, and keeps there what comes.
     pub(super) fn keep_in(&mut self, folder: &Arc<StateFolder>) {
         for entry in folder.entries(StateKind::Activations, self.store.max_bytes()) {
+            // As for pictures: under the digest of what was read.
             let restored = numbers(&entry).and_then(|values| self.put(&entry.owner, values).ok());
             let (owner, handle) = (entry.owner, entry.handle);
             if restored.is_some_and(|own| own == handle) {
@@ -140,6 +142,7 @@ impl Activations {
 /// Returns the numbers of an entry; `None` where they are not as many as its shape says.
 fn numbers(entry: &StateEntry) -> Option<HostTensor> {
     let one = DType::F32.size_in_bytes();
+    // Checked: a header may claim any shape, whose product overflows.
     let mut sizes = entry.shape.iter();
     let bytes = sizes.try_fold(one, |product, size| product.checked_mul(*size))?;
     if bytes != entry.bytes.len() {

@@ -46,6 +46,7 @@ impl Runtime {
         variants: Vec<Variant>,
     ) -> Result<(Events, Charge), Error> {
         let count = variants.len();
+        // Planned first, since the plan is the price.
         let planned = self.plan_variants(context, model, variants)?;
         let charge = Charge::new(context, planned.price(), count)?;
         self.admit(context, model, planned, charge)
@@ -147,6 +148,7 @@ pub(super) struct Charge {
 impl Charge {
     fn new(context: &RequestContext, price: u64, variants: usize) -> Result<Self, Error> {
         if let Some(account) = &context.account {
+            // Before the engine admits it, which could begin at once.
             account.charge_rows(price)?;
         }
         Ok(Self {
@@ -169,6 +171,7 @@ impl Charge {
             Ok(Event::Captured(_) | Event::Prefilled(_)) => (None, false),
             Err(_) => (None, true),
         };
+        // Each event tells all that the variant has taken so far, so that the last one counts.
         if let (Some(rows), Some(taken)) = (rows, self.taken.get_mut(variant)) {
             *taken = rows;
         }
@@ -186,6 +189,7 @@ impl Charge {
         let Some(answered) = self.answered.get_mut(variant) else {
             return;
         };
+        // By the engine's clock: this event may have waited to be read.
         let now = self.admitted + timing.elapsed;
         if let Some(first) = *answered {
             if has_ended {

@@ -66,6 +66,7 @@ impl Runtime {
             let message = format!("{count} variants; 1 to {MAX_VARIANTS} are taken");
             return Err(Error::invalid("variants", message));
         }
+        // Once for all variants; it draws the sampler's seed, which they share.
         request.input.check().map_err(|e| e.within(field))?;
         // A grid whose fields are not there is known by its first variant.
         if let Variants::Grid(grid) = &request.variants {
@@ -122,7 +123,9 @@ impl Sweep {
     async fn variant(&self, runtime: &Runtime, i: usize) -> Prepared {
         let mut interventions = self.request.input.interventions().clone();
         let before = interventions.list().len();
+        // Converted here, in its window: a million variants are never all there.
         let own = self.request.variants.get(i);
+        // Moved, so that they count as errors of compiling do: behind those of the input.
         interventions.append(own.map_err(|error| error.shifted("interventions", before))?);
         match &self.request.input {
             SweepInput::Generate(request) => {
@@ -220,6 +223,7 @@ impl SweepRun<'_> {
             let Some(told) = events.recv().await else {
                 return Err(Error::EngineStopped);
             };
+            // Also of a variant that has ended for the client: its rows are still computed.
             charge.observe(told.variant, &told.event);
             let Some((number, slot)) = running.get_mut(told.variant) else {
                 continue;

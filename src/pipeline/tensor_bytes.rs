@@ -8,6 +8,7 @@ use crate::nn::HostTensor;
 /// Returns the numbers of a tensor as little-endian bytes of `dtype`.
 pub(super) fn tensor_bytes(values: &HostTensor, dtype: DType) -> Result<Vec<u8>, Error> {
     let flat = values
+        // Rounded to nearest, where the wire's type is narrower than the model's.
         .to_dtype(dtype)
         .and_then(|v| v.flatten_all())
         .map_err(crate::model::Error::from)?;
@@ -19,6 +20,7 @@ pub(super) fn tensor_bytes(values: &HostTensor, dtype: DType) -> Result<Vec<u8>,
         DType::F16 => flat
             .to_vec1::<half::f16>()
             .map(|v| v.into_iter().flat_map(half::f16::to_le_bytes).collect()),
+        // f32, which holds every other type of models exactly.
         _ => flat
             .to_vec1::<f32>()
             .map(|v| v.into_iter().flat_map(f32::to_le_bytes).collect()),

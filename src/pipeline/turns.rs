@@ -208,6 +208,7 @@ impl Turns {
         let mut state = self.lock();
         let own = state.clients.get(client).map_or(0, |c| c.places);
         let waiting = state.clients.values().filter(|c| c.places > 0).count();
+        // The same clients may wait here and there, so that a sum would count them twice.
         let clients = (waiting + usize::from(own == 0)).max(engines.clients);
         let is_over_its_share = own + engines.own >= limit / clients;
         if state.places + engines.all >= limit && is_over_its_share {
@@ -259,6 +260,7 @@ impl Turns {
     /// Starts the work whose turn it is.
     fn start_what_fits(&self) {
         loop {
+            // The lock goes with this line: a turn that is dropped below takes it again.
             let next = self.lock().next(&self.0.limits);
             let Some((client, waiter)) = next else { break };
             let turn = Turn {
@@ -296,6 +298,7 @@ impl State {
         let client = self.ring.remove(at);
         let own = self.clients.get_mut(&client)?;
         let waiter = own.waiting.pop_front()?;
+        // By its price, which is corrected by the time that it took; see `Turn`.
         own.credit -= waiter.price.micros as i64;
         own.pieces += 1;
         own.pixels += waiter.price.pixels;
@@ -313,6 +316,7 @@ impl State {
     /// Returns the place in the ring of the client that lacks least for what it waits for.
     fn whose_turn(&self, limits: &TurnLimits) -> Option<usize> {
         let mut order: Vec<usize> = (0..self.ring.len()).collect();
+        // Stable: of clients that lack as much, the one that waits longest.
         order.sort_by_key(|&at| self.missing(&self.ring[at]));
         let mut pixels_wait = false;
         for at in order {
@@ -347,6 +351,7 @@ impl State {
             let Some(own) = clients.get_mut(client) else {
                 return false;
             };
+            // Also amid the queue: an abandoned piece must not count as what is waited for.
             own.waiting.retain(|waiter| !waiter.start.is_closed());
             !own.waiting.is_empty()
         });
@@ -408,6 +413,7 @@ impl Drop for Turn {
             }
             state.forget(&self.client);
         }
+        // Behind the lock, which it takes: what this turn held may be what the next one needs.
         self.turns.start_what_fits();
     }
 }

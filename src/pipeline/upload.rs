@@ -30,6 +30,7 @@ impl Runtime {
                 field: "data".into(),
                 source,
             })?;
+            // The pixels are dropped here: they are decoded again by each request that names them.
             Ok((picture.width, picture.height))
         });
         let (width, height) = decoded.await?;

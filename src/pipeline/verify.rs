@@ -101,6 +101,7 @@ fn compare_setting(verified: &mut Verified, record: &Recorded, model: &Model) {
 /// Compares the autoencoders whose features were set: the plan has their digests alone, from which
 /// nobody could tell which one to load.
 fn compare_saes(verified: &mut Verified, record: &Recorded, found: &Provenance, model: &Model) {
+    // As JSON, as the record's is: that may come from another version.
     let own = serde_json::to_value(&found.plan).unwrap_or_default();
     for (i, entry) in record.plan.iter().enumerate() {
         let set = &entry["intervention"]["setFeature"];
@@ -135,6 +136,7 @@ fn compare_run(verified: &mut Verified, record: &Recorded, found: &Provenance) {
     let (recorded, own) = (&record.preprocessing, &found.preprocessing);
     verified.compare("preprocessing", recorded, own);
     verified.compare("plan", &canonical(&record.plan), &canonical(&found.plan));
+    // By the record's stages: one that an older version did not have is not missed in it.
     for stage in &record.stages {
         let mut own = found.stages.iter();
         let own = own.find(|own| own.name == stage.name);

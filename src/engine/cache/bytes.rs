@@ -30,6 +30,8 @@ impl<K: Eq + Hash, V: Clone> ByteCache<K, V> {
     /// Creates a cache of at most `max_bytes`, counted by `weigh`; it is laid out for about
     /// `entries`.
     pub fn new(entries: usize, max_bytes: u64, weigh: fn(&K, &V) -> u64) -> Self {
+        // quick_cache parts the bytes among shards of about 32 entries or more each, and an entry
+        // has to fit its shard.
         Self(Cache::with_weighter(entries, max_bytes, Weigh(weigh)))
     }
 
@@ -38,7 +40,7 @@ impl<K: Eq + Hash, V: Clone> ByteCache<K, V> {
         self.0.get(key)
     }
 
-    /// Keeps an entry, unless it exceeds the bound alone.
+    /// Keeps an entry, unless it exceeds its shard's part of the bound alone.
     pub fn insert(&self, key: K, value: V) {
         self.0.insert(key, value);
     }

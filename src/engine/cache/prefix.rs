@@ -79,6 +79,7 @@ impl PrefixCache {
         model: &Arc<Model>,
         sequence: &Sequence,
     ) {
+        // Of a sequence that decodes in a slot nothing is left to share.
         let State::Prefill(prefill) = &sequence.state else {
             return;
         };
@@ -98,6 +99,7 @@ impl PrefixCache {
             cells: sequence.observed.records().to_vec(),
             images: sequence.encoded.clone(),
         });
+        // At the front stands the one that was used least recently; see `find`.
         if self.entries.len() > MAX_ENTRIES {
             self.entries.pop_front();
         }

@@ -64,6 +64,7 @@ impl Encoder {
         let images = project(model, &mut jobs)?;
         counter!(names::ROWS_COMPUTED).increment(jobs.iter().map(|job| job.cost.rows).sum());
         histogram!(names::STAGE_DURATION, "stage" => "projector").record(start.elapsed());
+        // After both stages: a picture of a step that failed is remembered by its features at most.
         for (job, image) in jobs.iter().zip(&images) {
             self.cache.insert_image(job.input, image.clone());
         }
@@ -89,6 +90,7 @@ fn distinct(inputs: &[EncoderInput]) -> (Vec<EncodeJob<'_>>, Vec<usize>) {
             continue;
         }
         if !input.program.no_reuse {
+            // A picture that captures is nobody's duplicate: each input gets rows of its own.
             by_key.insert(input.key, jobs.len());
         }
         job_of.push(jobs.len());
@@ -110,6 +112,7 @@ fn project(model: &Model, jobs: &mut [EncodeJob<'_>]) -> Result<Vec<Arc<EncodedI
         .enumerate()
         .map(|(i, job)| (i, job.input.image, &job.input.tokens));
     let tokens = model.pack(&projected, pictures, &mut hooks)?; // (N, D)
+    // One transfer for all pictures; each digest is made of its rows of it.
     let values = HostValues::download(&tokens)?;
     let (mut images, mut digests) = (Vec::with_capacity(jobs.len()), Vec::new());
     let mut first = 0;
@@ -152,6 +155,7 @@ fn run_projectors(
         let (mut layout, mut rows) = (Layout::default(), Vec::with_capacity(group.len()));
         for (i, job) in (first..).zip(group) {
             let EncoderInput { image, tokens, .. } = job.input;
+            // Views are spans of their own: noise and selectors count rows view by view.
             for view in 0..tokens.views {
                 layout.push_sequence(i, (*image, view), tokens.view.tokens);
             }

@@ -48,6 +48,7 @@ impl EncoderInput {
         if variant.images.is_empty() {
             return Ok(Vec::new());
         }
+        // Once for all pictures: the digests of a plan's edits are theirs alike.
         let edits = Edits::of(model, tenant, variant)?;
         let pictures = variant.pixels.iter().zip(&variant.images).enumerate();
         let inputs = pictures.map(|(image, (pixels, tokens))| {
@@ -167,6 +168,7 @@ impl Edits {
         // cost would tell that another one has sent the same.
         edits.picture.update(format!("{tenant:?} ").as_bytes());
         if let Some(swapped) = &plan.projector {
+            // By its weights: two names may stand for the same projector.
             edits.projector.update(swapped.digest()?.as_bytes());
         }
         Ok(edits)

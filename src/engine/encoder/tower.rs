@@ -40,6 +40,7 @@ pub(super) fn run_tower(
     // All passes first, then their checkpoints: a pass must know who will start from it.
     let mut passes = plan(jobs, cache, checkpoints);
     request_checkpoints(model, &mut passes);
+    // Generation by generation: a pass runs once the one that it starts from is done.
     while passes.iter().any(|pass| pass.features.is_none()) {
         let batch = next_batch(&passes, max_rows)?;
         let done = run_batch(model, &mut passes, &batch)?;
@@ -117,6 +118,7 @@ fn request_checkpoints(model: &Model, passes: &mut [Pass<'_>]) {
             requests.push((parent, pass.start.own.depth));
         }
         for depth in pass.input.reads(model) {
+            // A feature below the start of a pass is a row that another pass has run through.
             let owner = owner_of(passes, number, depth).filter(|&owner| owner != number);
             requests.extend(owner.map(|owner| (owner, depth)));
         }
@@ -185,6 +187,7 @@ fn run_batch(
     // `(V N, n D_vision)`.
     let (features, _) = tower.forward_from(x, &packed, &mut caches, &earlier, &mut hooks)?;
     for ((number, _), cache) in views.into_iter().zip(caches) {
+        // Back in their order, since later passes look for a view by its number.
         passes[number].caches.push(cache);
     }
     let mut first = 0;
@@ -232,6 +235,7 @@ fn inputs(
             None => parts.push(tower.embed(&input.pixels.upload(&device)?, &own, hooks)?),
             Some(parent) => {
                 for cache in &passes[parent].caches {
+                    // `(R, D)` of each view, in the order of the views.
                     parts.extend(cache.checkpoints(depth).iter().map(|c| c.rows.clone()));
                 }
             }

@@ -117,7 +117,8 @@ impl<G: Deref<Target = GoldenSet>> ParityCheck<G> {
         (self.case.images.len() * view.rows * info.layers_run()) as u64
     }
 
-    /// Every pass goes through the tower and the whole prompt: nothing cached is trusted.
+    /// Returns the (row, layer) pairs of a pass, each of which goes through the tower and the whole
+    /// prompt: nothing cached is trusted.
     fn pass_cells(&self, model: &Model) -> u64 {
         let layers = model.decoder.config().num_hidden_layers;
         self.tower_cells(model) + (self.ids.len() * layers) as u64
@@ -128,7 +129,8 @@ impl<G: Deref<Target = GoldenSet>> ParityCheck<G> {
         &mut self,
         model: &Model,
     ) -> Result<Option<CaseComparison>, Error> {
-        // Taken out, so that its parts move on to the next stage; an error ends the check.
+        // Taken out, so that its parts move on to the next stage; after an error the check begins
+        // anew.
         match std::mem::replace(&mut self.stage, Stage::Start) {
             Stage::Start => {
                 self.stage = Stage::Prepared(Box::new(self.prepare(model)?));

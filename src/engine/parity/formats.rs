@@ -50,6 +50,7 @@ pub fn compare_formats(
         *worst = worst.max(relative_error(found, expected));
     }
     let rows = reference.decoder.config().vocab_size;
+    // The last V of `(T, V)` logits are those of the next token.
     let [p, q] = [&expected, &found].map(|values| last_row(values, rows));
     let expected = own.greedy(reference, tokens)?;
     let found = other.greedy(model, tokens)?;

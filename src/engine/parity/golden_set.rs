@@ -186,6 +186,7 @@ impl GoldenSet {
         let mut looks = resident.looks.clone();
         let needs = intervention::needs(list, &[]);
         for look in needs.saliency {
+            // Those of a saliency model come with `resident`: no such model is beside a golden set.
             if look.model.is_none() {
                 let head = look.head.map(|h| h as usize);
                 let maps = pictures.iter().map(|p| tower_attention(model, p, head));

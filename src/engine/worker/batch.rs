@@ -33,6 +33,7 @@ impl Worker {
                 passed_over.push(id.request);
                 continue;
             }
+            // Memory first: the tower must not run for a sequence that has to wait for room.
             if self.sequence(id).is_waiting() {
                 if !self.can_allocate(model, id, running) {
                     // Nobody else may take the memory that it waits for.
@@ -41,6 +42,7 @@ impl Worker {
                 }
                 match self.start(model, id, &mut encoded_rows, rows_left) {
                     Ok(true) => {
+                        // It may be 0: a client below its share starts one beyond the limit.
                         budget.sequences = budget.sequences.saturating_sub(1);
                         self.shares.take(&client, 0, true);
                         running += 1;
@@ -157,6 +159,7 @@ impl Worker {
     /// sequence that would never fit runs alone.
     fn can_allocate(&mut self, model: &Arc<Model>, id: SequenceId, running: usize) -> bool {
         let needed = self.sequence(id).kv_bytes(model);
+        // One may not be enough: what a running sequence shares of a prompt stays when that goes.
         while self.memory.kv.bytes() + needed > self.limits.kv_bytes {
             if !self.prefixes.evict_lru() {
                 return running == 0;
@@ -184,6 +187,7 @@ impl Worker {
             left = left.min(rows_left);
         }
         let count = budget.take(left, sequence.program.unchunkable, is_first)?;
+        // With the entry of the head, as for rows that decode.
         let layers = (sequence.program.layers.len() - sequence.own.depth) as u64;
         self.scheduler
             .charge(&request.client, count as u64 * layers);

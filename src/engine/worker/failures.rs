@@ -50,7 +50,9 @@ impl Worker {
         let device = self.owned.id().to_string();
         tracing::error!(device, reason, "the device is lost");
         counter!(names::DEVICE_RESTARTS, "device" => device.clone()).increment(1);
+        // First: from here on requests are refused before they are planned.
         self.device.send_replace(DeviceState::Restarting);
+        // Before the device is closed: requests and caches hold tensors of it.
         self.abandon();
         self.owned.close();
         let mut wait = Duration::from_millis(100);

@@ -246,6 +246,7 @@ impl Worker {
         let (now, throughput) = (Instant::now(), self.peak_throughput);
         let late = |deadline, price, started| is_late(deadline, now, price, started, throughput);
         let before = self.requests.len() + self.auxiliary.len();
+        // Between steps alone, since a `SequenceId` is a place in this list.
         self.requests.retain_mut(|request| {
             if late(request.deadline.get(), request.price, request.started) {
                 let generated = request.sequences.iter().map(Sequence::generated);
@@ -325,6 +326,7 @@ impl Worker {
             if self.lost.is_some() || self.requests[at].is_over() {
                 continue;
             }
+            // One that cannot be rewound has no second try, and ends with the first error.
             let mut failed = Err((error.clone(), Vec::new()));
             if is_intact {
                 failed = self.attempt(model, std::slice::from_ref(scheduled));
@@ -347,6 +349,7 @@ impl Worker {
         self.drop_stale_error();
         let start = Instant::now();
         let mut entries = entries(&mut self.requests, batch);
+        // With the pictures' rows, which were counted as it started: the rest is the pass alone.
         let before = rows(&entries);
         let result = model_runner::execute(model, &mut entries, &self.check);
         let done = rows(&entries).saturating_sub(before) as f64;
@@ -377,6 +380,7 @@ impl Worker {
         if outcome == Outcome::Reading {
             return;
         }
+        // Before the state moves on: `push` drops the checkpoints that children start from.
         if let State::Prefill(_) = sequences[id.sequence].state {
             let children = std::mem::take(&mut sequences[id.sequence].children);
             for child in children {
@@ -404,6 +408,7 @@ impl Worker {
         let known = self
             .slots
             .iter()
+            // By address: the `Weak` keeps it from being another model's.
             .find(|(of, _)| of.as_ptr() == Arc::as_ptr(model));
         if let Some((_, slots)) = known {
             return slots.clone();
@@ -428,6 +433,7 @@ impl Worker {
             return;
         };
         let has_room = self.running() < self.limits.running;
+        // Over all models: they share the device's time, whichever of them is next.
         let waiting = self.requests.iter().filter(|r| !r.is_over());
         let waiting = waiting.filter(|r| r.ready(has_room, |_| false).is_some());
         let waiting = waiting.map(|r| (&r.client, ()));

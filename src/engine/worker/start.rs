@@ -130,6 +130,7 @@ impl Worker {
         encoded_rows: &mut usize,
         rows_left: usize,
     ) -> Result<Option<FreshImages>, Error> {
+        // An `Arc`, since the worker is borrowed mutably while they are encoded.
         let images = self.sequence(id).images.clone();
         let mut missing: Vec<EncoderInput> = Vec::new();
         for image in images.iter() {
@@ -146,6 +147,7 @@ impl Worker {
             return Ok(None);
         }
         let own = missing.len();
+        // Its own pictures are never left out, even where they exceed `most` together.
         let mut rows: usize = missing.iter().map(EncoderInput::rows).sum();
         // One tower pass for several pictures costs less than one for each.
         for image in self.upcoming_images(model, rows_left, id) {
@@ -169,6 +171,7 @@ impl Worker {
         }
         let encoded = encoded?;
         let (mut fresh, mut captured) = (Vec::new(), Vec::new());
+        // Those of others are in the cache, where they will be looked for.
         for (image, of_image) in encoded.into_iter().take(own) {
             fresh.push(image);
             captured.extend(of_image);
@@ -226,6 +229,7 @@ impl Worker {
         captured: Vec<Captured>,
     ) {
         let sequence = &mut self.requests[id.request].sequences[id.sequence];
+        // In the order of the prompt, in which `Model::embed` places them.
         sequence.encoded.clear();
         for image in sequence.images.iter() {
             let known = at_hand.iter().find(|v| v.key == image.key).cloned();

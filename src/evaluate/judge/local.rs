@@ -27,6 +27,7 @@ impl LocalJudge {
         prepared: PreparedTextModel,
         runtime: &Runtime,
     ) -> Result<Self, model::Error> {
+        // Before it is loaded: what has no room must not be read.
         runtime.models.hold(prepared.bytes())?;
         let has_cpu = runtime.engines.iter().any(|(device, _)| device.is_cpu());
         let threads = threads(has_cpu).map_err(|e| model::Error::Text(e.to_string()))?;
@@ -60,9 +61,12 @@ impl LocalJudge {
         let waits = Arc::downgrade(&waiting);
         let work = move || {
             let is_wanted = || waits.strong_count() > 0;
+            // The blocking thread waits, and the pool computes: rayon's products stay on the
+            // judge's own threads.
             Ok(threads.install(|| model.reply(&question, &is_wanted)))
         };
         let outcome = self.turns.run(client, price, work).await;
+        // Named here, so that it lives until the reply has come.
         drop(waiting);
         let outcome = match outcome {
             Ok(reply) => reply.map_err(|e| e.to_string()),

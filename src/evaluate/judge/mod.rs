@@ -84,6 +84,7 @@ impl Judge {
     /// Asks `question` for `client`, and returns the reply, or why there is none.
     pub(super) async fn ask(&self, client: &ClientId, question: String) -> Result<String, String> {
         match &self.kind {
+            // Without the client: a service has its own bounds, and all share the turns.
             JudgeKind::Remote(judge) => judge.ask(question).await,
             JudgeKind::Local(judge) => judge.ask(client, question).await,
         }

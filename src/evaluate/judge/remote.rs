@@ -83,9 +83,11 @@ impl RemoteJudge {
     }
 
     async fn try_once(&self, question: String) -> Result<String, Refusal> {
+        // Taken for each try anew: a question that waits for its next one holds up no other.
         let turn = self.turns.acquire().await;
         let _turn = turn.map_err(|e| Refusal::for_good(e.to_string()))?;
         let (config, agent) = (self.config.clone(), self.agent.clone());
+        // ureq blocks.
         tokio::task::spawn_blocking(move || post(&agent, &config, &question))
             .await
             .map_err(|e| Refusal::for_good(e.to_string()))?
@@ -130,6 +132,7 @@ fn post(agent: &ureq::Agent, config: &JudgeAddress, question: &str) -> Result<St
     let text = response
         .body_mut()
         .with_config()
+        // A bound before the read: the service is not ours.
         .limit(MAX_REPLY)
         .read_to_string();
     let text = text.map_err(|e| Refusal::for_now(format!("the judge's reply: {e}")))?;
@@ -153,6 +156,7 @@ fn post(agent: &ureq::Agent, config: &JudgeAddress, question: &str) -> Result<St
     }
     let reply: Value = serde_json::from_str(&text)
         .map_err(|e| Refusal::for_good(format!("the judge's reply is no JSON: {e}")))?;
+    // Indexing a JSON value gives null where there is nothing, and never panics.
     let content = reply["choices"][0]["message"]["content"].as_str();
     content.map(String::from).ok_or_else(|| {
         Refusal::for_good("the judge's reply has no choices[0].message.content".into())

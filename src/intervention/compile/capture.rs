@@ -109,6 +109,7 @@ impl CaptureTarget {
         compiler: &Compiler<'_>,
     ) -> Result<Reduction, Error> {
         let point = target.points.first();
+        // There is a point: `resolve` refuses a target without any.
         let site = point.map_or(Site::Embed, |p| p.site);
         let stack = point.map_or(Stack::LanguageModel, |p| p.stack);
         Ok(match &self.reduce {
@@ -250,6 +251,8 @@ fn volume(target: &ResolvedTarget, reduction: &Reduction, compiler: &Compiler<'_
     Volume {
         prompt: target.points.len() * prompt,
         step: target.points.len() * step,
+        // Only features are labelled row by row; the maps of all pictures would be built for
+        // nothing.
         patches: match reduction {
             Reduction::TopFeatures(_) => Arc::new(row_patches(target, compiler)),
             _ => Arc::default(),
@@ -285,6 +288,7 @@ fn numbers(
         Reduction::TopFeatures(features) => {
             rows * features.top.min(features.prefix) * NUMBERS_OF_FEATURE
         }
+        // A number a key, whichever heads and rows look.
         Reduction::Received(keys) if rows > 0 => keys.count(),
         Reduction::Received(_) => 0,
     }

@@ -90,6 +90,7 @@ impl<'a> Compiler<'a> {
         } else {
             ""
         };
+        // Layers keep the checkpoint's numbers, whichever of them run.
         if layer >= layers {
             let message = format!(
                 "layer {layer} of {} is not in 0 to {}{why}",
@@ -137,10 +138,12 @@ impl<'a> Compiler<'a> {
                     // Step 0 is the prompt, whose rows are picked one by one.
                     rows.generated = Some(steps.first.max(1)..=steps.last);
                 }
+                // Even where no row of it is chosen: its length says where the answer begins.
                 rows.views.insert((0, 0), in_prompt(picked, steps));
             }
             return Ok(rows);
         }
+        // The tower and the projector do not run without a picture.
         entry.needs_image(self.context)?;
         for (view, map) in self.maps(stack, site) {
             let picked = selector.pick(entry, field, &map, self.context)?;
@@ -157,6 +160,7 @@ impl<'a> Compiler<'a> {
         }
         let mut all = Vec::new();
         for (image, tokens) in self.images.iter().enumerate() {
+            // Behind the projector the views of a picture are packed into one run of tokens.
             let maps = if site == Site::Tokens {
                 vec![TokenMap::of_picture(image, tokens)]
             } else {
@@ -205,12 +209,14 @@ impl<'a> Compiler<'a> {
 
     /// Adds an operation on all visual tokens of a picture.
     pub(crate) fn edit_tokens(&mut self, entry: Entry, image: usize, operation: Operation) {
+        // Those that earlier selections have left: a list is applied in its order.
         let rows = vec![true; self.images[image].len()];
         self.edit_rows(entry, Arc::new(Rows::of_picture(image, rows)), operation);
     }
 
     /// Adds an operation on visual tokens.
     pub(crate) fn edit_rows(&mut self, entry: Entry, rows: Arc<Rows>, operation: Operation) {
+        // The last place where a picture's tokens can change in number, before they join the words.
         let point = Point::of(Stack::Projector, Site::Tokens);
         let edit = Edit {
             owner: entry.index,

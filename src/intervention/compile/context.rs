@@ -33,6 +33,8 @@ impl Context<'_> {
     /// Returns the largest of a size of the pictures' views; without pictures that of a square.
     pub(crate) fn largest(&self, size: impl Fn(&ViewInfo) -> usize) -> usize {
         let views = self.images.iter().map(|image| size(&image.view));
+        // A prompt without pictures has its checks all the same, against what a square one would
+        // be.
         views.max().unwrap_or_else(|| {
             let side = self.model.tower.info().image_size;
             size(&self.model.tower.view((side, side)))

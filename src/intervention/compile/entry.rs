@@ -50,6 +50,7 @@ impl Entry {
 
     /// Returns a stream of noise for each picture; the first one is the sequence's as well.
     pub(crate) fn streams(self, seed: u64, context: &Context<'_>, point: &str) -> Arc<[Draws]> {
+        // By the name of the point: the same seed draws other numbers at each layer.
         let stream = |image| Draws::at_point(seed, context.sample_key, self.index, image, point);
         // A prompt without pictures draws from stream 0, too.
         (0..context.images.len().max(1)).map(stream).collect()

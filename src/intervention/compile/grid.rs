@@ -140,10 +140,13 @@ pub fn compile_grid(
     spec: &GridSpec,
     context: &Context<'_>,
 ) -> Result<Grid, Error> {
+    // The list for what it leaves of layers and tokens; its plan is compiled elsewhere.
     let (compiler, _) = compiled(list, context)?;
     let points = points(spec, &compiler)?;
     let layers = layers(spec, &points, &compiler)?;
     let (heads, together) = heads(spec, &points)?;
+    // Of the first one, as `points` has seen that all count their rows alike, and that there is
+    // one.
     let site = points[0].point;
     let maps = compiler.maps(site.stack, site.site);
     if site.stack != Stack::LanguageModel {
@@ -152,6 +155,7 @@ pub fn compile_grid(
     Ok(Grid {
         positions: positions(&spec.positions, site, &maps, &compiler)?,
         receiver: receiver(spec, &compiler)?,
+        // Of all views, those without a position too: rows are masks over each of them.
         lengths: maps
             .iter()
             .map(|(view, map)| (*view, map.tokens.len()))
@@ -191,6 +195,7 @@ fn points(spec: &GridSpec, compiler: &Compiler<'_>) -> Result<Vec<GridPoint>, Er
             );
             return Err(invalid(format!("grid.points[{i}]"), message));
         }
+        // A cell twice would be computed twice, and its effects shown as two.
         if points.iter().any(|point| point.name == found.name) {
             let message = format!("{name} is named twice; once is enough");
             return Err(invalid(format!("grid.points[{i}]"), message));
@@ -260,6 +265,7 @@ fn layers(
         path.dedup();
         return Ok(path);
     }
+    // Before the loop, which looks for each one among those before it.
     if spec.layers.len() > MAX_CELLS {
         let message = format!(
             "{} layers; at most {MAX_CELLS} are taken",
@@ -299,6 +305,7 @@ fn heads(spec: &GridSpec, points: &[GridPoint]) -> Result<Heads, Error> {
             let message = format!("{} has no heads; leave heads and each_head out", point.name);
             return Err(invalid(format!("grid.points[{i}]"), message));
         };
+        // Under grouped-query attention there are fewer heads of keys than of queries.
         fewest = fewest.min(heads);
     }
     if let Some(i) = spec.heads.iter().position(|&head| head as usize >= fewest) {
@@ -359,6 +366,7 @@ fn receiver(spec: &GridSpec, compiler: &Compiler<'_>) -> Result<Option<Receiver>
             "whole rows are received; leave it empty",
         ));
     }
+    // Patched runs are measured by given answers and generate nothing.
     let rows = Arc::new(found.rows.of_prompt());
     if rows.is_empty() {
         return Err(invalid(

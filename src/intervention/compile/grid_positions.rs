@@ -165,6 +165,7 @@ impl Positions {
                 let tokens = at.pick(entry, "words", selector)?;
                 let parts = tokens
                     .into_iter()
+                    // Visual tokens among the chosen ones have no words, and are passed over.
                     .filter(|token| at.is_text(token))
                     .map(|token| GridPosition {
                         in_word: true,
@@ -211,6 +212,7 @@ impl Rowed<'_> {
         selector: &TokenSelector,
     ) -> Result<Vec<GridToken>, Error> {
         let (stack, site) = (self.site.stack, self.site.site);
+        // The prompt alone: a traced run generates no token.
         let steps = Steps { first: 0, last: 0 };
         let rows = self
             .compiler
@@ -276,6 +278,7 @@ impl Patches {
 
     /// Returns the groups of all patches, with what each is called.
     fn groups(self, maps: &Maps) -> Vec<(String, Vec<GridToken>)> {
+        // By picture, base view before canvas, then row by row: the order in which positions come.
         let mut groups: BTreeMap<(usize, bool, usize), Vec<GridToken>> = BTreeMap::new();
         for (view, map) in maps {
             for (token, info) in (0..).zip(&map.tokens) {

@@ -97,6 +97,7 @@ impl MeasuredTokens {
         let values = self.values(entry, field, point, context)?;
         let last = map.last();
         let mut candidates = Vec::new();
+        // Words are matched in their order: selections take visual tokens alone, never a word.
         let mut words = values.words.iter();
         for (i, token) in map.tokens.iter().enumerate() {
             let word = match token {
@@ -159,6 +160,7 @@ impl MeasuredTokens {
         context: &Context<'_>,
     ) -> Result<(), Error> {
         let invalid = |name: &str, message: String| Err(invalid(entry, field, name, message));
+        // Without keys: no width of attention is asked for here.
         let shape = shape_of(context.model, point, 0);
         match (self.head, shape.heads) {
             (Some(_), None) => {
@@ -172,6 +174,7 @@ impl MeasuredTokens {
             }
             _ => {}
         }
+        // A column of a pattern is what a token receives; elsewhere a row is the token itself.
         let is_pattern = point.site == Site::Pattern;
         if is_pattern != matches!(self.measure, TokenMeasure::Received(_)) {
             let message = if is_pattern {
@@ -182,6 +185,7 @@ impl MeasuredTokens {
             return invalid("measure", message);
         }
         if let TokenMeasure::Similarity(vector) = &self.measure {
+            // A row without a chosen head is that of all heads, end to end.
             let heads = shape.heads.filter(|_| self.head.is_none()).unwrap_or(1);
             let (given, width) = (vector.len(), heads * shape.width);
             if given != width {
@@ -190,6 +194,7 @@ impl MeasuredTokens {
                     format!("{given} numbers; the rows are {width} wide"),
                 );
             }
+            // A cosine needs a length; one number that is not finite makes the sum so as well.
             let size: f64 = vector.iter().map(|v| f64::from(*v).powi(2)).sum();
             if !size.is_finite() || size == 0.0 {
                 return invalid("vector", "its length is not above 0 and finite".into());
@@ -269,6 +274,7 @@ impl MeasuredTokens {
         rows: &HostTensor,
         context: &Context<'_>,
     ) -> Result<Vec<f64>, Error> {
+        // `(R, W)`; of a pattern `(R, K)`, the mean over heads or one head.
         let rows: Vec<Vec<f32>> = rows.to_vec2().map_err(crate::model::Error::from)?;
         let rows = rows.iter();
         let looking = match &self.measure {
@@ -293,6 +299,7 @@ impl MeasuredTokens {
         let default = if has_class { Named::Class } else { Named::All };
         let looking = looking.unwrap_or(default);
         let last = map.last();
+        // One number a key: the mean of the column over the rows that look.
         let mut received = vec![0.0; rows.as_slice().first().map_or(0, Vec::len)];
         let mut count = 0;
         for (i, (token, row)) in map.tokens.iter().zip(rows).enumerate() {
@@ -325,6 +332,7 @@ impl MeasuredTokens {
                 None
             }
             MeasuredAmount::AtLeast(bound) => Some(bound),
+            // Of the candidates alone: tokens that are not among them do not move the bound.
             MeasuredAmount::TimesMedian(times) => Some(times * median(&candidates)),
         };
         let within = |value: f64| bound.is_none_or(|bound| sign * value >= sign * bound);
@@ -361,11 +369,13 @@ impl Values {
             return Ok(value.and_then(|position| self.at((0, 0), position)));
         };
         if self.point.stack == Stack::VisionTower {
+            // A class token is a row of its own in the tower, and is made of no patch.
             if *place == Some(Place::Class) && origin.is_none() {
                 return Ok(view_of(map).and_then(|view| self.at((*image, view), i)));
             }
             return Ok(self.of_patches(*image, patches));
         }
+        // By the number before any selection, since rows were measured of whole pictures.
         let Some(origin) = *origin else {
             let message = format!(
                 "what is measured at {} chooses no rows of the tower; measure in the tower",
@@ -378,6 +388,7 @@ impl Values {
                 let start = self.starts.get(*image).copied().unwrap_or(0);
                 ((0, 0), start + origin as usize)
             }
+            // At projector.hook_tokens a picture is one run, whatever its views.
             _ => ((*image, 0), origin as usize),
         };
         Ok(self.at(view, row))

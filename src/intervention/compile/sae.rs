@@ -48,6 +48,7 @@ impl Entry {
             let message = "attention has no rows that an autoencoder could read";
             return Err(self.invalid(field, message));
         }
+        // All heads end to end, as an autoencoder of hook_z reads them.
         let (found, needed) = (target.shape.numbers(), sae.width());
         if found == needed {
             return Ok(());

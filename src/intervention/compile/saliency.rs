@@ -129,6 +129,7 @@ impl Salient {
         let base = views.first().map_or(&[][..], Vec::as_slice);
         let patches = self.patches(context, image, base);
         let extent = (grid.rows, grid.columns);
+        // Row by row, as cells are numbered.
         Ok((0..grid.cells())
             .map(|cell| (cell / grid.columns, cell % grid.columns))
             .map(|cell| mass_in_cell(base, patches, cell, extent))
@@ -155,6 +156,7 @@ impl Salient {
             return Ok(0.0);
         };
         Ok(match (&self.source, place) {
+            // By patch and weight: a merged token gets the mass of each patch that it is made of.
             (SaliencySource::Tower, _) => patches
                 .iter()
                 .map(|&(view, patch, weight)| f64::from(weight) * mass_at(views, view, patch))
@@ -199,6 +201,7 @@ impl Amount {
             Self::Share(share) => rounded(share, mass.len()),
             Self::Count(count) => count as usize,
             Self::Mass(wanted) => {
+                // Of what there is: given weights need not add up to 1.
                 let wanted = wanted * mass.iter().sum::<f64>();
                 let mut held = 0.0;
                 let fewer = order.iter().take_while(|cell| {
@@ -222,6 +225,7 @@ fn mass_in_cell(map: &[f32], patches: Size, (row, column): Size, extent: Size) -
         .enumerate()
         .map(|(i, &mass)| {
             f64::from(mass)
+                // Patches row by row: i / columns is the row.
                 * overlap((row, extent.0), (i / patches.1, patches.0))
                 * overlap((column, extent.1), (i % patches.1, patches.1))
         })

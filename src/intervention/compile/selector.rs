@@ -148,6 +148,8 @@ impl TokenSelector {
         }
         if self.complement {
             picked.rows.iter_mut().for_each(|row| *row = !*row);
+            // "All but the last" leaves out what is generated: each such token is the last when it
+            // is read.
             picked.generated = !picked.generated;
         }
         // Pictures do not grow: only the prompt is followed by generated tokens.
@@ -182,6 +184,7 @@ impl Tokens {
                 Selection::of(map.tokens.iter().map(|t| t.turn() == Some(*turn)))
             }
             Self::Tile(wanted) => {
+                // No range is checked: pictures differ in how many tiles they have.
                 let wanted = *wanted as usize;
                 Selection::of(map.tokens.iter().map(|t| t.tile() == Some(wanted)))
             }
@@ -267,6 +270,7 @@ fn check_blocks(
         let message = format!("{grid} is not in 1 to {side}, the side of the patch grid");
         return Err(entry.invalid(&format!("{field}.blocks.grid"), message));
     }
+    // No overflow: `grid` is at most a side of patches.
     if let Some(index) = indices.iter().find(|index| **index >= grid * grid) {
         let message = format!(
             "{index} is not below {}, the blocks of the grid",
@@ -299,6 +303,7 @@ fn per_picture(
     let mut rows = vec![false; map.tokens.len()];
     for image in 0..context.images.len() {
         let own = |token: &TokenInfo| token.is_patch() && token.image() == Some(image);
+        // Numbered among the picture's patches that are left, not among the rows of the tensor.
         let (numbers, patches): (Vec<usize>, Vec<&TokenInfo>) = map
             .tokens
             .iter()

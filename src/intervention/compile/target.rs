@@ -128,6 +128,7 @@ impl Target {
         }
         let layers: Vec<usize> = match point.layer {
             Some(layer) => vec![layer],
+            // A path, so that layers which others have left out are not named.
             None if self.layers.is_empty() => compiler.path(point.stack),
             None => self.layers.iter().map(|&l| l as usize).collect(),
         };
@@ -177,6 +178,7 @@ impl Target {
             );
             return Err(entry.invalid(&format!("{field}.steps.last"), message));
         }
+        // An edit that cannot act is refused here, before anything is computed for it.
         if rows.is_empty() && !compiler.is_preview() {
             return Err(entry.never_fired(format!("no token is chosen at {}", self.point)));
         }
@@ -259,6 +261,7 @@ impl ResolvedTarget {
         }
         Resolved {
             resolutions: self.rows.resolutions(&points),
+            // Shows when the rows pass; see `EffectLog`.
             fired: None,
             changed_nothing: false,
         }

@@ -104,6 +104,7 @@ impl TokenMap {
 
     /// Describes the language model's input.
     pub(crate) fn of_prompt(prompt: &[PromptToken], images: &[ImageTokens]) -> Self {
+        // In the order of the prompt, in which pictures are numbered.
         let mut images = images.iter().enumerate();
         let mut tokens = Vec::new();
         for token in prompt {
@@ -145,6 +146,7 @@ impl TokenMap {
             patches: Vec::new(),
             origin: None,
         });
+        // The base view is a grid of its own; tiles are parts of the canvas.
         let extent = if view == 0 {
             tokens.view.grid
         } else {

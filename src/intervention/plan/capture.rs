@@ -132,6 +132,7 @@ impl Capture {
         };
         if let Some(heads) = &self.heads {
             let heads = Tensor::from_slice(heads, heads.len(), value.device())?;
+            // `(n, H, W)`: the heads are the second dimension at every point that has them.
             value = value.contiguous()?.index_select(&heads, 1)?;
         }
         let tokens = rows.iter().map(|&row| span.tokens[row as usize]).collect();
@@ -166,6 +167,7 @@ impl Capture {
     /// Returns the step of the answer that `span` computes; 0 for the prompt and in the tower.
     fn step(&self, point: Point, span: &Span) -> u32 {
         let first = span.tokens.first().copied().unwrap_or(0);
+        // As long as the prompt, whichever of its rows are chosen.
         let prompt = self.rows.of_sequence().len() as u32;
         if point.stack == Stack::LanguageModel && first >= prompt {
             first - prompt + 1
@@ -186,6 +188,7 @@ impl Reduction {
         let dtype = value.dtype();
         let reduced = match self {
             Self::None | Self::TopTokens(_) | Self::TopFeatures(_) => value,
+            // In f32: a sum of many rows in half precision loses what the later ones add.
             Self::Mean => value
                 .to_dtype(DType::F32)?
                 .mean_keepdim(0)?
@@ -201,6 +204,7 @@ impl Reduction {
                 value.narrow(0, last, 1)?
             }
             Self::Received(keys) => {
+                // By token and not by place: keys that were pruned are gone from the pattern.
                 let places = keys.places(span, &span.keys);
                 tokens = places.iter().map(|&i| span.keys[i as usize]).collect();
                 // A mean over rows as well: one number for each key, however many rows look.

@@ -34,10 +34,12 @@ impl Edit {
         part: &Tensor,
         log: &mut EffectLog,
     ) -> Result<Option<Tensor>> {
+        // Empty in most decode steps: edits of the prompt alone cost nothing there.
         let rows = self.rows.of(span);
         if rows.is_empty() {
             return Ok(None);
         }
+        // Operations on whole spans come first: they may leave more or fewer rows.
         if let Some(new) = self.operation.rearrange(part)? {
             // Where rows leave, old and new have no rows in common to compare.
             if matches!(&self.operation, Operation::Gather(order) if order.len() == rows.len()) {
@@ -45,6 +47,7 @@ impl Edit {
             }
             return Ok(Some(new));
         }
+        // The common case is spared a gather and a scatter.
         let whole = rows.len() == span.rows.len();
         let old = if whole {
             part.contiguous()?
@@ -62,6 +65,8 @@ impl Edit {
         // Chosen afterwards: operations on whole rows need not know of heads and dimensions.
         let mut new = self.within(&new, &old)?;
         if point.site == Site::Scores && self.operation.moves_masked_scores() {
+            // By the old scores: what causality hides must stay hidden, whatever is written over
+            // it.
             new = old.eq(f64::NEG_INFINITY)?.where_cond(&old, &new)?;
         }
         if let Some((was, is)) = self.operation.effect(point, &old, &new)? {

@@ -137,9 +137,12 @@ impl EffectLog {
         // In the order of tokens, since sums of floats depend on their order.
         records.sort_by_key(|record| (record.place(), record.tokens.first().copied()));
         for same in records.chunk_by(|a, b| a.place() == b.place()) {
+            // Edits of a trace have numbers beyond all interventions: nobody asks for their
+            // effects.
             let Some(effect) = effects.get_mut(same[0].owner) else {
                 continue;
             };
+            // Once for a point of a picture or a sequence, in however many chunks its rows came.
             effect.fired += 1;
             same.iter()
                 .flat_map(|record| &record.sums)
@@ -195,6 +198,7 @@ impl EffectLog {
             } else {
                 record.tokens.partition_point(|&token| token < position)
             };
+            // A prune below is taken over even where it let no token leave: it has acted.
             if below || count > 0 {
                 self.records.push(record.prefix(count));
             }
@@ -272,6 +276,7 @@ impl EffectLog {
         let changed = (new - &old)?.sqr()?.sum(D::Minus1)?; // (n)
         let was = old.sqr()?.sum(D::Minus1)?; // (n)
         self.pending
+            // `(n, 2)`.
             .push((record, Tensor::stack(&[changed, was], 1)?));
         Ok(())
     }
@@ -281,6 +286,7 @@ impl EffectLog {
         LogMark {
             records: self.records.len(),
             captured: self.captured.len(),
+            // Cloned and not counted: sums cannot be taken back, as records are, by cutting a list.
             generated: self.generated.clone(),
             processed: self.processed.clone(),
         }
@@ -306,6 +312,7 @@ impl EffectLog {
         } else {
             record.tokens.len()
         };
+        // Each generated token is a step of its own, and counts as acting once.
         for &(changed, was) in &sums[prompt..] {
             let effect = self.generated.entry(record.owner).or_default();
             effect.fired += 1;
@@ -328,6 +335,7 @@ impl EffectLog {
             let is_there = |&i: &usize| pending[i].1.device().same_device(device);
             let (there, elsewhere): (Vec<usize>, Vec<usize>) = left.into_iter().partition(is_there);
             let all: Vec<&Tensor> = there.iter().map(|&i| &pending[i].1).collect();
+            // `(n, 2)`, all records of the device end to end.
             let rows = Tensor::cat(&all, 0)?.to_vec2::<f64>()?;
             let mut rows = rows.into_iter().map(|row| (row[0], row[1]));
             for i in there {
@@ -351,6 +359,7 @@ impl EffectLog {
 fn sums_of_squares(old: &Tensor, new: &Tensor, count: usize) -> Result<Vec<(f64, f64)>> {
     let old = old.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
     let new = new.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+    // All numbers of a row, its heads end to end.
     let width = (old.len() / count.max(1)).max(1);
     let mut sums = Vec::with_capacity(count);
     // One chain after the other, so that masked scores, which are 0 here, change no bit however
@@ -373,6 +382,7 @@ impl EffectRecord {
         Self {
             owner,
             point,
+            // Counted along the path: a layer that runs again has a slot for each pass.
             slot: span.layers_done,
             view: (span.image, span.view),
             tokens,

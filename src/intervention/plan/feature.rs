@@ -39,6 +39,7 @@ impl FeatureEdit {
         // At points with heads a row is that of all heads, end to end.
         let mut rows = x.reshape(((), self.sae.width()))?; // (n, W)
         let old = self.sae.values(&rows, &self.features)?; // (n, m)
+        // Added as a difference: what the autoencoder does not explain of a row stays as it is.
         let mut difference = (self.change.of(&old)? - &old)?; // (n, m)
         if let Some(scale) = self.sae.scale(&rows)? {
             difference = difference.broadcast_mul(&scale)?;
@@ -61,6 +62,7 @@ impl FeatureEdit {
             sae,
             features,
             change,
+            // They follow from the autoencoder and the features, which are hashed.
             directions: _,
         } = self;
         let what = format!("set feature {} {features:?} {change:?}", sae.digest());

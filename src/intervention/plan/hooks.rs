@@ -63,10 +63,12 @@ impl Hooks for PlanHooks {
                 continue;
             }
             let rows = if attention {
+                // `(rows, heads, keys)`, so that rows come first for every edit.
                 value.transpose(0, 1)?
             } else {
                 value.narrow(0, span.rows.start, span.rows.len())?
             };
+            // `None` where nothing changed: then no tensor is put together anew.
             if let Some(new) = plan.run(point, span, rows, log)? {
                 parts.push((span.rows.clone(), new));
             }
@@ -100,11 +102,13 @@ impl Hooks for PlanHooks {
         let Some(prune) = plan.prune_at(stack, layer) else {
             return Ok(None);
         };
+        // Taken: a layer that runs again ranks by its own pattern or not at all.
         let Some(leaving) = prune.leaving(span, log.received.take()) else {
             return Ok(None);
         };
         // Rows leave after the layer has written its output.
         let point = Point::at(stack, layer, Site::ResidPost);
+        // Recorded even where it is empty: keeping all is acting, too.
         log.record_pruned(prune.owner, point, span, &leaving);
         if leaving.is_empty() {
             return Ok(None);
@@ -126,6 +130,7 @@ impl Plan {
         log: &mut EffectLog,
     ) -> Result<Option<Tensor>> {
         let mut changed = false;
+        // In the order of the list, each on what the one before has made.
         for edit in self.edits.get(&point).into_iter().flatten() {
             if let Some(new) = edit.apply(point, span, &rows, log)? {
                 (rows, changed) = (new, true);

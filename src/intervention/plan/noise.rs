@@ -31,6 +31,8 @@ impl Noise {
         let mut values = Vec::with_capacity(rows.len() * count);
         if let Some(draws) = self.draws.get(span.image) {
             for &row in rows {
+                // By token: the rows of a chunk, or those that pruning leaves, draw what they would
+                // in one piece.
                 let number = span.view * self.per_view + span.tokens[row as usize] as usize;
                 values.extend(draws.noise(number, count, self.gaussian));
             }

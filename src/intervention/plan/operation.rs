@@ -108,6 +108,7 @@ impl Operation {
                     .iter()
                     .map(|group| value.of(&x, group))
                     .collect::<Result<Vec<_>>>()?;
+                // `(G, D)`, a row for each group.
                 Ok(Some(Tensor::cat(&pooled, 0)?.to_dtype(part.dtype())?))
             }
             Self::Scale(_)
@@ -168,6 +169,7 @@ impl Operation {
         new: &Tensor,
     ) -> Result<Option<(Tensor, Tensor)>> {
         match (self, point.site) {
+            // As patterns: the change of hidden scores themselves would be infinite.
             (Self::Hide(_), Site::Scores) => Ok(Some((softmax(old)?, softmax(new)?))),
             // The pattern is what the hidden scores made of it, which was logged there.
             (Self::Hide(_), _) => Ok(None),
@@ -205,6 +207,7 @@ impl Operation {
     /// Returns whether a row depends on no later row, so that rows may be computed in parts.
     pub(super) fn is_causal(&self) -> bool {
         match self {
+            // A row of these comes of others, of which some may stand behind it.
             Self::Gather(_) | Self::Pool { .. } | Self::Like { .. } => false,
             Self::Scale(_)
             | Self::Add { .. }
@@ -272,6 +275,7 @@ impl Operation {
 impl PoolValue {
     /// Returns what it makes of the rows `group` of `x`, `(1, D)`.
     fn of(self, x: &Tensor, group: &[u32]) -> Result<Tensor> {
+        // `(g, D)`, the seed first.
         let rows = select(x, group)?;
         match self {
             Self::SeedPlusMean if group.len() > 1 => {
@@ -308,6 +312,7 @@ fn add(x: &Tensor, value: &Tensor, (constant, absolute, shift): (f64, f64, f64))
 
 fn take(values: &HostTensor, order: &[u32], edited: &EditedRows<'_>) -> Result<Tensor> {
     let view = (edited.span.image, edited.span.view);
+    // By rank over all views: the span may be a chunk, or one view of several.
     let rank = |&row: &u32| edited.chosen.rank(view, edited.span.tokens[row as usize]);
     let places: Vec<u32> = edited.rows.iter().map(|row| order[rank(row)]).collect();
     let values = values.upload_once(edited.old.device())?;
@@ -330,6 +335,7 @@ fn write(values: &HostTensor, x: &Tensor, edited: &EditedRows<'_>) -> Result<Ten
 fn like(over: &Rows, noise: Option<&Noise>, x: &Tensor, edited: &EditedRows<'_>) -> Result<Tensor> {
     // Moments over all rows of `over`, not over the edited ones.
     let all = select(&edited.part.to_dtype(DType::F32)?, &over.of(edited.span))?;
+    // `(1, ...)` of `(m, ...)`.
     let mean = all.mean_keepdim(0)?;
     let like = mean.broadcast_as(x.shape())?;
     let Some(noise) = noise else {
@@ -343,6 +349,7 @@ fn like(over: &Rows, noise: Option<&Noise>, x: &Tensor, edited: &EditedRows<'_>)
 
 fn project(basis: &HostTensor, x: &Tensor) -> Result<Tensor> {
     let width = x.dim(D::Minus1)?;
+    // `(k, W)`, at attention padded to as many keys as there are by now.
     let basis = fit(&basis.upload_once(x.device())?, x)?;
     let mut rest = x.reshape(((), width))?; // (n, W)
     // Direction by direction: a matrix product would make a row's bits depend on its neighbours.
@@ -383,6 +390,7 @@ fn hide(keys: &Rows, edited: &EditedRows<'_>) -> Result<Tensor> {
 }
 
 fn hash_tensor(tensor: &Tensor, hasher: &mut blake3::Hasher) -> Result<()> {
+    // The shape first: the same numbers in other rows are another tensor.
     hasher.update(format!("{:?}", tensor.dims()).as_bytes());
     digest::update(hasher, tensor)
 }

@@ -57,6 +57,7 @@ impl Ranking {
             return Ok(None);
         }
         let pattern = select(pattern, &rows)?.to_dtype(DType::F32)?; // (n, H, S)
+        // `(S)`, mean over rows and heads, as FastV ranks.
         let received: Vec<f32> = pattern.mean((0, 1))?.to_vec1()?;
         Ok(Some(span.keys.iter().copied().zip(received).collect()))
     }

@@ -30,6 +30,7 @@ impl EditKey {
         Self {
             operation: origin,
             rows,
+            // Nothing is read of this run: what is written comes from the other one.
             source_rows: None,
             non_causal: false,
         }
@@ -65,8 +66,10 @@ impl EditKey {
     pub fn difference(&self, other: &Self) -> Option<u32> {
         let (source, others) = (self.source_rows.as_ref(), other.source_rows.as_ref());
         if self.operation != other.operation || source.is_some() != others.is_some() {
+            // Other operations differ from the first row that either of them touches.
             return Some(self.first_token().min(other.first_token()));
         }
+        // The same operation changes alike the rows that both choose.
         let rows = first_difference(&self.rows, &other.rows);
         let source = source.zip(others).and_then(|(a, b)| first_difference(a, b));
         rows.into_iter().chain(source).min()
@@ -104,6 +107,7 @@ impl Plan {
         for (&layer, prune) in &self.prunes {
             // Tokens leave behind what the layer has written.
             let point = Point::at(Stack::LanguageModel, layer, Site::ResidPost);
+            // Behind the edits there, which change the rows before some of them leave.
             keys.entry(point).or_default().push(prune.key(layer));
         }
         Ok(keys)

@@ -96,6 +96,8 @@ impl Rows {
     pub(crate) fn rank(&self, view: (usize, usize), token: u32) -> usize {
         let before: usize = self
             .views
+            // Views in ascending order, as the rows of values are given: picture by picture, view
+            // by view.
             .range(..view)
             .map(|(_, rows)| rows.iter().filter(|row| **row).count())
             .sum();
@@ -126,6 +128,7 @@ impl Rows {
 
     /// Feeds all of it to `hasher`.
     pub(crate) fn hash(&self, hasher: &mut blake3::Hasher) {
+        // With their lengths, so that no two lists of views read as the same bytes.
         for (view, rows) in &self.views {
             for number in [view.0, view.1, rows.len()] {
                 hasher.update(&(number as u64).to_le_bytes());

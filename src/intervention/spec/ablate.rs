@@ -23,6 +23,7 @@ impl Spec for Ablate {
 
     fn compile(&self, entry: Entry, compiler: &mut Compiler<'_>) -> Result<Resolved, Error> {
         let target = self.target.resolve(entry, "target", compiler)?;
+        // Zeros can be written to generated tokens, too; a mean of the prompt cannot know them.
         if !self.mean {
             return Ok(target.edit(entry, compiler, |_| Operation::Scale(0.0)));
         }

@@ -56,11 +56,13 @@ impl Spec for AddNoise {
         };
         let scale = self.scale * factor;
         let (constant, absolute, shift) = match self.geometry {
+            // `(constant, absolute, shift)` of `Operation::Add`.
             Geometry::Literal => (scale, 0.0, 1.0),
             Geometry::AbsScaled => (0.0, scale, 0.0),
             Geometry::Keskar => (scale, scale, 0.0),
             Geometry::Additive | Geometry::Gaussian => (scale, 0.0, 0.0),
         };
+        // As wide as the prompt at attention, so that its noise is fixed before the answer grows.
         let width = target.shape.width;
         let gaussian = self.geometry == Geometry::Gaussian;
         // Rows of a picture are numbered through its views, which are equally long.

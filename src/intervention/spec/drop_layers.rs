@@ -29,6 +29,7 @@ impl Spec for DropLayers {
         let path = compiler
             .path(self.stack)
             .into_iter()
+            // Each pass of it, should an earlier intervention repeat the layer.
             .filter(|&l| !indices.contains(&(l as u32)))
             .collect();
         compiler.set_path(entry, self.stack, path);

@@ -48,6 +48,7 @@ impl Spec for KnockOutAttention {
         };
         // The request has no target: its errors name the fields of this message.
         let mut target = target.resolve(entry, "", compiler)?;
+        // Picked apart, so that an error blames `from`, which the target does not know.
         target.rows = self.pick(entry, "from", compiler)?;
         let hidden = self.pick(entry, "to", compiler)?;
         let mut resolved = target.edit(entry, compiler, |_| Operation::Hide(hidden.clone()));
@@ -62,6 +63,7 @@ impl Spec for KnockOutAttention {
             let edit = scores.and_then(|edits| edits.last()).cloned();
             compiler.plan.edits.entry(pattern).or_default().extend(edit);
         }
+        // Keys behind queries, and without points, by which a reader tells them apart.
         resolved.resolutions.extend(hidden.resolutions(&[]));
         Ok(resolved)
     }
@@ -72,6 +74,7 @@ impl KnockOutAttention {
     fn pick(&self, entry: Entry, field: &str, compiler: &Compiler<'_>) -> Result<Arc<Rows>, Error> {
         let (tokens, steps) = match field {
             "from" => (&self.from, self.steps),
+            // Keys at every step: `steps` are those of the queries.
             _ => (&self.to, Steps::default()),
         };
         let rows = compiler.pick(entry, field, tokens, steps, self.stack, Site::Scores)?;

@@ -75,6 +75,7 @@ impl Spec for OccludePatches {
             ..Resolved::default()
         };
         for (image, tokens) in context.images.iter().enumerate() {
+            // Of each picture: towers that take any size have grids that differ.
             let (rows, columns) = tokens.view.grid;
             let grid = given.unwrap_or(CellGrid { rows, columns });
             self.check(entry, grid)?;

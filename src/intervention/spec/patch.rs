@@ -85,6 +85,7 @@ impl Spec for Patch {
             target = target.of_prompt(entry, why, compiler)?;
         }
         let chosen = target.rows.count();
+        // In a preview nothing of the language model is chosen, whatever the list says.
         if rows != 1 && rows != chosen && !compiler.is_preview() {
             let message = format!(
                 "it has {rows} rows; {chosen} tokens are chosen, so {chosen} rows, or 1, are needed"

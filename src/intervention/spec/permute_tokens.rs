@@ -53,6 +53,7 @@ impl Spec for PermuteTokens {
             ..Resolved::default()
         };
         for image in 0..compiler.images.len() {
+            // Over the tokens that earlier selections have left.
             let order = self.order_of(entry, context, image, &compiler.images[image])?;
             resolved.changed_nothing &= order.iter().enumerate().all(|(i, &o)| i == o as usize);
             resolved
@@ -91,6 +92,7 @@ impl PermuteTokens {
                 let mut order: Vec<u32> = (0..tokens.len() as u32).collect();
                 // One stream for all groups, drawn in their order, which is part of the contract.
                 for members in self.groups(entry, tokens)? {
+                    // Within the group: `members[i]` names the token whose row comes here.
                     for (i, &to) in draws.permutation(members.len()).iter().zip(&members) {
                         order[to] = members[*i as usize] as u32;
                     }
@@ -134,6 +136,7 @@ impl PermuteTokens {
                     blocks * blocks + block(blocks, (*row, *column), tokens.canvas)
                 }
             };
+            // A `BTreeMap`: groups are drawn in the order of their numbers.
             groups.entry(group).or_default().push(i);
         }
         Ok(groups.into_values().collect())

@@ -29,6 +29,7 @@ impl Spec for ProjectOut {
         let target = self.target.resolve(entry, "target", compiler)?;
         let target = target.of_fixed_width(entry, compiler)?;
         let width = target.shape.width;
+        // No more directions than dimensions can be independent.
         if self.directions.is_empty() || self.directions.len() > width {
             let message = format!("{} given; 1 to {width} are taken", self.directions.len());
             return Err(entry.invalid("directions", message));

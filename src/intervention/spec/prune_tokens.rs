@@ -88,6 +88,7 @@ impl Spec for PruneTokens {
             return Err(entry.invalid("layer", message));
         }
         let visual = visual_tokens(&compiler.prompt);
+        // Their number is known, though which tokens leave may show only when the layer runs.
         let gone: usize = compiler.plan.prunes.values().map(|prune| prune.leave).sum();
         let before = visual.len().saturating_sub(gone);
         // A preview has no prompt, and so no visual token either.
@@ -179,6 +180,7 @@ impl PruneTokens {
 /// Returns the positions of the visual tokens, without the last token of the prompt: it predicts
 /// the answer and always stays.
 fn visual_tokens(prompt: &TokenMap) -> Vec<u32> {
+    // Saturating, for the prompt of a preview, which is empty.
     let others = prompt.tokens.len().saturating_sub(1);
     (0..)
         .zip(&prompt.tokens[..others])

@@ -45,6 +45,7 @@ impl Spec for RepeatLayers {
         let (Some(start), Some(end)) = (at(self.first), end) else {
             return Err(entry.never_fired("its layers do not run"));
         };
+        // Not empty: no layer first runs before a lower one, so that `start` is at most `end`.
         let run = &path[start..=end];
         let most = compiler.max_layers(self.stack);
         // Before the list is written out.

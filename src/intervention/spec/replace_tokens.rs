@@ -55,6 +55,7 @@ impl Spec for ReplaceTokens {
             if !picked.rows.contains(&true) {
                 return Err(entry.never_fired(format!("no token of picture {image} is chosen")));
             }
+            // Mean and deviation are those of the whole picture, chosen tokens or not.
             let all = Arc::new(Rows::of_picture(image, vec![true; map.tokens.len()]));
             let indices = picked.indices();
             let mut digest = String::new();
@@ -69,6 +70,7 @@ impl Spec for ReplaceTokens {
                     value: Some(Noise {
                         draws: entry.streams(*seed, context, ""),
                         gaussian: true,
+                        // Behind the projector a picture is one run of tokens, which is view 0.
                         per_view: map.tokens.len(),
                         width: context.model.decoder.config().hidden_size,
                     }),
@@ -107,5 +109,6 @@ fn donor_rows(
             format!("it has {has} visual tokens, picture {image} of the request has {count}");
         return Err(entry.invalid("donor", message));
     }
+    // `(n, D)`, one row for each chosen token, in their order.
     Ok(donor.rows(indices).map_err(model::Error::from)?)
 }

@@ -99,6 +99,7 @@ impl Spec for SelectTokens {
             let kept: Vec<u32> = groups.iter().map(|g| g[0]).collect();
             let pools = self.mode == Mode::Pool;
             let pooled: Vec<bool> = groups.iter().map(|g| pools || g.len() > 1).collect();
+            // Kept tokens ascend, so that as many as there were are the same ones.
             let same = !pools && kept.len() == map.tokens.len();
             // Keeping all but closing ranks can move tokens behind a picture with gaps.
             resolved.changed_nothing &= same && !self.compact;
@@ -117,6 +118,7 @@ impl Spec for SelectTokens {
                 compiler.edit_tokens(entry, image, operation);
             }
             resolved.fired = resolved.fired.map(|f| f + 1);
+            // What follows in the list sees the tokens that are left.
             compiler.images[image].keep(&kept, &pooled, self.compact);
             resolved.resolutions.push(Resolution::of(image, kept));
         }
@@ -164,6 +166,7 @@ impl SelectTokens {
                     .indices(),
             );
         }
+        // A set may be empty in one of several pictures, and a mean of nothing is no token.
         groups.retain(|g| !g.is_empty());
         if groups.is_empty() {
             return Err(entry.never_fired("no token is chosen"));
@@ -200,6 +203,7 @@ impl Merge {
         let mut others = Vec::new();
         for (i, row) in (0..).zip(rows) {
             match row {
+                // Chosen ones need no row to be compared by.
                 _ if chosen[i as usize] => groups.push(vec![i]),
                 Some(row) => others.push((i, row)),
                 None => {}
@@ -273,6 +277,7 @@ impl Merge {
         let mut sum = vec![0.0; tower.head_width()];
         for &(view, patch, weight) in patches {
             let row = views.get(&(*image, view))?;
+            // Keys of all heads end to end, `(H Dh)`.
             let row = row.get(usize::from(tower.has_class) + patch)?;
             for head in row.chunks(sum.len()) {
                 let sums = sum.iter_mut().zip(head);
@@ -285,6 +290,7 @@ impl Merge {
 
 /// Returns `others` in `count` groups: each of the seeds, spread evenly, with those most similar to it.
 fn merged(others: &[(u32, Vec<f32>)], count: usize) -> Vec<Vec<u32>> {
+    // At least 1, as `count` is at most the number of tokens.
     let step = others.len() / count;
     let seeds: Vec<usize> = (0..count).map(|i| i * step).collect();
     let mut groups: Vec<Vec<u32>> = seeds.iter().map(|&i| vec![others[i].0]).collect();

@@ -58,6 +58,7 @@ impl Spec for SetFeature {
             );
             return Err(entry.invalid("sae", message));
         };
+        // Once for all points: they share the directions, and their copy on the device.
         let edit = FeatureEdit {
             directions: directions.map_err(model::Error::from)?,
             features: self.features.clone().into(),

@@ -25,6 +25,7 @@ impl Spec for ShufflePatches {
         if self.grid == 0 {
             return Err(entry.invalid("grid", "0; at least 1 is needed"));
         }
+        // Before the pictures are asked for, so that a preview without any reports it.
         let grid = entry.grid(context, self.grid)?;
         entry.needs_image(context)?;
         let mut resolved = Resolved::default();

@@ -44,6 +44,7 @@ impl Spec for SwapProjector {
                 Arc::new(ResidentProjector::new(Projector::Identity))
             }
         };
+        // After the names, whose errors a prompt without pictures reports, too.
         entry.needs_image(context)?;
         if compiler.plan.projector.is_some() {
             return Err(entry.invalid("", "the projector is swapped twice; once is valid"));

@@ -7,6 +7,7 @@ use crate::pipeline::compile::CompiledRequest;
 
 /// Returns the (row, layer) pairs of one pass, there and back.
 pub(super) fn price_of(compiled: &CompiledRequest, answer: &[u32]) -> u64 {
+    // Views of the base and of tiles alike, each with its class token.
     let tower: usize = compiled
         .images()
         .iter()
@@ -15,6 +16,7 @@ pub(super) fn price_of(compiled: &CompiledRequest, answer: &[u32]) -> u64 {
     // The answer's last token is not read back.
     let rows = compiled.prompt.ids.len() + answer.len() - 1;
     let cells = tower * compiled.tower_path().len() + rows * compiled.decoder_path().len();
+    // About four passes forward: one plain, one tracked, and the way back; see `model::gradient`.
     4 * cells as u64
 }
 
@@ -64,6 +66,7 @@ fn numbers_at(point: &Point, compiled: &CompiledRequest, whole: bool) -> usize {
         ),
     };
     match (point.site, whole) {
+        // A pattern is never reduced to a number a row.
         (Site::Pattern, _) => rows * rows * heads,
         (Site::Logits, true) => 2 * rows * decoder.vocab_size,
         (_, true) => 2 * rows * width,

@@ -34,13 +34,16 @@ pub(super) fn flow(layers: &[TapGradient], row: usize) -> TensorResult<HostTenso
     // Nothing comes from the rows of an answer, which are behind it.
     let count = all.min(row + 1);
     let graph = graph(&patterns, count);
+    // Nodes are added level by level, so that their numbers follow.
     let node = |level: usize, token: usize| NodeIndex::new(level * count + token);
     let source = node(0, row);
+    // A flow for each token by itself: flows to several at once would share the capacities.
     let flows = (0..count).map(|token| {
         let (most, _) = dinics(&graph, source, node(layers.len(), token));
         (most as f64 / PARTS) as f32
     });
     let mut flows: Vec<f32> = flows.collect();
+    // One number a token of the pattern, which has the answer's rows, too.
     flows.resize(all, 0.0);
     HostTensor::from_vec(flows, all)
 }

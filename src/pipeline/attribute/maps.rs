@@ -5,10 +5,11 @@ use candle_core::{D, Result as TensorResult, Tensor};
 use crate::model::TapGradient;
 use crate::nn::{HostTensor, Site};
 
-/// The class activation map (Selvaraju et al. 2017) of a view: `max(0, sum_d w_d x_d)` for each row,
-/// where `w` is the mean gradient over the patches: `(N)` of `x (R, D)`, whose first `lead` rows are
-/// no patches.
+/// Makes the class activation map (Selvaraju et al. 2017) of a view: `max(0, sum_d w_d x_d)` for
+/// each row, where `w` is the mean gradient over the patches: `(N)` of `x (R, D)`, whose first `lead`
+/// rows are no patches.
 pub(super) fn grad_cam(tap: &TapGradient, lead: usize) -> TensorResult<HostTensor> {
+    // The class token is no place of the picture.
     let patches = |t: &HostTensor| t.narrow(0, lead, t.dim(0)? - lead);
     let gradient = patches(&tap.gradient)?; // (N, D)
     let value = match &tap.value {
@@ -28,10 +29,11 @@ pub(super) fn rows_first(tap: &TapGradient) -> TensorResult<HostTensor> {
     Ok(tap.gradient.clone())
 }
 
-/// Relevance through attention: `R <- share (R + A R)` from the first layer to the last one. With
-/// `share` 1 and `A (T, T)` the positive part of attention times gradient, mean over heads, it is that
-/// of Chefer et al. 2021; with 1/2 and attention itself the rollout of Abnar and Zuidema 2020.
-/// Returns row `row` of it, `(T)`; `layers` go from the last layer to the first, as gradients do.
+/// Computes relevance through attention: `R <- share (R + A R)` from the first layer to the last
+/// one. With `share` 1 and `A (T, T)` the positive part of attention times gradient, mean over
+/// heads, it is that of Chefer et al. 2021; with 1/2 and attention itself the rollout of Abnar and
+/// Zuidema 2020. Returns row `row` of it, `(T)`; `layers` go from the last layer to the first, as
+/// gradients do.
 pub(super) fn relevance(
     layers: &[&TapGradient],
     row: usize,
@@ -46,6 +48,7 @@ pub(super) fn relevance(
     // One row of the product, from the left: no (T, T) product is made.
     let mut relevance = Tensor::from_vec(unit, (1, count), first.gradient.device())?;
     for layer in layers {
+        // `(1, T)`.
         let through = relevance.matmul(&layer.gradient)?;
         // The residual stream carries a row past the attention as well.
         relevance = ((relevance + through)? * share)?;

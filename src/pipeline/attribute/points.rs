@@ -34,6 +34,7 @@ impl AttributeRequest {
                 continue;
             }
             for layer in self.layers_of(name, paths) {
+                // Written out, since a point is parsed with its layer.
                 let own = name.replace("{l}", &layer.to_string());
                 places.points.push(self.point(&field, &own, paths)?);
             }

@@ -83,6 +83,7 @@ impl Runtime {
         check_plan(&compiled, "interventions")?;
         let (compiled, answers) = self.answers(compiled, &request.metric).await?;
         let answer = answer_of(&request.metric, answers)?;
+        // Against the layers that run, which the interventions have decided by now.
         let places = request.places((&compiled.tower_path(), &compiled.decoder_path()))?;
         if places.pixels && compiled.pixels().is_empty() {
             let message = "pixels, but the prompt has no picture";
@@ -105,10 +106,12 @@ impl Runtime {
         // Before anything runs, as for captures.
         let unread = self.unread.reserve(&context.client, needed)?;
         let price = passes(&request, &places) * price_of(&compiled, &answer.0);
+        // All passes at once, and not corrected: none of them shares a row with anything.
         if let Some(account) = &context.account {
             account.charge_rows(price)?;
         }
         compiled.count();
+        // The price of all passes, in place of that of the prompt alone.
         let started = Started {
             cost: price,
             ..compiled.started()
@@ -136,6 +139,7 @@ impl Runtime {
         let prompt = source.prompt.as_ref().unwrap_or(&request.prompt);
         let input = self.prepare(&request.context, &request.model, prompt).await;
         let input = input.map_err(|e| e.within("source"))?;
+        // The same key, so that random choices of both inputs agree where their lists do.
         let (changes, key) = (source.interventions.clone(), &request.sample_key);
         let compiled = self.compile(&input, changes, Vec::new(), key).await;
         let compiled = compiled.map_err(|e| e.within("source"))?;
@@ -229,6 +233,7 @@ impl Attribution {
 
     /// Waits for what happens next.
     pub async fn next(&mut self, runtime: &Runtime) -> Result<AttributionEvent, Error> {
+        // All passes at the first call: scores are known with the last one.
         if self.finished.is_none() {
             let finished = Box::pin(self.run(runtime)).await?;
             self.finished = Some(finished);
@@ -253,6 +258,7 @@ impl Attribution {
         let Some(last) = taps.first().cloned() else {
             return Ok(Vec::new());
         };
+        // The row that the answer's first token is read from.
         let row = self.compiled.prompt.ids.len() - 1;
         let price = Price::of_flow(flow::ways(row + 1, taps.len()));
         let work = move || Ok(flow::flow(&taps, row).map_err(model::Error::from)?);
@@ -286,6 +292,7 @@ impl Attribution {
             _ => self.scores(&found)?,
         };
         let mut output = blake3::Hasher::new();
+        // In the order in which they are sent.
         for one in &scores {
             output.update(&one.data);
         }
@@ -332,6 +339,7 @@ impl Attribution {
         else {
             return Ok(BTreeMap::new());
         };
+        // Without the other values: it is these that are read.
         let taps = self.taps(&BTreeMap::new());
         let mut input = self.input_of(source, taps, GradientReduction::Values);
         // Its pixels are at hand without a pass.
@@ -378,6 +386,7 @@ impl Attribution {
             // The midpoint rule, whose error falls with the square of the steps.
             let middle = (f64::from(step) + 0.5) * share;
             let found = self.at_share(runtime, others, middle, true).await?;
+            // Sums alone are kept: the memory does not grow with the steps.
             accumulate(&mut taps, found.taps, sign)?;
             for (i, gradient) in found.pixels.into_iter().enumerate() {
                 let sum = pixels.get(i).cloned();
@@ -389,6 +398,7 @@ impl Attribution {
                 }
             }
         }
+        // The values of the run itself, with the gradients of the way.
         (own.taps, own.pixels) = (taps, pixels);
         Ok((own, baseline))
     }
@@ -411,6 +421,7 @@ impl Attribution {
         if let Some(&point) = self.places.points.first() {
             input.blend = Some(Blend {
                 point,
+                // Without a source the way begins at zeros.
                 from: others.get(&point).cloned(),
                 share,
             });

@@ -53,6 +53,7 @@ impl Attribution {
         point: &str,
         lead: usize,
     ) -> Result<CapturedActivation, Error> {
+        // By the place in the resolved list, layers counted one by one.
         let target = self.places.points.iter().position(|p| *p == tap.point);
         let Span {
             image,
@@ -95,6 +96,7 @@ impl Attribution {
             };
             let scores = scores.map_err(model::Error::from)?;
             for view in 0..scores.dims()[0] {
+                // `(1, ...)`, whose first dimension is left out of the shape below.
                 let own = scores.rows(&[view as u32]).map_err(model::Error::from)?;
                 all.push(CapturedActivation {
                     target: self.places.points.len(),

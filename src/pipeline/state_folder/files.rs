@@ -118,6 +118,7 @@ pub(super) fn file_name(owner: &str, handle: &str) -> String {
 
 /// Reads whom an entry says that it belongs to.
 pub(super) fn read_owner(path: &Path) -> Option<String> {
+    // Bounded: anything may lie in the folder, and it is opened at every start.
     let file = File::open(path).ok()?.take(MAX_HEADER_BYTES as u64);
     let mut line = Vec::new();
     BufReader::new(file).read_until(b'\n', &mut line).ok()?;
@@ -126,6 +127,7 @@ pub(super) fn read_owner(path: &Path) -> Option<String> {
 }
 
 pub(super) fn read_entry(path: &Path, max_bytes: u64) -> Result<StateEntry, String> {
+    // The digest before the header: nothing of a damaged file is believed.
     let mut bytes = read_checked(path, max_bytes.saturating_add(MAX_HEADER_BYTES as u64))?;
     // A file without a line's end is not searched through.
     let searched = &bytes[..bytes.len().min(MAX_HEADER_BYTES)];
@@ -166,6 +168,7 @@ pub(super) fn read_checked(path: &Path, max_bytes: u64) -> Result<Vec<u8>, Strin
     // The limit holds before the allocation.
     let mut bytes = Vec::with_capacity(metadata.len() as usize);
     let file = File::open(path).map_err(|e| e.to_string())?;
+    // Of what is there now: the file may have grown since it was measured.
     let read = file.take(limit).read_to_end(&mut bytes);
     read.map_err(|e| e.to_string())?;
     let end = bytes.len().checked_sub(DIGEST_BYTES);

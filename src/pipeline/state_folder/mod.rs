@@ -59,6 +59,7 @@ impl StateFolder {
         for name in folders.iter().chain(&[TEMPORARY, DOCUMENTS]) {
             builder.create(path.join(name)).map_err(failed)?;
         }
+        // Unbounded: whoever keeps a value waits in `flush` before it answers.
         let (jobs, inbox) = mpsc::channel();
         let writer = Writer::new(path, limits);
         let start = std::thread::Builder::new().name("state".into());
@@ -154,6 +155,7 @@ impl StateFolder {
     pub async fn close(&self) {
         self.flush().await;
         // The end of the process does it as well.
+        // Behind the last write: the next server must find all of it.
         let _ = self.lock.unlock();
     }
 
@@ -168,6 +170,7 @@ impl StateFolder {
 impl Drop for StateFolder {
     /// Writes what is left, before the lock goes.
     fn drop(&mut self) {
+        // The writer ends once its inbox has no sender, and what was sent is done by then.
         self.jobs = None;
         if let Some(writer) = self.writer.take() {
             // It has said what went wrong.

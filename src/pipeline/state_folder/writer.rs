@@ -125,9 +125,11 @@ impl Writer {
         if !self.index(kind).fits(bytes) {
             return Ok(());
         }
+        // Before the file is written, so that the folder never exceeds its bound.
         while let Some(victim) = self.index(kind).victim(bytes) {
             self.remove(kind, &victim)?;
         }
+        // Counted only once it is there: a write that failed takes no room.
         self.write(&self.place(kind, name), parts)?;
         self.index(kind).add(name, owner, bytes);
         Ok(())
@@ -144,6 +146,7 @@ impl Writer {
 
     /// Writes a file and its digest, as a whole or not at all.
     fn write(&mut self, place: &Path, parts: &[&[u8]]) -> io::Result<()> {
+        // A name of its own: a file that could not be finished is never written on.
         self.written += 1;
         // Beside its place and not in it: half a file is never found under a name.
         let temporary = self.path.join(TEMPORARY).join(self.written.to_string());
@@ -154,6 +157,7 @@ impl Writer {
             file.write_all(part)?;
         }
         file.write_all(hasher.finalize().as_bytes())?;
+        // Its bytes before its name, or a crash could leave the name of an empty file.
         file.sync_all()?;
         fs::rename(&temporary, place)?;
         // The name, too, has to survive.

@@ -79,6 +79,7 @@ impl Axes {
         // Behind the joining: words are fewer than the tokens that were listed.
         base.grid.check_size()?;
         check_aligned(&base, &source)?;
+        // The union over positions: the source keeps each row once, however many cells write it.
         let written = source.grid.positions.iter().flat_map(|p| &p.tokens);
         let source_rows = source.grid.rows(&written.copied().collect::<Vec<_>>());
         let mut positions = Vec::with_capacity(base.grid.positions.len());
@@ -88,6 +89,7 @@ impl Axes {
             .zip(of_sources)
         {
             let order = from.tokens.iter();
+            // A row is found by its rank among those that are kept, which are end to end.
             let order = order.map(|t| source_rows.rank(t.view, t.token) as u32);
             positions.push(TracePosition {
                 label: named(model, &base, &own)?,
@@ -124,6 +126,7 @@ impl Axes {
     /// fastest.
     pub fn places(&self, i: usize) -> [usize; 4] {
         let heads = self.heads.len().max(1);
+        // Heads fastest, as if there were one where heads are no axis.
         let (rest, head) = (i / heads, i % heads);
         let (rest, position) = (rest / self.positions.len(), rest % self.positions.len());
         let layers = self.layers.len().max(1);
@@ -158,6 +161,7 @@ fn check_aligned(base: &Labelled<'_>, source: &Labelled<'_>) -> Result<(), Error
     let count =
         |list: &[GridPosition], entry: usize| list.iter().filter(|p| p.entry == entry).count();
     let last = own.iter().chain(from).map(|p| p.entry).max().unwrap_or(0);
+    // Entry by entry, so that the error names the one whose tokens differ in number.
     for entry in 0..=last {
         let field = format!("grid.positions[{entry}]");
         let (n, m) = (count(own, entry), count(from, entry));

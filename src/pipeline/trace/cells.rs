@@ -99,6 +99,7 @@ impl Cells {
         else {
             return point;
         };
+        // Only where nothing happens between the two points, in either run.
         let next = Point::at(point.stack, layer + 1, Site::ResidPre);
         let is_free = !self.moves.edited.contains(&point) && !self.moves.edited.contains(&next);
         if self.moves.is_plain && is_free && layer + 1 < self.moves.layers {
@@ -114,6 +115,7 @@ impl Cells {
         let point = self.written_at(axes.point(i));
         let position = &axes.positions[position];
         let heads = axes.heads_of(i);
+        // All that chooses the numbers: two cells of one origin write the same rows of the source.
         let whose = format!("{point} {heads:?} {:?}", position.order);
         Write {
             origin: self.origin(&whose),
@@ -137,6 +139,7 @@ impl Cells {
     pub(super) fn is_unchanged(&self, axes: &Axes, i: usize) -> bool {
         let [_, _, position, _] = axes.places(i);
         let (point, position) = (axes.point(i), &axes.positions[position]);
+        // Inputs that are the same may still be paired token by other token.
         let Some(dirty) = self.dirty else {
             return position.is_same_before(u32::MAX);
         };
@@ -144,6 +147,8 @@ impl Cells {
         if point.stack != Stack::LanguageModel {
             return false;
         }
+        // Layers below the first difference are alike at every token, those before it at every
+        // layer.
         let is_below = self.slot(point).is_some_and(|slot| slot < dirty.depth);
         position.is_same_before(dirty.position) || (is_below && position.is_same_before(u32::MAX))
     }
@@ -166,10 +171,11 @@ impl Cells {
         self.variant(writes, self.base.plan.clone(), measure)
     }
 
-    /// Returns the run of a cell that writes rows of `kept`; fails where one is not there.
+    /// Returns the run of a cell that writes rows of `kept`, the first of these that has the point.
     pub(super) fn patched(&self, writes: &[Write], kept: &[&Kept], measure: Measure) -> Variant {
         let mut plan = Plan::clone(&self.base.plan);
         for write in writes {
+            // There: a run of which some point did not come was failed by `kept` in `run.rs`.
             let values = kept.iter().find_map(|kept| kept.get(&write.point));
             let Some(values) = values else { continue };
             plan.edits.entry(write.point).or_default().push(Edit {
@@ -189,9 +195,11 @@ impl Cells {
 
     /// Returns a run with `plan`, whose keys are those of the unpatched run and of `writes`.
     pub(super) fn variant(&self, writes: &[Write], plan: Arc<Plan>, measure: Measure) -> Variant {
+        // Not hashed anew: a key of origin stands in for rows that may not be there yet.
         let mut edit_keys = self.base.edit_keys.clone();
         for write in writes {
             let key = EditKey::of_origin(write.origin, write.rows.clone());
+            // Last at its point, as the edit is: writes go over what interventions have made there.
             edit_keys.entry(write.point).or_default().push(key);
         }
         Variant {

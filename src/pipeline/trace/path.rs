@@ -51,6 +51,7 @@ impl Path {
         let mut all = Vec::new();
         for layer in 0..self.layers {
             all.push(at(layer, Site::AttnOut));
+            // Via MLPs these are not held, so that effects pass through them.
             if self.via == Via::Residual {
                 all.push(at(layer, Site::MlpOut));
             }
@@ -65,10 +66,12 @@ impl Path {
         let Some(last) = behind.iter().map(place).max() else {
             return Vec::new();
         };
+        // Rows before the sender's first token are as they were: attention is causal.
         let rows = self.rows_from(axes, i, None);
         // Kept of the whole prompt: a row is known by its token.
         let order: Arc<[u32]> = indices(rows.of_sequence()).into();
         let rows = Arc::new(rows);
+        // Up to the last receiver: what comes after it cannot reach any.
         let between = place(&sender)..last;
         self.held()
             .into_iter()

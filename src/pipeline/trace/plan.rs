@@ -101,6 +101,8 @@ impl Runtime {
         let begun = Instant::now();
         request.metric.check()?;
         let [clean, corrupted] = self.sides(&request).await?;
+        // One set of tokens is measured behind both prompts, or the metric would compare two
+        // things.
         if clean.answers != corrupted.answers {
             let message = "its tokens differ behind the two prompts; begin the answer with a \
                            space, or end both prompts alike";
@@ -128,6 +130,7 @@ impl Runtime {
         let client = &request.context.client;
         let work = move || planner.plan(base, source);
         let planned = self.turns.run(client, Price::BASE, work).await?;
+        // Reserved for the whole run: the rows of the source serve every window.
         let held = self.unread.reserve(client, planned.held)?;
         Ok(Trace {
             base: planned.base,
@@ -176,9 +179,12 @@ impl Runtime {
                 let other = self.prepare(&context, &request.model, prompt).await;
                 other.map_err(|e| e.within("corrupted"))?
             }
+            // The same prepared input: its pictures are decoded once, and what it has measured is
+            // shared.
             None => own.clone(),
         };
         let clean = self.side("clean", &own, &clean.interventions, request);
+        // Boxed, or the future of a trace would hold those of both sides.
         let clean = Box::pin(clean).await?;
         let corrupted = self.side("corrupted", &other, &corrupted.interventions, request);
         Ok([clean, Box::pin(corrupted).await?])
@@ -258,11 +264,13 @@ impl Planner {
     fn plan(&self, base: Side, source: Side) -> Result<Planned, Error> {
         let layers = self.model.decoder.config().num_hidden_layers;
         check_whole(&base, &source)?;
+        // Of the run that is patched, which is the one that receives.
         let receiver = base.grid.receiver.clone();
         let axes = Axes::of(&self.model, base.labelled(), source.labelled())?;
         let measure = || Task::Measure(self.measure(false));
         let (base, mut base_run) = base.compiled.schedule(measure());
         let (source, mut source_run) = source.compiled.schedule(measure());
+        // Taken out, since each input has many runs and its effects are told once.
         let observed =
             [&mut base_run, &mut source_run].map(|r| Some(std::mem::take(&mut r.observed)));
         let stack = axes.points[0].point.stack;
@@ -288,6 +296,7 @@ impl Planner {
             return Err(Error::invalid("path", message));
         }
         let held = self.check_volume(&axes, path.as_ref(), base.prompt.ids.len())?;
+        // Behind `dirty`: a run that captures shares nothing, and the planner could not compare it.
         source_run.plan = capturing(&cells, &axes, &source_run.plan);
         let live = live(&cells, &axes, path.as_ref());
         let planned = Planned {
@@ -318,6 +327,7 @@ impl Planner {
     ) -> Result<Option<engine::reuse::Rectangle>, Error> {
         // Nothing is measured: the question is where the inputs differ.
         let bare = |run: &Variant| like(run, run.plan.clone(), Measure::default());
+        // As two variants of one request: how they differ is what the planner finds out anyway.
         let request = self.request(vec![bare(base), bare(source)]);
         Ok(self.engine.plan(request)?.dirty(1))
     }
@@ -352,6 +362,7 @@ impl Planner {
         if let Some(path) = path {
             let config = self.model.decoder.config();
             let width = config.hidden_size.max(config.intermediate_size);
+            // What each cell of a window has received, beside what is held for all of them.
             let received = path.volume().saturating_mul(PATH_WINDOW);
             let held = path.held().len().saturating_mul(prompt);
             total = total.saturating_add(received.saturating_add(held).saturating_mul(width));
@@ -378,10 +389,12 @@ impl Planner {
             live,
             ..
         } = planned;
+        // Pictures that an earlier run of the trace has encoded cost nothing again.
         let mut seen = HashSet::new();
         let mut cost = Cost::default();
         let planned = |variants| self.engine.plan(self.request(variants));
         let mut add = |variants| planned(variants).map(|p| cost += p.cost(&mut seen));
+        // In the order of `TraceRun::run`, so that the same run pays for the same pictures.
         if self.metric.compares() && self.base_is_clean {
             add(vec![cells.unpatched(self.measure(true))])?;
         }
@@ -398,6 +411,7 @@ impl Planner {
         // One window at least: its first run is the unpatched one.
         for w in 0..live.len().div_ceil(window).max(1) {
             let of_window = &live[(w * window).min(live.len())..((w + 1) * window).min(live.len())];
+            // In front, as the run that all cells of the window start from.
             let mut variants = vec![cells.unpatched(self.measure(w == 0))];
             for &i in of_window {
                 let sender = cells.write(axes, i);
@@ -492,6 +506,7 @@ pub(super) fn like(run: &Variant, plan: Arc<Plan>, measure: Measure) -> Variant 
 fn capturing(cells: &Cells, axes: &Axes, source: &Plan) -> Arc<Plan> {
     let mut plan = source.clone();
     let per_cell = axes.positions.len() * axes.heads.len().max(1);
+    // A point and layer at a time: cells that differ in position or head read the same rows.
     let points = (0..axes.points.len() * axes.layers.len().max(1))
         .map(|i| cells.written_at(axes.point(i * per_cell)));
     keep(&mut plan, points, &axes.source_rows);

@@ -87,6 +87,7 @@ impl TraceRun<'_> {
         trace.source.count();
         let is_denoised = trace.direction == Direction::Denoise;
         if trace.metric.compares() && !is_denoised {
+            // The clean run first: all others are measured against its distributions.
             let told = self
                 .alone(trace.cells.unpatched(self.measure(true)))
                 .await?;
@@ -100,6 +101,7 @@ impl TraceRun<'_> {
         run.observed = self.take_observed(1);
         self.source = self.alone(run).await?;
         let name = if is_denoised { "clean" } else { "corrupted" };
+        // Before any cell: an intervention that never acts makes the whole trace meaningless.
         let fired = trace.source.check_fired(&self.source.measured.effects);
         fired.map_err(|e| e.within(name))?;
         if is_denoised && trace.metric.compares() {
@@ -112,6 +114,7 @@ impl TraceRun<'_> {
         let held = match &trace.path {
             None => Kept::new(),
             Some(path) => {
+                // Of the run that is patched: a path holds its own activations, not the source's.
                 let plan = holding(&trace.cells, path);
                 let run = trace.cells.variant(&[], plan.clone(), Measure::default());
                 let told = self.alone(run).await?;
@@ -124,10 +127,12 @@ impl TraceRun<'_> {
             WINDOW
         };
         let live = &trace.live;
+        // One window even without a live cell, for the unpatched run.
         for first in (0..live.len().max(1)).step_by(window) {
             let of_window = &live[first.min(live.len())..(first + window).min(live.len())];
             self.window(of_window, &kept, &held, first == 0).await?;
             if first == 0 {
+                // Behind the first window, whose unpatched run tells their value.
                 self.send_unchanged().await?;
             }
         }
@@ -191,6 +196,8 @@ impl TraceRun<'_> {
         is_first: bool,
     ) -> Result<(), Error> {
         let trace = self.trace;
+        // Anew in each window, since requests share rows only among their own variants; the prefix
+        // cache has its prompt.
         let mut base = trace.cells.unpatched(self.measure(is_first));
         if is_first {
             base.observed = self.take_observed(0);
@@ -296,6 +303,7 @@ impl TraceRun<'_> {
             let holds = cells.patched(&writes[1..], &[held], Measure::default());
             let mut plan = Plan::clone(&run.plan);
             for (point, edits) in &holds.plan.edits {
+                // Both plans begin with the edits of the unpatched run, which count once.
                 let of_base = cells.plan().edits.get(point).map_or(0, Vec::len);
                 let own = plan.edits.entry(*point).or_default();
                 own.extend(edits[of_base..].iter().cloned());
@@ -361,6 +369,7 @@ impl TraceRun<'_> {
     async fn send_unchanged(&mut self) -> Result<(), Error> {
         let trace = self.trace;
         let value = trace.metric.value(&self.base.measured);
+        // Both ascend, so that one walk tells them apart.
         let mut live = trace.live.iter().peekable();
         for i in 0..self.values.len() {
             if live.next_if(|next| **next == i).is_none() {
@@ -425,6 +434,7 @@ impl TraceRun<'_> {
 
 /// Returns what a run has kept by point, views end to end in their order.
 fn kept(plan: &Plan, mut captured: Vec<Captured>) -> Result<Kept, Error> {
+    // Views in order, as ranks of rows count them.
     captured.sort_by_key(|rows| (rows.point, rows.view));
     // Passes of other answers keep the same rows again.
     captured.dedup_by_key(|rows| (rows.point, rows.view));

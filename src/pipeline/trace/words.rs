@@ -16,6 +16,7 @@ pub(super) fn join(
             joined.push(position);
             continue;
         };
+        // Neighbours alone: a word that the selector has cut in two is two positions.
         let goes_on = joined.last().and_then(|word| {
             let last = word.tokens.last().filter(|_| word.in_word)?;
             (word.entry == position.entry && last.token + 1 == part.token).then_some(())
