@@ -76,6 +76,7 @@ impl AccessArgs {
             &mut mistakes,
         );
         let keys = read_flag("--api-keys", self.api_keys.as_deref(), &mut mistakes);
+        // One alone is refused by clap; one that could not be read is among the mistakes already.
         if let (Some(certificate), Some(key)) = (certificate, key) {
             let authorities = authorities.as_deref().map(str::as_bytes);
             match Tls::from_pem(certificate.as_bytes(), key.as_bytes(), authorities) {

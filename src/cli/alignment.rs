@@ -138,6 +138,7 @@ impl AlignmentArgs {
         let n = pictures.len();
         let first = by_point(pictures)?;
         let second = match capturer.reader {
+            // Its rows are there already, in the order of the items.
             TextReader::File(_, features) => features,
             TextReader::Own | TextReader::Gguf(_) => by_point(texts)?,
         };
@@ -266,6 +267,7 @@ impl Capturer<'_> {
         let text = self.args.text_of(&item);
         let pictures = self.capture(&text, item.images, &self.pictures).await?;
         let texts = match &self.reader {
+            // No picture: what the model makes of the words alone.
             TextReader::Own => self.capture(&text, Vec::new(), &self.texts).await?,
             TextReader::File(..) => ItemFeatures::new(),
             TextReader::Gguf(model) => {
@@ -340,6 +342,7 @@ async fn captured(
             .chunks_exact(4)
             // f32, which a capture is sent as where its request names no other type.
             .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+        // Views of one picture are activations of one point.
         let (sum, count) = all.entry(activation.point.clone()).or_default();
         *count += 1.0;
         if sum.is_empty() {
@@ -385,7 +388,9 @@ fn save(path: &Path, first: &[Features], second: &[Features]) -> Result<(), Fail
     let mut tensors = BTreeMap::new();
     for (side, all) in [("pictures", first), ("texts", second)] {
         for features in all {
+            // (items, dimensions)
             let tensor = Tensor::new(features.rows.clone(), &Device::Cpu)?;
+            // One file for both sides, whose points may have the same names.
             tensors.insert(format!("{side}/{}", features.name), tensor);
         }
     }

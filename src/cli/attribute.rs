@@ -182,6 +182,7 @@ impl Attribute {
         mut client: Client,
         request: AttributeRequest,
     ) -> Result<(), Failure> {
+        // Of both inputs: the record runs both again.
         let prompts = [
             request.prompt.as_ref(),
             request.source.as_ref().and_then(|own| own.prompt.as_ref()),
@@ -225,6 +226,7 @@ impl Attribute {
             }
             match message.event {
                 Some(Event::Scores(part)) => {
+                    // The numbers of one point come in parts; `size` is that of all of them.
                     data.extend_from_slice(&part.data);
                     if (data.len() as u64) < part.size {
                         continue;
@@ -259,6 +261,7 @@ impl Completeness {
     /// Returns that of a method which has a baseline.
     fn of(scores: &[Scores], finished: &AttributeFinished) -> Option<Self> {
         let difference = finished.value - finished.baseline?;
+        // In f64: many small numbers, whose sum is held against another one.
         let all = scores.iter().flat_map(|own| &own.values);
         let sum = all.copied().map(f64::from).sum();
         Some(Self { sum, difference })
@@ -354,6 +357,7 @@ fn in_one_table(a: &Activation, b: &Activation) -> bool {
 /// Returns the name of a point with `{l}` in place of its layer.
 fn without_layer(point: &str) -> String {
     let parts = point.split('.').map(|part| match part.parse::<u32>() {
+        // The layer is the one part of a name that is a number: `blocks.3`.
         Ok(_) => "{l}",
         Err(_) => part,
     });

@@ -185,6 +185,8 @@ impl Bench {
         let loaded = engine.load(
             move |to: &LoadTo<'_>| {
                 let model = prepared.load(to)?;
+                // Copies to a card are queued: without this the clock would stop before they are
+                // done.
                 to.devices.iter().try_for_each(Device::synchronize)?;
                 Ok(model)
             },
@@ -220,6 +222,7 @@ impl Bench {
         if let Some(first) = wrong.into_iter().next() {
             return Err(first.into());
         }
+        // This thread is the pool's for what blocks, so that it may wait.
         let source = tokio::runtime::Handle::current().block_on(self.adapter.fetch(origin))?;
         Ok((name, source))
     }
@@ -335,6 +338,7 @@ impl Measured {
             let time = self.time(|| encoded(&model.tower, &all, &batch))?;
             let layers = model.tower.info().layers_run();
             let rows = (count * views * view.rows * layers) as u64;
+            // Every row of a view attends to all rows of that view.
             let passed = RowsProcessed {
                 rows,
                 keys: rows * view.rows as u64,
@@ -382,6 +386,7 @@ impl Measured {
                 (one.times(prompts as u64), self.bytes(self.weights())),
                 (prompts * tokens) as f64,
             );
+            // `product` has just added it.
             if let Some(row) = report.rows.last_mut() {
                 row.note = format!("{}, memory grew by {}B", row.note, scaled(grown as f64));
             }
@@ -427,8 +432,10 @@ impl Measured {
             model
                 .decoder
                 .forward(model.decoder.embed(&ids)?, &layout, &mut own, &mut NoHooks)?;
+        // The rows of the prompts lie one after the other: the last of each.
         let last: Vec<u32> = (1..=batch).map(|i| (i * prompt - 1) as u32).collect();
         let last = Tensor::from_vec(last, batch, hidden.device())?;
+        // (batch, vocabulary)
         let logits = model.decoder.logits(
             &hidden.index_select(&last, 0)?,
             &Layout::default(),
@@ -458,6 +465,8 @@ impl Measured {
         for number in 0..2 {
             ids = next_tokens(&self.decode_step(&mut caches, &ids, prompt + number)?)?;
         }
+        // Nothing to synchronise: the tokens of each step come back to the CPU, which waits for
+        // them.
         let start = Instant::now();
         for number in 2..STEPS + 2 {
             ids = next_tokens(&self.decode_step(&mut caches, &ids, prompt + number)?)?;
@@ -465,6 +474,7 @@ impl Measured {
         let time = start.elapsed() / STEPS as u32;
         // A step reads all matrices once, and all keys and values.
         let config = model.decoder.config();
+        // Keys and values that one token leaves in all layers, in numbers.
         let row = 2 * config.num_hidden_layers * config.kv_heads() * config.head_width();
         // The mean over the steps that are timed: each reads one key more than the one before.
         let seen = prompt + STEPS / 2;

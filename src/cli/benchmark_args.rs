@@ -90,12 +90,14 @@ pub(super) struct ScoringArgs {
 /// Parses the value of `--column`.
 pub(super) fn column(text: &str) -> Result<(String, String), String> {
     let (part, column) = text.split_once('=').ok_or("PART=COLUMN is needed")?;
+    // Tried on an empty mapping: a wrong part is a mistake of the flag, not of a file.
     ColumnMapping::default().give(part, column)?;
     Ok((part.to_owned(), column.to_owned()))
 }
 
 /// Returns how `rule` reads a table whose columns are assigned by `columns`.
 pub(super) fn reading(rule: &str, columns: &[(String, String)]) -> Result<ColumnMapping, String> {
+    // Some benchmarks have conventions of their own.
     let mut reading = ColumnMapping::of(rule);
     columns
         .iter()

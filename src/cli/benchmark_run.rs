@@ -115,6 +115,8 @@ impl BenchmarkRun {
         // Bounded: a table of pictures must not be read into memory faster than it is answered.
         let (sender, samples) = mpsc::channel(AHEAD);
         let samples = ReceiverStream::new(samples);
+        // The digest of a file stands beside its results: the same command on other data is another
+        // run.
         let mut run = match &self.data {
             Some(data) => client.evaluate_file(header, samples, data, out).await?,
             None => client.evaluate(header, samples, out).await?,
@@ -178,6 +180,7 @@ impl BenchmarkRun {
             );
             return Err(Usage(message).into());
         }
+        // A pass of its own: which items are the shard's is written before the first one is asked.
         let file = ShardFile::plan(shard, self.items()?, self.args.skip_bad)?;
         file.write(out)?;
         let (own, all) = (file.items.len(), file.rows);
@@ -205,6 +208,7 @@ impl BenchmarkRun {
 
     /// Refuses items that cannot be opened, and a file without any, before a model is loaded.
     pub(super) fn check(&self) -> Result<(), Failure> {
+        // The rest is read while questions are asked.
         if self.items()?.next().is_some() {
             return Ok(());
         }
@@ -303,6 +307,7 @@ pub(super) fn open_items(
     };
     Ok(match limit {
         0 => items,
+        // Of rows, those that cannot be read included.
         limit => Box::new(items.take(limit)),
     })
 }
@@ -347,6 +352,7 @@ impl RunProgress {
         self.progress.start_at(run.known);
         loop {
             let next = run.next().await;
+            // The bar goes before the error is printed.
             if next.is_err() {
                 self.progress.finish();
             }
@@ -425,6 +431,7 @@ fn send_all(
         };
         // The stream ends with its first error; nothing behind it would be sent.
         let broken = row.is_err();
+        // The receiver is gone where the run has ended early.
         if sender.blocking_send(row).is_err() || broken {
             break;
         }

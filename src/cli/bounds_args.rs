@@ -191,8 +191,10 @@ impl BoundsArgs {
         let from_one = self.max_connections_per_address;
         config.connections = Share {
             all: self.max_connections.into(),
+            // Rounded up: one connection in all is one from an address.
             one: from_one.unwrap_or(self.max_connections.div_ceil(2)).into(),
         };
+        // Without the flag those of this machine stay, which `ServerConfig` has.
         if !self.proxy.is_empty() {
             config.proxies.clone_from(&self.proxy);
         }

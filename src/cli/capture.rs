@@ -110,6 +110,7 @@ enum Format {
 
 impl Capture {
     pub(super) async fn run(self) -> Result<(), Failure> {
+        // Before a picture is read and a model is loaded: a wrong flag costs nothing.
         let format = self.format()?;
         self.check_reduction()?;
         let image = files::read(&self.image)?;
@@ -155,6 +156,7 @@ impl Capture {
             max_tokens: self.max_tokens,
             ..Default::default()
         };
+        // How many there will be only the server knows: `{l}` stands for all layers that run.
         let progress = Progress::new(None, "activations");
         let mut stream = client.capture(request).await?;
         let (mut tensors, mut lines) = (BTreeMap::new(), Vec::new());
@@ -254,6 +256,7 @@ fn add(tensors: &mut BTreeMap<String, Tensor>, activation: &Activation) -> Resul
         tensors.insert(name(activation), tensor(activation)?);
         return Ok(());
     }
+    // (rows, most pairs of a row): short rows end in zeros.
     let width = rows.iter().map(Vec::len).max().unwrap_or(0);
     let shape = (rows.len(), width);
     let pairs = rows.into_iter().flat_map(|mut row| {
@@ -307,6 +310,7 @@ fn read_lines(activation: &Activation) -> Vec<String> {
 
 fn tensor(activation: &Activation) -> Result<Tensor, Failure> {
     let shape: Vec<usize> = activation.shape.iter().map(|&d| d as usize).collect();
+    // f32, as the request names no other type.
     Ok(Tensor::from_raw_buffer(
         &activation.data,
         DType::F32,

@@ -69,6 +69,7 @@ pub(super) struct MakeCertificate {
 fn host(text: &str) -> Result<String, String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let name = text.strip_prefix("*.").unwrap_or(text);
+    // A name of the DNS has at most 253 characters.
     let is_name = !name.is_empty() && name.len() <= 253 && name.chars().all(allowed);
     if is_name || text.parse::<IpAddr>().is_ok() {
         Ok(text.to_owned())
@@ -110,6 +111,7 @@ impl NewFile {
 impl MakeCertificate {
     /// Makes the certificates and prints how they are used.
     pub(super) fn run(self) -> Result<(), Failure> {
+        // All are made before one is written: a mistake in the last leaves nothing behind.
         let mut new = Vec::new();
         let issuer = self.authority(&mut new)?;
         if !self.host.is_empty() {
@@ -122,6 +124,7 @@ impl MakeCertificate {
             self.sign("server", params, &issuer, &mut new)?;
         }
         for name in &self.client {
+            // Without names of hosts, which only a server has.
             let mut params = CertificateParams::default();
             params.distinguished_name.push(DnType::CommonName, name);
             params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
@@ -157,6 +160,7 @@ impl MakeCertificate {
                     )
                     .into());
                 }
+                // An issuer signs by name and key; both are the file's, as `is_ours` has seen.
                 Ok(Issuer::new(params, key_pair))
             }
             (false, false) => {
@@ -228,6 +232,7 @@ impl MakeCertificate {
             let there = there.join(", ");
             return Err(format!("{there}: there already; nothing was written").into());
         }
+        // The folder may be read by all, its keys only by their owner.
         let mut folder = DirBuilder::new();
         let created = folder.recursive(true).mode(0o755).create(&self.out);
         created.map_err(|e| files::named(&self.out, &e))?;

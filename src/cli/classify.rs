@@ -62,6 +62,7 @@ impl Approach {
             ..benchmark.clone()
         };
         let mut header = own.header();
+        // `header` makes exactly one variant.
         header.variants[0].name = self.name.into();
         let file = format!("{}.jsonl", self.name.replace(' ', "-"));
         (own, header, file)
@@ -209,6 +210,7 @@ impl ClassifyRun<'_> {
 
     /// Asks the CLIP that the flags name, and returns its digest.
     async fn ask_clip(&mut self, clip: &ClipArgs) -> Result<String, Failure> {
+        // The CLIP runs in this process, also where a server has the model.
         let device = self.benchmark.args.model.device()?;
         let items = self.benchmark.items()?.flatten();
         let Some(ClipRun { digest, found }) = clip.classify(device, items).await? else {
@@ -241,6 +243,7 @@ impl ClassifyRun<'_> {
             let own = (rule.summarise)(outcomes);
             metrics.extend(own.into_iter().map(|metric| (name.clone(), metric)));
         }
+        // `last` is set with the first outcomes, so that there is one.
         let (_, first) = &self.outcomes[0];
         let comparisons = self.outcomes[1..]
             .iter()

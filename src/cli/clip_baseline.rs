@@ -111,6 +111,7 @@ fn classify(
             let texts = class_texts(&item, templates)?;
             encoded.insert(item.options.clone(), clip.classes(&texts)?);
         }
+        // (pictures, classes), of one picture.
         let cosines = clip
             .cosines(&[picture], &encoded[&item.options])?
             .swap_remove(0);
@@ -119,6 +120,7 @@ fn classify(
             .enumerate()
             .max_by(|a, b| a.1.total_cmp(b.1))
             .map_or(0, |(i, _)| i);
+        // `class_texts` has refused an item without options.
         let answer = item.options[best].clone();
         let verdict = (rule.compare)(&item, &answer);
         let label = ItemLabel {

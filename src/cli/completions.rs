@@ -18,6 +18,7 @@ pub(super) struct Completions {
 impl Completions {
     /// Prints the script for the commands of `program`.
     pub(super) fn run(&self, mut program: clap::Command) -> Result<(), Failure> {
+        // Into memory first: clap_complete panics where a write fails.
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut program, "scotoma", &mut script);
         Ok(std::io::stdout().write_all(&script)?)

@@ -108,6 +108,7 @@ fn is_global(argument: &OsString) -> bool {
 
 /// Tells whether the command line or the environment sets a flag.
 fn is_set(flag: &Arg, arguments: &[OsString]) -> bool {
+    // An empty variable counts as unset, as in `without_empty_variable`.
     let in_environment = flag.get_env().and_then(std::env::var_os);
     in_environment.is_some_and(|value| !value.is_empty())
         || arguments.iter().any(|argument| names(flag, argument))
@@ -119,6 +120,7 @@ fn names(flag: &Arg, argument: &OsStr) -> bool {
         return false;
     };
     let long = long.split_once('=').map_or(long, |(long, _)| long);
+    // Else the flag would stand on the line twice, once by its alias, which clap refuses.
     let aliases = flag.get_all_aliases().unwrap_or_default();
     long == name(flag) || aliases.contains(&long)
 }
@@ -150,6 +152,7 @@ impl<'a> File<'a> {
             }
         }
         if mistakes.is_empty() {
+            // The table is sorted by keys; flags go in the order of the file.
             settings.sort_by_key(|(place, _)| *place);
             return Ok(settings.into_iter().map(|(_, setting)| setting).collect());
         }
@@ -191,6 +194,7 @@ impl<'a> File<'a> {
 
     /// Checks the value of one flag by itself, so that its mistake is said with its line.
     fn check(&self, flag: &Arg, words: &[String]) -> Result<(), String> {
+        // The smallest call that has the flag.
         let call = ["scotoma", SERVE].map(String::from);
         let call = call.iter().chain(words);
         let Err(error) = self.program.clone().try_get_matches_from(call) else {

@@ -104,6 +104,7 @@ impl PrintSamples {
         if self.others {
             items = Box::new(substitute::with_other(items));
         }
+        // One lock for all lines: a table may have millions.
         let (mut out, mut left_out) = (std::io::stdout().lock(), 0);
         for item in items {
             let mut item = match item {
@@ -117,6 +118,7 @@ impl PrintSamples {
             if let Some(folder) = &self.substitutes {
                 substitute::from_folder(folder, &mut item)?;
             }
+            // By the first picture, as shards keep together what is about one.
             let picture = item
                 .images
                 .first()

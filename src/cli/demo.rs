@@ -111,6 +111,7 @@ impl Demo {
 
     /// Asks every item under every condition and prints the table.
     async fn measure(&self, mut client: Client, items: &[Item]) -> Result<(), Failure> {
+        // The empty name is the only model of this server.
         let model = client.get_model("").await?;
         let layers = model.language_model.map_or(0, |l| l.layers);
         let conditions = conditions(layers, self.seed);
@@ -136,6 +137,7 @@ async fn measure(
     let answers = items.len() * conditions.len();
     let progress = Progress::new(Some(answers), "answers");
     let rule: &Rule = benchmark::rule(model::SHAPES).ok_or("no rule for shapes")?;
+    // Shared: an item carries its picture, and is asked under each condition.
     let items: Vec<Arc<Item>> = items.iter().cloned().map(Arc::new).collect();
     let asks = conditions.iter().enumerate().flat_map(|(c, condition)| {
         items

@@ -225,6 +225,7 @@ fn device_groups(texts: &[&str]) -> Result<Vec<DeviceGroup>, String> {
 /// Parses one value of `--device`.
 fn device_group(text: &str) -> Result<DeviceGroup, String> {
     if text == "auto" {
+        // Whether the binary was built for CUDA; whether a card is there, `find` says.
         let first = if cuda_is_available() {
             DeviceId::Cuda(0)
         } else {
@@ -245,6 +246,7 @@ fn device_group(text: &str) -> Result<DeviceGroup, String> {
             }
         };
         match id {
+            // A CPU may be there more than once: `cpu+cpu` splits a model without a card.
             Some(id) if !id.is_cpu() && ids.contains(&id) => {
                 return Err(format!("{part} is there twice; each card once"));
             }

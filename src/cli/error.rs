@@ -17,6 +17,7 @@ pub(super) struct Usage(pub(super) String);
 
 /// Tells whether what was printed went to a program that has ended.
 pub(super) fn is_closed_pipe(failure: &Failure) -> bool {
+    // Only the error itself, which is standard output's: that of a file is a text with its name.
     let error = failure.downcast_ref::<std::io::Error>();
     error.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
 }

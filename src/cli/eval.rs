@@ -74,6 +74,7 @@ pub(super) fn named_variant(text: &str) -> Result<EvaluateVariant, String> {
 
 impl Eval {
     pub(super) async fn run(self) -> Result<(), Failure> {
+        // `usage::check` has refused all other flags of these two.
         if self.rule == PRUNING {
             return self.list_policies();
         }
@@ -101,6 +102,7 @@ impl Eval {
                 header
                     .variants
                     .extend(self.pruned(&mut client, &header.model).await?);
+                // Boxed: the future of a run is large, and would be part of this one.
                 Box::pin(run.evaluate(client, header, items, Some(count), out)).await
             })
             .await?;
@@ -122,6 +124,7 @@ impl Eval {
         if self.pruning.is_empty() {
             return Ok(Vec::new());
         }
+        // Policies prune at layers, of which only the model tells how many there are.
         let layers = layers(&client.get_model(model).await?);
         let mut variants = Vec::with_capacity(self.pruning.len());
         for policy in &self.pruning {
@@ -243,6 +246,7 @@ fn summary(finished: &EvaluateFinished, skipped: usize) -> Value {
 
 /// Writes a metric; its value is null where it is over nothing.
 fn metric_json(m: &BenchmarkMetric) -> Value {
+    // Errors alone: n is 0, and a value would be made up.
     let [value, low, high] = [m.value, m.low, m.high].map(|v| (m.n > 0).then_some(v));
     json!({
         "variant": m.variant, "name": m.name, "value": value, "low": low, "high": high,

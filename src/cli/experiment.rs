@@ -139,6 +139,7 @@ impl RunExperiment {
     ) -> Result<Overview, Failure> {
         let mut overview = Overview::new(format!("All experiments on {}", benchmark.rule));
         for experiment in chosen {
+            // A file of results is of one run.
             let folder = if self.is_all() {
                 folder.join(&experiment.name)
             } else {
@@ -216,6 +217,7 @@ fn set(chosen: &mut [Experiment], values: &[(String, Vec<Value>)]) -> Result<(),
             let message = format!("--set {name}: no such axis; {}", known_axes(chosen));
             return Err(Usage(message).into());
         }
+        // Axes of one name take the same values in all of them.
         for experiment in chosen.iter_mut().filter(|e| e.has_axis(name)) {
             experiment
                 .set(name, values_of)
@@ -273,6 +275,7 @@ pub(super) async fn run_experiment(
     folder: &Path,
     json: bool,
 ) -> Result<ExperimentDone, Failure> {
+    // First: an experiment over layers has as many variants as the model has layers.
     let model = client.get_model(&benchmark.header().model).await?;
     let (header, planned) = plan(benchmark, experiment, layers(&model))?;
     let left_out = left_out(experiment, benchmark);
@@ -280,6 +283,7 @@ pub(super) async fn run_experiment(
         // To stderr, as all that is said on the way: stdout has the report's name, or JSON, alone.
         eprintln!("{}: left out: {left_out}", experiment.title);
     }
+    // Before the first answer: results go there as they come.
     files::create_folder(folder)?;
     eprintln!(
         "{}: every item {} times, by {}",
@@ -303,9 +307,11 @@ pub(super) async fn run_experiment(
         .evaluate(client, header, items, Some(count), Some(&results))
         .await?;
     if !benchmark.is_whole() {
+        // Of a part of the items there is nothing to report.
         return Ok(ExperimentDone::without_report(forecast));
     }
     let facts = facts(&finished, skipped, left_out);
+    // From the file, which has the answers of earlier runs as well.
     let results = read_results(&results)?;
     let findings = Findings {
         benchmark: benchmark_of(&started.rule).to_owned(),
@@ -356,6 +362,7 @@ pub(super) fn layers(model: &ModelInfo) -> Layers {
     let tower = model.vision_tower.as_ref();
     Layers {
         language_model: decoder.map_or(0, |l| l.layers as usize),
+        // Layers above the one that a tower is read at never run.
         vision_tower: tower.map_or(0, |t| t.layers_run as usize),
     }
 }
@@ -414,6 +421,7 @@ async fn first_picture(
 ) -> Result<Option<Vec<u8>>, Failure> {
     let Some(data) = benchmark
         .items()?
+        // Rows that cannot be read are told by the run itself.
         .flatten()
         .find_map(|item| item.images.into_iter().next())
     else {

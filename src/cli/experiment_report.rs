@@ -56,10 +56,12 @@ pub(super) fn answer_cost(result: &SampleResult) -> AnswerCost {
         return AnswerCost::default();
     };
     AnswerCost {
+        // Of the answer by itself: what batches and caches save is no property of its variant.
         flops: usage.standalone_flops,
         rows: usage.rows_computed + usage.rows_reused,
         visual_tokens: usage.image_tokens,
         generated_tokens: usage.generation_tokens,
+        // Without the time in the queue, which is that of other requests.
         seconds: usage.total_seconds - usage.queue_seconds,
     }
 }

@@ -73,8 +73,10 @@ impl FeatureTable {
     /// Adds what was captured of one question.
     pub(super) fn add(&mut self, asked: &Question, captured: &[Activation]) {
         self.items += 1;
+        // By their bytes: each item carries its picture, also where several ask about one.
         let pictures: Vec<[u8; 16]> = asked.images.iter().map(|own| digest(own)).collect();
         let question = digest(asked.id.as_bytes());
+        // Of one question only the strongest token of a feature is an example.
         let mut strongest: BTreeMap<u32, Example> = BTreeMap::new();
         for activation in captured {
             let rows = activation.features.iter().zip(&activation.positions);
@@ -132,6 +134,7 @@ impl FeatureTable {
                 .collect();
         }
         let mut shown: Vec<Summary<'_>> = self.features.keys().map(|f| self.summary(*f)).collect();
+        // Stable over sorted numbers: of equals the lowest comes first.
         shown.sort_by_key(|own| Reverse(own.own.map_or(0, |own| own.tokens)));
         if most > 0 {
             shown.truncate(most);
@@ -160,6 +163,7 @@ impl Statistics {
             }
             self.examples.remove(known);
         }
+        // `>=`: of equal values the earlier question stays in front.
         let place = self
             .examples
             .partition_point(|own| own.value >= example.value);

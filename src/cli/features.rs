@@ -88,6 +88,7 @@ fn out_file(text: &str) -> Result<PathBuf, String> {
 impl Features {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let rule = rule(&self.rule).ok_or_else(|| Usage(format!("no benchmark {}", self.rule)))?;
+        // Before a model is loaded.
         if self.items()?.next().is_none() {
             return Err(no_row(self.data.as_deref()));
         }
@@ -114,6 +115,7 @@ impl Features {
                 write_csv(path, &COLUMNS, &rows(&shown))?;
                 continue;
             }
+            // Read once more: of all pictures only those that are shown are ever held.
             let asked = self.items()?.flatten().map(|item| asked(item, rule));
             let name = self.model.name();
             let page = features_page::page(&mut client, &name, &sae, &table, &shown, asked).await?;
@@ -124,6 +126,7 @@ impl Features {
 
     fn autoencoder_of(&self, saes: Vec<SaeInfo>) -> Result<SaeInfo, Usage> {
         let names: Vec<String> = saes.iter().map(|sae| sae.name.clone()).collect();
+        // The empty name fits all, of which there must then be one.
         let is_asked = |sae: &&SaeInfo| self.autoencoder == sae.name || self.autoencoder.is_empty();
         let mut found = saes.iter().filter(is_asked);
         match (found.next(), found.next()) {
@@ -191,6 +194,7 @@ impl Features {
             table.add(&asked, &captured);
             progress.advance();
         }
+        // It borrows `skipped`.
         drop(read);
         progress.finish();
         Ok(skipped)

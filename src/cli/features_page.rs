@@ -47,6 +47,7 @@ pub(super) async fn page(
     asked: impl Iterator<Item = Question>,
 ) -> Result<String, Failure> {
     let examples = features.iter().flat_map(Summary::examples);
+    // Of these alone pictures are prepared and kept.
     let wanted: HashSet<&str> = examples.map(|example| example.item.as_str()).collect();
     let mut shown = HashMap::new();
     for own in asked.filter(|own| wanted.contains(own.id.as_str())) {
@@ -79,6 +80,7 @@ pub(super) async fn page(
 
 /// Returns a picture as the model sees it.
 async fn seen(client: &mut Client, model: &str, file: &[u8]) -> Result<Option<Picture>, Failure> {
+    // Without interventions, as the features have seen it.
     let request = PreviewRequest {
         model: model.to_owned(),
         image: Some(image(file.to_vec())),
@@ -200,6 +202,7 @@ fn draw(picture: &Picture, patch: Option<&TracePatch>, (x, y): (f64, f64), svg: 
         Some(file) if !in_preview => file,
         _ => &picture.png,
     };
+    // Stretched to the panel, as its patches are.
     let _ = write!(
         svg,
         "<image x=\"{x:.1}\" y=\"{y:.1}\" width=\"{PANEL}\" height=\"{PANEL}\" \

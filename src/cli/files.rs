@@ -41,6 +41,7 @@ pub(super) fn of_kind(text: &str, kinds: &[&str]) -> Result<PathBuf, String> {
 
 /// Writes a file at once or not at all: whoever reads meanwhile sees what was there before.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), String> {
+    // Beside the file: a rename is one step only within a file system.
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
     write(Path::new(&part), bytes)?;
@@ -51,10 +52,13 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), String> {
 pub(super) fn check_writable(path: &Path) -> Result<(), String> {
     let tried = match std::fs::metadata(path) {
         Ok(about) if about.is_dir() => Err(std::io::ErrorKind::IsADirectory.into()),
+        // Opened to append: nothing of it is lost if the command fails before it writes.
         Ok(about) if about.is_file() => OpenOptions::new().append(true).open(path).map(drop),
         // A pipe or a device: opening one may wait for its reader.
         Ok(_) => Ok(()),
         Err(_) => {
+            // Only creating it shows whether the folder lets us; `create_new` never takes another's
+            // file.
             let created = OpenOptions::new().write(true).create_new(true).open(path);
             created.and_then(|_| std::fs::remove_file(path))
         }

@@ -48,6 +48,8 @@ impl Generate {
 
     /// Prints the answer token by token, then what it took.
     async fn answer(&self, mut client: Client, prompt: Prompt) -> Result<(), Failure> {
+        // Before the prompt is given away: a record has digests alone, and `replay` needs the
+        // pictures.
         let images = pictures(&prompt);
         let mut answer = client.generate(self.request(prompt)).await?;
         if self.json {
@@ -60,6 +62,7 @@ impl Generate {
         if self.json {
             print_line(&message(Event::Finished(finished.clone())))?;
         } else if self.logprobs.is_some() {
+            // Tokens stood on lines of their own: here is the answer as one text.
             println!("\n{}", finished.text);
         } else {
             println!();

@@ -61,6 +61,7 @@ SCOTOMA_MAX_RUNNING, and by its name in the file of --config. -h is short, --hel
 /// Says once of all flags of `serve` what their variables are: in a list of sixty, the variable of
 /// each is half of the text.
 fn with_variables(serve: Command) -> Command {
+    // clap has one text behind the flags, and the examples are in it by now.
     let examples = serve.get_after_help().map(ToString::to_string);
     serve
         .mut_args(|arg| arg.hide_env(true))
@@ -71,6 +72,7 @@ fn with_variables(serve: Command) -> Command {
 pub(super) fn in_groups(program: Command) -> Command {
     let program = program.mut_subcommand("serve", with_variables);
     let commands = groups(&program);
+    // A template colours `{usage-heading}` by itself; our own headings have to do as clap does.
     let header = Styles::styled();
     let header = header.get_header();
     let template = format!(
@@ -94,6 +96,7 @@ fn groups(program: &Command) -> String {
             // clap makes `help` itself, and only when the command is built.
             let about =
                 about.map_or_else(|| "Print the help of a command".into(), ToString::to_string);
+            // As wide as `certificate` and `completions`, the longest names.
             let _ = writeln!(text, "  {literal}{name:<11}{literal:#}  {about}");
         }
         text.push('\n');

@@ -58,6 +58,8 @@ impl Hooks {
     }
 
     async fn list(&self, mut client: Client) -> Result<(), Failure> {
+        // The empty name stands for the server's first model; the calls and messages below need its
+        // own.
         let model = client.get_model(&self.model.name()).await?;
         let mut hook_points = client.list_hook_points(&model.name).await?;
         hook_points.retain(|point| point.name.contains(&self.name));
@@ -69,7 +71,7 @@ impl Hooks {
             return print_line(&ListHookPointsResponse { hook_points });
         }
         let table = table(&model, &hook_points);
-        // Unlike `print`, it does not panic where the reader has seen enough.
+        // A reader that has seen enough ends the command here, which has no file to write.
         Ok(std::io::stdout().write_all(table.as_bytes())?)
     }
 }
@@ -114,6 +116,7 @@ fn shape(point: &HookPoint) -> String {
     if point.width > 0
         && let Some(last) = letters.last_mut()
     {
+        // The width is of the last axis: D, Dh or F.
         let _ = write!(last, "={}", point.width);
     }
     format!("({})", letters.join(", "))

@@ -65,6 +65,7 @@ impl InterventionArgs {
     pub(super) fn interventions(&self) -> Vec<Intervention> {
         // In the order of the data path, so that a record reads as the forward pass goes.
         let mut list = self.occlude.clone();
+        // A flag that is not given makes no intervention, not one without layers.
         if !self.drop_tower_layers.is_empty() {
             list.push(client::drop_tower_layers(
                 self.drop_tower_layers.iter().copied(),
@@ -154,6 +155,7 @@ fn swap(text: &str) -> Result<Intervention, String> {
     Ok(match text.split_once(':') {
         Some(("random", seed)) => client::swap_projector_at_random(number(seed)?),
         _ if text == "identity" => client::swap_projector_by_identity(),
+        // Only `random:` is ours: a name may hold a colon.
         _ => client::swap_projector_by_name(text),
     })
 }

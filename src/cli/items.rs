@@ -42,6 +42,7 @@ enum KeepRule {
 impl KeepRule {
     fn is_met(self, item: &Analysis) -> bool {
         match self {
+            // Under a variant without an answer it counts as not right.
             Self::NotBlind => UNSEEN
                 .iter()
                 .all(|v| item.by_variant.get(*v) != Some(&true)),
@@ -53,6 +54,7 @@ impl KeepRule {
                     .map(|(_, right)| *right)
                     .collect();
                 let wrong = permuted.iter().filter(|right| !**right).count();
+                // Most of three, so that one lucky order does not decide.
                 item.right && 2 * wrong > permuted.len()
             }
             // Difficulty is the share of orders that are wrong.
@@ -76,7 +78,8 @@ pub(super) struct Items {
     #[command(flatten)]
     scoring: ScoringArgs,
     /// Folder to write report.html (a page with pictures, what changed most first), items.csv,
-    /// items.jsonl, responses.csv (variants by items, 1 and 0, for IRT) and results.jsonl to. A run that finds its results there continues where it ended
+    /// items.jsonl, responses.csv (variants by items, 1 and 0, for IRT) and results.jsonl to. A run
+    /// that finds its results there continues where it ended
     #[arg(long, default_value = "items")]
     report: PathBuf,
     /// The --report folder of another model on the same items. With two or more, items.csv has the
@@ -99,6 +102,7 @@ impl Items {
         benchmark.check()?;
         // Before a model is loaded: the folders of other models must be there.
         let others = self.other_models()?;
+        // And a folder that cannot be made is told now.
         files::create_folder(&self.report).map_err(|e| format!("--report {e}"))?;
         let results = self.report.join("results.jsonl");
         let (evaluated, model) = benchmark
@@ -107,6 +111,7 @@ impl Items {
         let results = read_results(&results)?;
         let answers: Vec<Response> = results.iter().cloned().map(response).collect();
         let mut found = analyse(&answers, FIRST, &UNSEEN);
+        // This run is one of the models that items are to separate.
         let mut models = vec![rights(&found)];
         models.extend(others.iter().map(|(_, rights)| rights.clone()));
         for item in &mut found {
@@ -123,6 +128,7 @@ impl Items {
             started: &evaluated.started,
             model: &model,
         };
+        // Read once more, for the pictures, which results do not hold.
         page.write(&self.report, self.benchmark().items()?)?;
         if self.json {
             for item in &found {
@@ -255,6 +261,8 @@ async fn ask(
 ) -> Result<(Evaluated, ModelInfo), Failure> {
     let mut header = benchmark.header();
     header.variants = variants()?;
+    // Orders are items of their own, with ids that name the rotation, so that a run resumes among
+    // them.
     let items: BenchmarkItems = Box::new(benchmark.items()?.flat_map(in_all_orders));
     let model = client.get_model(&header.model).await?;
     // The count is not known: it is the sum over items of their options.
@@ -377,6 +385,7 @@ fn responses(path: &Path) -> Result<Vec<Response>, Failure> {
 
 fn response(result: SampleResult) -> Response {
     let mut scores: Vec<f64> = result.options.iter().map(|o| o.mean_logprob).collect();
+    // Best first: the margin is how far the second option is behind.
     scores.sort_by(|a, b| b.total_cmp(a));
     let margin = match scores[..] {
         [best, second, ..] => Some(best - second),
@@ -399,6 +408,7 @@ fn categories(found: &[Analysis]) -> Vec<CategoryMeans> {
         categories.entry(&item.category).or_default().push(item);
     }
     let mut means: Vec<CategoryMeans> = Vec::new();
+    // Of one category alone its means are those of all.
     if categories.len() > 1 {
         means.extend(categories.iter().map(|(name, own)| category(name, own)));
     }

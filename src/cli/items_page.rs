@@ -43,6 +43,7 @@ pub(super) struct CategoryMeans {
 /// Writes a mean of shares with its interval, which stays within 0 and 1.
 pub(super) fn share_with_interval(mean: &Mean) -> String {
     let (low, high) = mean.interval;
+    // An interval of a mean is symmetric, and near an end reaches beyond what a share can be.
     let (low, high) = (low.max(0.0), high.min(1.0));
     format!("{:.3} [{low:.2}, {high:.2}]", mean.value)
 }
@@ -152,6 +153,7 @@ impl ItemsPage<'_> {
     /// Returns the items that the page shows, those first that change under most variants.
     fn shown(&self) -> Vec<ShownItem<'_>> {
         let mut by_item: HashMap<&str, Vec<&SampleResult>> = HashMap::new();
+        // Orders of options are in `difficulty`, and would fill the table of answers.
         for result in self.results.iter().filter(|r| !r.id.contains(ROTATION)) {
             by_item.entry(&result.id).or_default().push(result);
         }
@@ -161,6 +163,7 @@ impl ItemsPage<'_> {
             .map(|analysis| {
                 let mut results = by_item.remove(analysis.id.as_str()).unwrap_or_default();
                 let key = |r: &SampleResult| (r.variant != FIRST, r.variant.clone());
+                // `false` sorts first: the item as it is, then the other variants by name.
                 results.sort_by_cached_key(|r| key(r));
                 let changes = results.iter().filter(|r| is_right(r) != analysis.right);
                 let changed = changes.count();
@@ -279,6 +282,7 @@ fn probability(result: &SampleResult) -> Option<f64> {
 /// Cuts a text that is longer than a page shows.
 pub(super) fn cut(text: &str) -> String {
     let mut cut: String = text.chars().take(TEXT_CHARS).collect();
+    // By bytes: `cut` is a prefix of `text`, so that it is shorter only where something was cut.
     if cut.len() < text.len() {
         cut.push_str(" ...");
     }
@@ -288,7 +292,9 @@ pub(super) fn cut(text: &str) -> String {
 /// Returns a picture as a small PNG; `None` where it cannot be read, which its result says.
 pub(super) fn small(picture: &[u8]) -> Option<Vec<u8>> {
     let picture = vision::decode(picture, vision::MAX_PIXELS).ok()?;
+    // Never enlarged: a small picture stays as it is.
     let scale = (SIDE as f64 / picture.width.max(picture.height) as f64).min(1.0);
+    // At least one pixel: a strip of 1 by 10,000 would round to none.
     let side = |pixels: usize| ((pixels as f64 * scale).round() as usize).max(1);
     let size = (side(picture.width), side(picture.height));
     let small = vision::resize(&picture, size, Filter::Bilinear, ProcessorBackend::Pillow);

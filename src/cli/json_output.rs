@@ -13,6 +13,7 @@ use super::error::Failure;
 
 /// Prints one object on one line, at once.
 pub(super) fn print_line(value: &impl Serialize) -> Result<(), Failure> {
+    // One lock for the whole line, so that lines of several tasks do not mix.
     let mut out = std::io::stdout().lock();
     serde_json::to_writer(&mut out, value).map_err(std::io::Error::from)?;
     out.write_all(b"\n")?;

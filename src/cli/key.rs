@@ -55,6 +55,7 @@ impl DrawKey {
         // `Hash` only spells the bytes in hexadecimal digits; nothing is hashed here.
         let key = blake3::Hash::from_bytes(bytes).to_hex();
         let line = ApiKeys::line(&self.name, &key)
+            // The log prints names, and the words behind the name of the line are its settings.
             .ok_or_else(|| Usage(format!("{:?}: the name must be one word", self.name)))?;
         let words = self.words();
         if let Some(wrong) = words

@@ -19,6 +19,7 @@ struct LocalServer {
 impl LocalServer {
     /// Loads the models of `config` and serves them on a free port of the loopback device.
     async fn start(config: ServerConfig) -> Result<(Self, Client), Failure> {
+        // Loading computes and reads files for seconds or minutes.
         let server = tokio::task::spawn_blocking(move || Server::load(&config)).await??;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = format!("http://{}", listener.local_addr()?);

@@ -20,6 +20,7 @@ impl WriteManual {
     /// Writes the pages of `program` and its commands.
     pub(super) fn run(&self, program: clap::Command) -> Result<(), Failure> {
         files::create_folder(&self.out)?;
+        // `help` has nothing that the pages do not have.
         let mut program = program.disable_help_subcommand(true);
         // Only then have the commands within their full names and the flags of all commands.
         program.build();

@@ -139,6 +139,7 @@ impl Part {
             }
             Err(TryLockError::Error(e)) => return Err(named(&e).into()),
         }
+        // Appended: `with_extension` would take `.jsonl` away.
         let mut about = path.as_os_str().to_owned();
         about.push(".run.json");
         let about = PathBuf::from(about);
@@ -169,6 +170,7 @@ impl Part {
         if let Some((_, file)) = &self.shard {
             return file.items.iter().map(String::as_str).collect();
         }
+        // Without the file of a shard only its results say which items it has.
         let mut seen = HashSet::new();
         let ids = self.results.iter().map(|r| r.id.as_str());
         ids.filter(|id| seen.insert(*id)).collect()
@@ -257,6 +259,7 @@ impl Merged {
         if !mistakes.is_empty() {
             return Err(mistakes.join("\n").into());
         }
+        // clap wants one at least, and all were read.
         let run = parts[0].run.clone();
         let header: EvaluateHeader = serde_json::from_value(run["ran"].clone())
             .map_err(|e| files::named(&parts[0].path, &format!("its header: {e}")))?;
@@ -301,6 +304,7 @@ impl Merged {
 
     /// Writes the results, with the header beside them.
     fn write(&self) -> Result<(), Failure> {
+        // In memory, to compare them with what is there before anything is written.
         let mut lines = Vec::new();
         for result in &self.results {
             serde_json::to_writer(&mut lines, result)?;
@@ -318,6 +322,7 @@ impl Merged {
         if let Some(folder) = self.out.parent() {
             files::create_folder(folder)?;
         }
+        // Appended, as `Part::read` looks for it.
         let mut about = self.out.as_os_str().to_owned();
         about.push(".run.json");
         // The header first: results without one would be nobody's.
@@ -339,9 +344,11 @@ impl Merged {
             let own = by_variant.entry(&result.variant).or_default();
             own.push(outcome(result)?);
         }
+        // A variant without any answer has its row all the same.
         let none = Vec::new();
         let outcomes_of = |name: &str| by_variant.get(name).unwrap_or(&none);
         let mut finished = EvaluateFinished {
+            // Errors are not read back from files: what is missing is what has failed.
             results: (self.results.len() + self.missing) as u64,
             failed: self.missing as u64,
             ..Default::default()
@@ -361,6 +368,7 @@ impl Merged {
                 unparsed: m.unparsed as u64,
             }));
             if i > 0 {
+                // Both are sorted by ids, by which `compare` looks items up.
                 let c = compare(outcomes_of(first), own);
                 finished.comparisons.push(Comparison {
                     variant: variant.name.clone(),
@@ -444,6 +452,7 @@ fn short(value: &Value) -> String {
 fn all_shards(parts: &[Part], mistakes: &mut Vec<String>) {
     let (shards, others): (Vec<&Part>, Vec<&Part>) = parts.iter().partition(|p| p.shard.is_some());
     let Some((first, file)) = shards.first().and_then(|part| part.shard.as_ref()) else {
+        // One file by itself may be merged: its lines are put in order.
         if parts.len() > 1 {
             let name = parts[0].path.display();
             mistakes.push(format!("{name}: no shard; {name}{SHARD_FILE} is not there"));

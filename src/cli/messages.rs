@@ -17,6 +17,7 @@ pub(super) fn read(file: &Path) -> Result<Vec<ChatMessage>, String> {
     let Value::Array(list) = json else {
         return Err(fail("a list of messages is needed".into()));
     };
+    // Empty for a bare name, whose pictures lie beside it in the current folder.
     let folder = file.parent().unwrap_or(Path::new(""));
     let mut messages = Vec::new();
     for (i, value) in list.iter().enumerate() {
@@ -127,6 +128,7 @@ fn picture(place: &str, folder: &Path) -> Result<Vec<u8>, String> {
 }
 
 fn decoded(text: &str) -> Result<Vec<u8>, String> {
+    // Tools break base64 into lines, which the decoder does not take.
     let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
     STANDARD.decode(text).map_err(|e| format!(": base64: {e}"))
 }

@@ -208,6 +208,7 @@ enum Command {
 /// Returns the commands and their flags, for tests and tools that walk them.
 #[doc(hidden)]
 pub fn command() -> clap::Command {
+    // Examples first: those of `serve` get the sentence about its variables behind them.
     help::in_groups(examples::with_examples(Cli::command()))
 }
 
@@ -233,6 +234,8 @@ fn without_empty_variable(arg: clap::Arg) -> clap::Arg {
 /// command, too, and why a file that it would write cannot be written.
 fn parse() -> Result<(Cli, Settings, Option<String>), clap::Error> {
     let mut command = without_empty_variables(command());
+    // `expand` looks flags up in it, and a global flag reaches its commands only when they are
+    // built.
     command.build();
     let expanded = config_file::expand(&command, std::env::args_os().collect())
         .map_err(|message| command.error(clap::error::ErrorKind::ValueValidation, message))?;
@@ -248,6 +251,8 @@ fn parse() -> Result<(Cli, Settings, Option<String>), clap::Error> {
     Ok((
         Cli::from_arg_matches(&matches)?,
         settings.unwrap_or_default(),
+        // Only told here: a folder that does not let us write is no mistake of the call, and the
+        // status is 1, not clap's 2.
         usage::unwritable(&command, &matches),
     ))
 }
@@ -271,6 +276,7 @@ pub fn main() -> ExitCode {
         .enable_all()
         .build();
     let result = match runtime {
+        // A file that cannot be written is told before a model is loaded for it.
         Ok(runtime) if unwritable.is_none() => {
             let result = runtime.block_on(run(cli.command, settings));
             // What still blocks a thread, such as a file that is never there, keeps no program.
@@ -280,9 +286,11 @@ pub fn main() -> ExitCode {
         Ok(_) => Err(unwritable.unwrap_or_default().into()),
         Err(e) => Err(e.into()),
     };
+    // Only if all went well: else the failure says more than that nobody reads.
     match result.and_then(|()| Ok(print::printed()?)) {
         Ok(()) => ExitCode::SUCCESS,
         // Nobody reads on: `scotoma hooks | head` is no failure worth a word.
+        // 141 is what shells report of SIGPIPE, which Rust ignores: the write fails in its place.
         Err(failure) if error::is_closed_pipe(&failure) => ExitCode::from(141),
         Err(failure) => {
             eprintln!("error: {failure}");

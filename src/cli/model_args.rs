@@ -190,6 +190,7 @@ async fn config(
     if let Some(judge) = judge {
         judge.apply(&mut config).map_err(Usage)?;
     }
+    // Without a place the embedded model of `ServerConfig::shapes` stays.
     if let Some(place) = model.place {
         let (name, origin) =
             named_origin(place).map_err(|e| Usage(format!("--model {place}: {e}")))?;
@@ -202,6 +203,7 @@ async fn config(
         spec.lenses.clone_from(&lenses);
         spec.options.chat_template.clone_from(&template);
     }
+    // Once more, now that the models have names, for which processors may be set.
     device.apply(&mut config).map_err(Usage)?;
     Ok(config)
 }

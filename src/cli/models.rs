@@ -45,6 +45,7 @@ async fn print(mut client: Client, json: bool) -> Result<(), Failure> {
             model.dtype,
             model.device,
             model.projectors.join(","),
+            // Enough to tell models apart; --json has all of it.
             model.digest.get(..16).unwrap_or_default()
         );
     }

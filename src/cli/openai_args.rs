@@ -20,6 +20,8 @@ pub(super) struct OpenAiArgs {
         long,
         env = "SCOTOMA_PRESET",
         value_name = "NAME=JSON|FILE",
+        // Not commas, of which JSON is full: a variable of the environment has a preset on each
+        // line.
         value_delimiter = '\n'
     )]
     preset: Vec<String>,

@@ -57,6 +57,7 @@ type Progress<'a> = &'a mut dyn FnMut(&str, u64, u64);
 async fn with_bar(
     fetch: impl FnOnce(Progress<'_>) -> Result<Source, model::Error> + Send + 'static,
 ) -> Result<Source, Failure> {
+    // Fetching blocks: it waits for the hub, and reads and writes files.
     let task = tokio::task::spawn_blocking(move || {
         let mut progress = FetchProgress::new();
         let source = fetch(&mut |file, done, total| progress.show(file, done, total));

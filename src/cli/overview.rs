@@ -85,6 +85,7 @@ fn with_variant((variant, m): &(String, Metric)) -> String {
     if !m.has_items() {
         return format!("no answer ({variant})");
     }
+    // Shares have 1 as their most; points, such as those of MME, more.
     let (scale, unit) = if m.most <= 1.0 {
         (1e2, " %")
     } else {
@@ -164,6 +165,8 @@ impl Overview {
         };
         let mut parts = vec![Part::Table(table)];
         parts.extend(self.more.iter().cloned());
+        // Before the sections are added: the text has the table alone, whose rows lead to the
+        // reports.
         let text = markdown(&self.title, &parts);
         parts.extend(self.sections.iter().cloned());
         let page = folder.join("report.html");

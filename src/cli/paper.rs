@@ -169,6 +169,7 @@ impl Paper {
         self.clip.check()?;
         let steps = self.steps()?;
         self.check(&steps)?;
+        // Without a model: what is asked depends on its layers alone, which the flag says.
         if let Some(layers) = self.plan {
             return steps
                 .iter()
@@ -300,6 +301,7 @@ impl Paper {
         for (header, file) in runs {
             let line = json!({
                 "title": step.title(), "on": on, "data": data, "header": header,
+                // Where this command looks for results, when others have asked.
                 "results": self.report.join(&folder).join(file),
             });
             println!("{line}");

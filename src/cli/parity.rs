@@ -88,6 +88,7 @@ impl Parity {
         } else {
             print(&report);
         }
+        // The exit status is the answer, for scripts.
         if report.passed {
             Ok(())
         } else {

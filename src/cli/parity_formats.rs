@@ -55,6 +55,8 @@ struct FormatReport {
 impl FormatParity {
     /// Loads both, asks both, and prints how far they are from each other.
     pub(super) fn run(self) -> Result<(), Failure> {
+        // A card's tensors are this thread's alone; those in the memory of the process are
+        // anybody's.
         let home = if self.device.is_cpu() {
             Home::host()
         } else {

@@ -60,6 +60,7 @@ impl Preview {
             ..Default::default()
         };
         let mut preview = client.preview(request).await?;
+        // Taken out, so that --json prints the rest alone.
         files::write(&self.out, &std::mem::take(&mut preview.png))?;
         if self.json {
             return print_line(&with_field(

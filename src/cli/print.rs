@@ -23,8 +23,10 @@ macro_rules! eprintln {
 
 /// Prints on standard output, unless that has failed before.
 pub(super) fn to_stdout(words: Arguments<'_>, end: &str) {
+    // A thread that panicked while it printed has left a whole value here.
     let mut failed = FAILED.lock().unwrap_or_else(PoisonError::into_inner);
     if failed.is_none() {
+        // Words and end under one lock, so that lines of several tasks do not mix.
         *failed = write!(std::io::stdout(), "{words}{end}").err();
     }
 }

@@ -80,6 +80,7 @@ impl Progress {
             state.all = Some(all);
         });
         self.bar.set_length(all as u64);
+        // Until now it was a spinner, which has no length.
         if let Ok(style) = ProgressStyle::with_template(COUNTED) {
             self.bar.set_style(style);
         }
@@ -101,6 +102,7 @@ impl Progress {
     }
 
     fn update(&self, change: impl FnOnce(&mut State)) {
+        // The guard is dropped at the end of this line: `show` locks again.
         change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
         self.show();
     }
@@ -126,6 +128,7 @@ impl State {
         let mut text = unit.to_owned();
         let own = self.done - self.before;
         if elapsed >= EARLIEST && own > 0 {
+            // Below one a second the rate by the minute still has digits to show.
             let _ = match own as f64 / elapsed.as_secs_f64() {
                 rate if rate < 1.0 => write!(text, ", {:.1} a minute", 60.0 * rate),
                 rate => write!(text, ", {rate:.1}/s"),

@@ -56,6 +56,7 @@ impl PromptArgs {
         let Some(text) = &self.system else {
             return Ok(prompt(question, [image]));
         };
+        // A system message makes a conversation of it.
         let parts = [
             scotoma_client::image(image).into(),
             question.as_str().into(),

@@ -92,13 +92,16 @@ struct ConnectionArgs {
 
 impl Serve {
     pub(super) async fn run(self, settings: Settings, again: ParseAgain) -> Result<(), Failure> {
+        // Before logs begin: a check opens no audit file and exports nothing.
         if self.lifecycle.check {
             return self.check(&settings);
         }
         self.logs.begin()?;
+        // Mistakes of flags come before anything is fetched.
         let (mut config, origins) = self.config()?;
         config.saliency = self.models.fetch_saliency().await?;
         config.models = self.models.fetch_models(origins).await?;
+        // `config` is given to the thread that loads.
         let encrypted = config.tls.is_some();
         warn_of_expiry(&config);
         // A SIGHUP while models are loaded would end the program.
@@ -109,6 +112,7 @@ impl Serve {
         let _ = reloader.send(server.reload());
         // Before the address can be seen: who sees it may send a signal at once.
         let shutdown = signals::shutdown()?;
+        // Only now, when the models are loaded: who can connect can ask.
         let listener = tokio::net::TcpListener::bind(self.connections.listen)
             .await
             .map_err(|e| format!("{}: {e}", self.connections.listen))?;
@@ -148,6 +152,7 @@ impl Serve {
         self.lifecycle.apply(&mut config);
         config.memory_budget = self.models.budget();
         config.keepalive = Duration::from_secs(self.connections.keepalive);
+        // Last: a key's part is a part of the limits that were set above.
         let shares = config.keys.shares(&config.limits);
         mistakes.extend(shares.err().map(|e| format!("--api-keys: {e}")));
         if mistakes.is_empty() {

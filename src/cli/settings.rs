@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
 
-/// Holds what was said of the flags of a command, by their long names; those with their defaults are left
-/// out.
+/// Holds what was said of the flags of a command, by their long names; those with their
+/// defaults are left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Settings(BTreeMap<String, Setting>);
 
@@ -41,6 +41,7 @@ impl Settings {
     /// Names the flags that differ from those of `other`.
     pub(super) fn changed<'a>(&'a self, other: &'a Self) -> BTreeSet<&'a str> {
         let names = self.0.keys().chain(other.0.keys()).map(String::as_str);
+        // Values alone: a flag that has moved from the command line to the file is the same.
         let values = |of: &Self, name: &str| of.0.get(name).map(|s| s.values.clone());
         names
             .filter(|name| values(self, name) != values(other, name))
@@ -65,6 +66,7 @@ fn setting(flag: &Arg, matches: &ArgMatches, is_in_file: bool) -> Option<Setting
     let id = flag.get_id().as_str();
     // Help and version have no values.
     matches.try_contains_id(id).ok()?;
+    // What the file says stands among the arguments by now: `config_file::expand` put it there.
     let place = match matches.value_source(id)? {
         ValueSource::CommandLine if is_in_file => "file",
         ValueSource::CommandLine => "command line",
@@ -77,6 +79,7 @@ fn setting(flag: &Arg, matches: &ArgMatches, is_in_file: bool) -> Option<Setting
             .map(|value| value.to_string_lossy().into_owned())
             .collect(),
         place,
+        // A flag whose variable the help hides is a secret; the two are marked as one.
         is_secret: flag.is_hide_env_values_set(),
     })
 }

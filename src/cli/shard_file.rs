@@ -89,6 +89,7 @@ impl ShardFile {
             }
             None => {}
         }
+        // In one step: a run that is killed here leaves the old file or the new one.
         files::replace(&beside(results), &serde_json::to_vec(self)?)?;
         Ok(())
     }

@@ -26,12 +26,14 @@ impl Ends {
 /// Returns a future that ends with the first SIGTERM or SIGINT. A second one ends the program, with
 /// 143 or 130, whatever runs.
 pub(super) fn shutdown() -> Result<impl Future<Output = ()> + Send, Failure> {
+    // From here on neither signal ends the process by itself, though nobody waits yet.
     let mut ends = Ends {
         terminate: signal(SignalKind::terminate())?,
         interrupt: signal(SignalKind::interrupt())?,
     };
     Ok(async move {
         ends.next().await;
+        // On a task of its own: the server drains meanwhile.
         tokio::spawn(async move {
             let status = ends.next().await;
             tracing::warn!(status, "a second signal: what runs is cut off");

@@ -73,6 +73,7 @@ impl Sweep {
             .model
             .with_client(async |client| self.ask(client, request, &variants, out).await)
             .await?;
+        // One variant that fails is a row of the table; only a sweep of nothing else has failed.
         if finished.failed > 0 && finished.failed == finished.variants {
             return Err("no variant could be run".into());
         }
@@ -137,6 +138,7 @@ impl Sweep {
             }
             match message.event {
                 Some(Event::Started(started)) => {
+                    // Only now their number is known.
                     progress = Progress::new(Some(started.variants as usize), "variants");
                     if !self.json {
                         self.print_head(variants);
@@ -157,6 +159,7 @@ impl Sweep {
             }
         }
         progress.finish();
+        // A stream that ends without it was cut off, and variants are missing.
         let finished = finished.ok_or(scotoma_client::Error::Truncated)?;
         print_totals(&finished);
         Ok(finished)
@@ -221,6 +224,7 @@ impl Sweep {
     /// Returns the cells of a result in these columns.
     fn csv_cells(&self, result: &SweepResult) -> Vec<String> {
         let columns = self.csv_heads().len();
+        // In the order of `csv_heads`; the last column is the error's.
         let mut cells = match &result.outcome {
             Some(Outcome::Generated(answer)) => vec![
                 answer.text.clone(),
@@ -296,6 +300,7 @@ impl OutFile {
         let mut file = BufWriter::new(created);
         if format == Format::Csv {
             let axes = variants.heads().into_iter().map(String::from);
+            // Results come as they are done; the number is the place in the grid.
             let heads = ["variant_number".to_owned()].into_iter().chain(axes);
             let heads: Vec<String> = heads.chain(sweep.csv_heads()).collect();
             file.write_all(&csv_line(&heads)?)?;

@@ -92,6 +92,7 @@ fn numbers(text: &str) -> Result<Vec<f64>, String> {
 
 /// Lists the numbers of a range, as the server does: its ends are met however its step is rounded.
 fn spread(first: f64, last: f64, step: f64) -> Result<Vec<f64>, String> {
+    // 0 is what a range without a step has in the contract.
     let step = if step == 0.0 { 1.0 } else { step };
     // 0.3 is three steps of 0.1, whose quotient is below 3.
     let count = ((last - first) / step + 1e-9).floor();
@@ -102,6 +103,7 @@ fn spread(first: f64, last: f64, step: f64) -> Result<Vec<f64>, String> {
              values are needed"
         ));
     }
+    // As the server rounds: three times 0.1 is 0.3, and not 0.30000000000000004.
     let rounded = |v: f64| (v * 1e12).round() / 1e12;
     let all = (0..=count as usize).map(|i| rounded(first + i as f64 * step));
     Ok(all.collect())
@@ -125,6 +127,7 @@ enum Columns {
 impl VariantArgs {
     /// Puts the variants together. `interventions` are those of the flags.
     pub(super) fn variants(&self, interventions: &[Intervention]) -> Result<Variants, Failure> {
+        // clap has seen that one of the three is there, and one only.
         if let Some(file) = &self.grid {
             return of_file(file);
         }
@@ -200,6 +203,7 @@ impl Variants {
 /// Returns a whole number as one: 3, and not 3.0.
 fn number(value: Option<&f64>) -> Value {
     match value {
+        // Up to 2^53, about 9e15, a double holds every whole number.
         Some(value) if value.fract() == 0.0 && value.abs() < 9e15 => Value::from(*value as i64),
         Some(value) => Value::from(*value),
         None => Value::Null,
@@ -209,8 +213,10 @@ fn number(value: Option<&f64>) -> Value {
 fn of_file(file: &Path) -> Result<Variants, Failure> {
     let named = |e: &dyn std::fmt::Display| format!("--grid {}", files::named(file, e));
     let text = files::read_text(file).map_err(|e| format!("--grid {e}"))?;
+    // A list is of variants, an object is a grid.
     if text.trim_start().starts_with('[') {
         let listed: Vec<SweepVariant> = serde_json::from_str(&text).map_err(|e| named(&e))?;
+        // Variants of a file have no names; their numbers stand for them.
         let names = (0..listed.len()).map(|i| i.to_string()).collect();
         return Ok(Variants {
             grid: None,
@@ -255,6 +261,8 @@ fn of_axes(axes: &[Axis], interventions: &[Intervention]) -> Result<Variants, Fa
         }
         let field = match short(&axis.name) {
             Some((intervention, field)) => {
+                // Behind the interventions of the flags, whose numbers the paths of other axes
+                // name.
                 let at = grid.interventions.len();
                 grid.interventions.push(intervention);
                 format!("interventions[{at}].{field}")
@@ -301,7 +309,7 @@ fn short(name: &str) -> Option<(Intervention, &'static str)> {
     })
 }
 
-/// Returns the width of a column: its head whole, long cells cut.
+/// Returns the width of a column: its head whole; cells longer than `LONGEST` stand over its edge.
 fn widest(head: usize, cells: impl Iterator<Item = usize>) -> usize {
     cells.fold(head, usize::max).min(LONGEST.max(head))
 }

@@ -88,6 +88,7 @@ fn write(table: &TableOne, folder: &Path) -> Result<(), Failure> {
 
 /// Returns what documents have of the table.
 fn parts(table: &TableOne) -> Result<Vec<Part>, Failure> {
+    // The numbers that the paper prints stand in the description of its experiment.
     let printed: Option<PaperTable> = experiments()?
         .into_iter()
         .find(|e| e.name == "permutation")
@@ -179,6 +180,7 @@ fn entry(path: &Path, name: Option<&str>) -> Result<Option<TableOneEntry>, Failu
     let run: RunFile =
         serde_json::from_slice(&files::read(&about)?).map_err(|e| files::named(&about, &e))?;
     let permutations = permutations(&run.ran.variants);
+    // Of an item as it is nothing may differ, neither what the model computes nor what it sees.
     let is_unchanged = |v: &EvaluateVariant| v.interventions.is_empty() && v.pictures.is_empty();
     let Some(first) = run.ran.variants.first().filter(|v| is_unchanged(v)) else {
         return Ok(None);
@@ -198,6 +200,8 @@ fn entry(path: &Path, name: Option<&str>) -> Result<Option<TableOneEntry>, Failu
         let all = outcomes.entry(&result.variant).or_default();
         all.push(outcome(result)?);
     }
+    // One list of outcomes for each permutation, in the order of the variants; then that of the
+    // item unchanged.
     let draws: Vec<Vec<Outcome>> = permutations
         .iter()
         .map(|name| outcomes.remove(name).unwrap_or_default())
@@ -239,6 +243,7 @@ const DIGEST: char = '\u{1f}';
 
 /// Leaves the digests of models that share a name with another one.
 fn told_apart(mut entries: Vec<TableOneEntry>) -> Vec<TableOneEntry> {
+    // Two passes: whether a name is shared only all entries together say.
     let full: Vec<String> = entries.iter().map(|e| e.model.clone()).collect();
     for (entry, own) in entries.iter_mut().zip(&full) {
         let Some((name, digest)) = own.split_once(DIGEST) else {

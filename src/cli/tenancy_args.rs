@@ -81,6 +81,7 @@ impl TenancyArgs {
 fn origin(text: &str) -> Option<HeaderValue> {
     if text != "*" {
         let uri: Uri = text.parse().ok()?;
+        // Browsers send no path and no slash: one in the flag would match nothing.
         let is_bare = format!("{}://{}", uri.scheme_str()?, uri.authority()?) == text;
         if !is_bare {
             return None;

@@ -155,6 +155,7 @@ impl Trace {
         let clean = self.prompt.prompt()?;
         let corrupted = self.corrupted(&clean)?;
         let interventions = self.interventions.interventions();
+        // Both runs would be the same, and no effect a share of anything.
         if corrupted.is_none() && interventions.is_empty() {
             let message = "nothing is corrupted: --corrupted-image, --corrupted-question or an \
                            intervention, such as --occlude, is needed";
@@ -206,6 +207,7 @@ impl Trace {
     fn metric(&self) -> Result<Metric, Failure> {
         let answer = self.answer.clone();
         let kind = match (answer, &self.other, self.metric) {
+            // clap has seen to it that --other stands beside --answer, and without --metric.
             (Some(answer), Some(other), _) => Kind::LogprobDifference(Contrast {
                 answer,
                 other: other.clone(),
@@ -238,10 +240,12 @@ impl Trace {
     }
 
     fn positions(&self) -> Vec<TracePositions> {
+        // clap lets --blocks stand in place of --positions, never beside it.
         if let Some(side) = self.blocks {
             return vec![patches(By::Block, side)];
         }
         match self.positions {
+            // A grid without positions has each token.
             PositionsArg::Each => Vec::new(),
             PositionsArg::Visual => vec![positions(Set::Each([Named::Visual].into()))],
             PositionsArg::Last => vec![positions(Set::Each([Named::Last].into()))],
@@ -358,6 +362,7 @@ async fn run(client: &mut Client, request: TraceRequest, json: bool) -> Result<T
                 traced.cells.push(cell);
             }
             Some(Event::Finished(finished)) => traced.finished = finished,
+            // A newer server may send events that this client does not know.
             None => {}
         }
     }
@@ -371,10 +376,14 @@ async fn run(client: &mut Client, request: TraceRequest, json: bool) -> Result<T
 
 /// Prints how much of the total effect goes through visual tokens and through text, by layer.
 async fn mediate(mut client: Client, request: TraceRequest) -> Result<(), Failure> {
+    // Corrupted activations in the clean run: what they change goes through them, the indirect
+    // effect.
     let noise = TraceRequest {
         direction: TraceDirection::Noise.into(),
         ..request.clone()
     };
+    // Clean ones in the corrupted run: what is changed all the same goes past them, the direct
+    // effect.
     let direct = run(&mut client, request, false).await?;
     let indirect = run(&mut client, noise, false).await?;
     let (clean, corrupted) = (direct.baseline.clean, direct.baseline.corrupted);
@@ -386,9 +395,12 @@ async fn mediate(mut client: Client, request: TraceRequest) -> Result<(), Failur
         "{:<14} {:>5} {:<14} {:>10} {:>10}",
         "point", "layer", "through", "indirect", "direct"
     );
+    // Both grids are the same, and sorted alike: the cells pair up.
     for (through, held) in indirect.cells.iter().zip(&direct.cells) {
         let started = &direct.started;
+        // The numbers of cells are places in the lists of the first event.
         let point = &started.points[held.point as usize];
+        // As --point spells it.
         let point = point.rsplit("hook_").next().unwrap_or(point);
         let layer = started
             .layers

@@ -35,6 +35,7 @@ struct Slice<'a> {
 impl Traced {
     fn slices(&self) -> Vec<Slice<'_>> {
         let mut slices = Vec::new();
+        // Without heads the head of every cell is 0.
         let heads = self.started.heads.len().max(1);
         for (point, name) in self.started.points.iter().enumerate() {
             for head in 0..heads {
@@ -70,6 +71,7 @@ impl Traced {
             let layers = self.started.layers.iter().map(|l| format!("{l:>7}"));
             println!("{:<24}{}", "position", layers.collect::<String>());
             for (i, position) in self.started.positions.iter().enumerate() {
+                // In the order of layers, as the cells are sorted.
                 let own = slice.cells.iter().filter(|c| c.position as usize == i);
                 let numbers = own.map(|cell| match (&cell.error, cell.effect) {
                     (Some(_), _) => format!("{:>7}", "error"),
@@ -87,6 +89,7 @@ impl Traced {
             ..
         } = &self.finished;
         eprintln!("{rows_computed} rows computed, {rows_reused} reused, {total_seconds:.2} s");
+        // Behind the tables, whose cells have room for a word only.
         for cell in self.cells.iter().filter(|cell| cell.error.is_some()) {
             let message = cell.error.as_ref().map_or("", |error| &error.message);
             eprintln!(
@@ -126,6 +129,7 @@ impl Traced {
         for slice in self.slices() {
             let title = self.short_name(&slice);
             let patches: Vec<_> = slice.cells.iter().flat_map(|c| self.patches(c)).collect();
+            // Without a picture to lie on patches are columns of the table.
             let has_pictures = picture.is_some() && !patches.is_empty();
             if has_pictures {
                 panels.push(HeatPanel::Pictures {
@@ -192,6 +196,7 @@ impl Traced {
             return Vec::new();
         };
         let patches = position.patches.iter().map(|patch| HeatPatch {
+            // One copy of the picture for each layer.
             copy: cell.layer as usize,
             place: (patch.row, patch.column),
             grid: (patch.grid_rows, patch.grid_columns),
@@ -225,6 +230,7 @@ pub(super) fn write(path: &Path, traced: &Traced, picture: Option<&[u8]>) -> Res
         Some("csv") => return write_csv(path, &COLUMNS, &traced.rows()),
         Some("html") => page(traced, &traced.drawing(picture)).into_bytes(),
         Some("svg") => traced.drawing(picture).into_bytes(),
+        // `out_file` has let no other ending through.
         _ => report::png(&traced.drawing(picture))?,
     };
     Ok(files::write(path, &bytes)?)
@@ -249,7 +255,7 @@ fn page(traced: &Traced, drawing: &str) -> String {
     )
 }
 
-/// Returns a label on one line, its spaces at the ends shown.
+/// Returns a label on one line, without the spaces at its ends.
 fn spelled(label: &str) -> String {
     label.replace('\n', "\\n").trim().to_owned()
 }

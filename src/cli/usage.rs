@@ -45,6 +45,7 @@ const OUT_IS_FOLDER: [&str; 3] = ["man", "certificate", "merge"];
 /// Returns the command that is called, within `program`.
 fn called<'a>(program: &'a Command, matches: &'a ArgMatches) -> Call<'a> {
     let (mut command, mut own) = (program, matches);
+    // A command may stand within another one: `dataset check`.
     while let Some((name, inner)) = own.subcommand() {
         let Some(found) = command.find_subcommand(name) else {
             break;
@@ -62,6 +63,7 @@ pub(super) fn unwritable(program: &Command, matches: &ArgMatches) -> Option<Stri
     let call = called(program, matches);
     let ids = ["out", "record"].into_iter().filter(|id| call.has(id));
     ids.filter(|id| *id != "out" || !OUT_IS_FOLDER.contains(&call.command.get_name()))
+        // `ok`: an `out` of another type than a path names no file.
         .filter_map(|id| Some((id, call.matches.try_get_many::<PathBuf>(id).ok()??)))
         .find_map(|(id, paths)| {
             let error = paths
@@ -112,6 +114,7 @@ impl Call<'_> {
 
     /// Tells whether a flag stands on the command line.
     fn given(&self, id: &str) -> bool {
+        // `has` first: a debug build of clap panics at an id that the command does not have.
         self.has(id) && self.matches.value_source(id) == Some(ValueSource::CommandLine)
     }
 
@@ -163,6 +166,7 @@ impl Call<'_> {
             .into_iter()
             .filter(|id| self.given(id))
         {
+            // As they were typed: parsed, each flag has a type of its own.
             let mut values: Vec<_> = self.matches.get_raw(id).into_iter().flatten().collect();
             values.sort_unstable();
             if let Some(pair) = values.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -228,6 +232,7 @@ impl Call<'_> {
             .command
             .get_groups()
             .any(|g| ["DeviceArgs", "ServerDeviceArgs"].contains(&g.get_id().as_str()));
+        // `demo` runs the embedded model, and has no flags for a device.
         let alone = runs || ["demo", "bench"].contains(&self.command.get_name());
         let remote = self.may_be_alone() && self.set("server");
         if self.given("threads") && (!alone || remote) {
@@ -245,6 +250,7 @@ impl Call<'_> {
         let flags: Vec<String> = self
             .given_of(&["JudgeArgs"])
             .into_iter()
+            // The flag itself is one of the group.
             .filter(|flag| flag != "--judge")
             .collect();
         if flags.is_empty() || self.set("judge") {
@@ -261,6 +267,7 @@ impl Call<'_> {
 
     /// Refuses further flags of `eval list`, `eval pruning` and `experiment list`.
     fn listing(&self) -> Checked {
+        // `experiment` has a rule as well, behind its own name.
         let first = ["experiment", "rule"].into_iter().find(|id| self.has(id));
         // `items` has a rule as well, but no list.
         let first = first.filter(|_| self.command.get_name() != "items");
@@ -305,6 +312,7 @@ impl Call<'_> {
 
     /// Refuses a rule that is not known, and a judge for a rule that asks none.
     fn rule(&self) -> Checked {
+        // The empty text is the default of `dataset check`: no benchmark is named.
         let Some(text) = self
             .text("rule")
             .filter(|text| !self.lists(text) && !text.is_empty())
@@ -373,11 +381,13 @@ impl Call<'_> {
 
     /// Refuses bounds of what is not allowed, and counts by keys that there are none of.
     fn serving(&self) -> Checked {
+        // Only `serve` has it.
         if !self.has("allow_load") {
             return Ok(());
         }
         let places = ["model_root", "model_hub"];
         if let Some(flag) = places.into_iter().find(|id| self.given(id))
+            // By the value: the environment or the configuration file may allow it, too.
             && !self.matches.get_flag("allow_load")
         {
             let flag = self.spelled(flag);

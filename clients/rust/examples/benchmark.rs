@@ -30,6 +30,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         variants: variants.into(),
         ..Default::default()
     };
+    // Rows are sent as they are read; what their columns mean is the server's business.
     let mut client = Client::connect(&address).await?;
     let finished = client
         .evaluate(header, tokio_stream::iter(rows(data)?), None)

@@ -17,6 +17,7 @@ use crate::v1::{
     intervention, patch,
 };
 
+// Waits double from about the first to the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// A year, so that any duration can be given.
@@ -50,6 +51,7 @@ pub(crate) trait Asks {
     }
 }
 
+// A connection, or the stream of a benchmark, whose questions are placed one by one.
 impl Asks for () {
     const IS_UNARY: bool = false;
 }
@@ -274,6 +276,7 @@ impl Patience {
             whole,
             until: None,
             tries: 0,
+            // A timeout beyond what an `Instant` holds is none.
             deadline: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
         }
     }
@@ -308,10 +311,14 @@ impl Patience {
             // A little more, so that all who were told the same do not come at once.
             told.min(LONGEST_PATIENCE).mul_f64(1.0 + 0.2 * share())
         } else {
+            // Bounded, so that the factor cannot overflow.
             let grown = FIRST_WAIT * (1 << self.tries.min(10));
+            // Half of it or more, so that the clients of one server do not come back all at once.
             grown.min(LONGEST_WAIT).mul_f64(0.5 + 0.5 * share())
         };
+        // The last try comes when the patience ends.
         let wait = wait.min(until - now);
+        // Nor is there a wait from which the call would wake after its deadline.
         self.left().is_none_or(|left| left > wait).then_some(wait)
     }
 }

@@ -40,7 +40,7 @@ impl Client {
         Connect::to(address).connect().await
     }
 
-    /// Over a channel made elsewhere; nothing is tried again.
+    /// Calls over a channel made elsewhere; nothing is tried again.
     pub fn new(channel: Channel) -> Self {
         let server = Server::new("", &Way::new(channel));
         let servers = Servers::new(vec![server], Duration::ZERO, OnWait::default());
@@ -52,7 +52,7 @@ impl Client {
         Self { servers, timeout }
     }
 
-    /// The same connection, whose calls end with `DeadlineExceeded` after `timeout`.
+    /// Returns the same connection, whose calls end with `DeadlineExceeded` after `timeout`.
     pub fn within(&self, timeout: Duration) -> Self {
         Self {
             servers: self.servers.clone(),
@@ -76,12 +76,14 @@ impl Client {
     ) -> Result<Answer, Error> {
         self.sent(request.into_request(), |at, r| {
             let mut service = self.servers.all[at].inference.clone();
+            // The first event is part of the call: until it has come, the call may go to another
+            // server.
             async move { Answer::begin(service.generate(r).await?.into_inner()).await }
         })
         .await
     }
 
-    /// The likelihood of given continuations.
+    /// Says how likely given continuations are.
     pub async fn score(
         &mut self,
         request: impl IntoRequest<ScoreRequest>,
@@ -93,8 +95,8 @@ impl Client {
         .await
     }
 
-    /// One input under many variants: started, a result for each as it is done, finished. Dropping
-    /// it cancels.
+    /// Runs one input under many variants: started, a result for each as it is done, finished.
+    /// Dropping it cancels.
     pub async fn sweep(
         &mut self,
         request: impl IntoRequest<SweepRequest>,
@@ -106,7 +108,7 @@ impl Client {
         .await
     }
 
-    /// Activation patching over a grid: started, the two runs without patches, a cell as each is
+    /// Patches activations over a grid: started, the two runs without patches, a cell as each is
     /// done, finished. Dropping it cancels.
     pub async fn trace(
         &mut self,
@@ -119,8 +121,8 @@ impl Client {
         .await
     }
 
-    /// Asks how much each row of a run matters for a metric, by its gradient: started, scores, finished.
-    /// Dropping it cancels.
+    /// Asks how much each row of a run matters for a metric, by its gradient: started, scores,
+    /// finished. Dropping it cancels.
     pub async fn attribute(
         &mut self,
         request: impl IntoRequest<AttributeRequest>,
@@ -132,10 +134,10 @@ impl Client {
         .await
     }
 
-    /// A benchmark: `questions` (samples, or rows of a file: [`crate::rows`]) are taken as fast as
-    /// the server answers. With `results`, a file, results are written down as they come, and a run
-    /// that finds them there goes on where it ended, with the seeds that were drawn. Dropping it
-    /// cancels.
+    /// Runs a benchmark: `questions` (samples, or rows of a file: [`crate::rows`]) are taken as
+    /// fast as the server answers. With `results`, a file, results are written down as they come,
+    /// and a run that finds them there goes on where it ended, with the seeds that were drawn.
+    /// Dropping it cancels.
     ///
     /// A run whose server is lost or goes down waits for the next one ([`Connect::patience`], anew
     /// after every answer) and goes on there with what is not answered. Of several servers each
@@ -177,7 +179,7 @@ impl Client {
         Evaluation::begin(&self.servers, self.timeout, header, questions, place).await
     }
 
-    /// The rule sets that the server knows.
+    /// Lists the rule sets that the server knows.
     pub async fn describe(&mut self) -> Result<Vec<RuleInfo>, Error> {
         self.sent(Request::new(DescribeRequest {}), |at, r| {
             let mut service = self.servers.all[at].benchmarks.clone();
@@ -188,6 +190,7 @@ impl Client {
 
     /// Keeps a picture on the server; what comes back stands for it in later requests.
     pub async fn upload_image(&mut self, data: Vec<u8>) -> Result<Image, Error> {
+        // A copy: the bytes are kept for another server, should this one be lost.
         let request = Request::new(UploadImageRequest { data: data.clone() });
         let (at, handle) = self
             .sent(request, |at, r| {
@@ -195,13 +198,14 @@ impl Client {
                 async move { Ok((at, service.upload_image(r).await?.into_inner().handle)) }
             })
             .await?;
+        // What was uploaded is on one server only; others get it when they need it.
         self.servers.uploaded(at, &handle, Some(data));
         Ok(Image {
             source: Some(Source::Handle(handle)),
         })
     }
 
-    /// The picture as the model will see it.
+    /// Returns the picture as the model will see it.
     pub async fn preview(
         &mut self,
         request: impl IntoRequest<PreviewRequest>,
@@ -219,6 +223,7 @@ impl Client {
         request: impl IntoRequest<CaptureRequest>,
     ) -> Result<Capture, Error> {
         let request = request.into_request();
+        // Activations come in the type that the request names, which is given away with it.
         let dtype = request.get_ref().dtype();
         self.sent(request, |at, r| {
             let mut service = self.servers.all[at].inference.clone();
@@ -243,7 +248,7 @@ impl Client {
         .await
     }
 
-    /// The resident models.
+    /// Lists the resident models.
     pub async fn list_models(&mut self) -> Result<Vec<ModelInfo>, Error> {
         self.sent(Request::new(ListModelsRequest {}), |at, r| {
             let mut service = self.servers.all[at].models.clone();
@@ -252,7 +257,7 @@ impl Client {
         .await
     }
 
-    /// One resident model; the first one where `model` is empty.
+    /// Returns one resident model; the first one where `model` is empty.
     pub async fn get_model(&mut self, model: &str) -> Result<ModelInfo, Error> {
         self.sent(
             Request::new(GetModelRequest {
@@ -343,7 +348,7 @@ impl Client {
         .await
     }
 
-    /// The named places in a model's forward pass.
+    /// Lists the named places in a model's forward pass.
     pub async fn list_hook_points(&mut self, model: &str) -> Result<Vec<HookPoint>, Error> {
         self.sent(
             Request::new(ListHookPointsRequest {
@@ -358,7 +363,7 @@ impl Client {
     }
 }
 
-/// A question about pictures given as the bytes of their files.
+/// Makes a prompt of a question about pictures, given as the bytes of their files.
 pub fn prompt(text: &str, images: impl IntoIterator<Item = Vec<u8>>) -> Prompt {
     Prompt {
         text: text.to_owned(),
@@ -367,7 +372,7 @@ pub fn prompt(text: &str, images: impl IntoIterator<Item = Vec<u8>>) -> Prompt {
     }
 }
 
-/// A picture as the bytes of its file: JPEG, PNG, WebP, GIF, BMP, TIFF or PNM.
+/// Makes a picture of the bytes of its file: JPEG, PNG, WebP, GIF, BMP, TIFF or PNM.
 pub fn image(data: Vec<u8>) -> Image {
     Image {
         source: Some(Source::Data(data)),

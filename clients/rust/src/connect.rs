@@ -26,7 +26,7 @@ pub struct Connect {
 }
 
 impl Connect {
-    /// `127.0.0.1:7878`, `http://...`, or with TLS `https://...`.
+    /// Names one server: `127.0.0.1:7878`, `http://...`, or with TLS `https://...`.
     pub fn to(address: &str) -> Self {
         Self::to_all([address])
     }
@@ -35,6 +35,7 @@ impl Connect {
     /// another where it is lost.
     pub fn to_all<'a>(addresses: impl IntoIterator<Item = &'a str>) -> Self {
         let addresses = addresses.into_iter().map(|address| {
+            // Encryption is asked for by its scheme alone.
             if address.contains("://") {
                 address.to_owned()
             } else {
@@ -52,7 +53,7 @@ impl Connect {
         }
     }
 
-    /// Certificates (PEM) that the server's may be signed by, in place of the system's.
+    /// Sets the certificates (PEM) that the server's may be signed by, in place of the system's.
     pub fn authorities(self, pem: impl Into<Vec<u8>>) -> Self {
         Self {
             authorities: pem.into(),
@@ -60,7 +61,7 @@ impl Connect {
         }
     }
 
-    /// This client's certificate and key (PEM), for a server that asks for one.
+    /// Sets this client's certificate and key (PEM), for a server that asks for one.
     pub fn identity(self, certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
         Self {
             identity: Some((certificate.into(), key.into())),
@@ -68,7 +69,7 @@ impl Connect {
         }
     }
 
-    /// The key that the server knows this client by.
+    /// Sets the key that the server knows this client by.
     pub fn api_key(self, key: impl Into<String>) -> Self {
         Self {
             api_key: Some(key.into()),
@@ -76,8 +77,8 @@ impl Connect {
         }
     }
 
-    /// A silent connection is asked for a sign of life this often, and given up after as long
-    /// again; 30 seconds unless said otherwise.
+    /// Sets how often a silent connection is asked for a sign of life, and after how long again it
+    /// is given up; 30 seconds unless said otherwise.
     pub fn keepalive(self, interval: Duration) -> Self {
         Self {
             keepalive: interval,
@@ -85,10 +86,10 @@ impl Connect {
         }
     }
 
-    /// Sets how long a call waits for a server whose connection is lost before the call's first message,
-    /// or that refuses it because it is going down; 60 seconds unless said otherwise, none: not at
-    /// all. After its first message a call is never tried again, but a benchmark goes on with what
-    /// is not answered.
+    /// Sets how long a call waits for a server whose connection is lost before the call's first
+    /// message, or that refuses it because it is going down; 60 seconds unless said otherwise,
+    /// none: not at all. After its first message a call is never tried again, but a benchmark goes
+    /// on with what is not answered.
     pub fn patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
     }
@@ -117,6 +118,7 @@ impl Connect {
             .keep_alive_timeout(self.keepalive)
             // Else a stream whose client is dropped counts as idle, and waits for ever.
             .keep_alive_while_idle(true)
+            // Else small messages wait for the acknowledgement of those before (Nagle's algorithm).
             .tcp_nodelay(true);
         if address.starts_with("https://") {
             let mut tls = ClientTlsConfig::new();
@@ -147,6 +149,7 @@ impl Connect {
         let mut servers = Vec::new();
         for address in &self.addresses {
             let endpoint = self.endpoint(address)?;
+            // Of several servers one may be down without harm: a call that goes to it finds out.
             let channel = if self.addresses.len() == 1 {
                 self.wait_for(&endpoint).await?
             } else {
@@ -163,6 +166,7 @@ impl Connect {
     }
 
     async fn wait_for(&self, endpoint: &Endpoint) -> Result<Channel, Error> {
+        // Waits as calls do, with a connection in place of a call.
         let server = Server::new("", &Way::new(endpoint.connect_lazy()));
         let waiting = Servers::new(vec![server], self.patience, self.on_wait.clone());
         let connect =
@@ -226,9 +230,11 @@ impl Service<http::Request<Body>> for Way {
 /// Returns an answer that is not the server's as the status that gRPC has for it.
 fn of_server(response: http::Response<Body>) -> http::Response<Body> {
     let status = response.status();
+    // A server's own errors come with 200, and `grpc-status` here or in the trailers.
     if status == http::StatusCode::OK || response.headers().contains_key("grpc-status") {
         return response;
     }
+    // gRPC's mapping of HTTP's codes.
     let code = match status.as_u16() {
         400 => Code::Internal,
         401 => Code::Unauthenticated,

@@ -61,6 +61,7 @@ pub enum Error {
 
 impl From<Status> for Error {
     fn from(status: Status) -> Self {
+        // In the trailers, beside the code; none where a proxy or this side has made the status.
         let details = status.get_error_details();
         let fields = details.bad_request().map_or_else(Vec::new, |b| {
             let violations = b.field_violations.iter();
@@ -91,6 +92,7 @@ impl From<Status> for Error {
 fn caused(mut said: String, mut source: Option<&(dyn std::error::Error + 'static)>) -> String {
     while let Some(error) = source {
         let cause = error.to_string();
+        // Many errors say their cause already.
         if !said.ends_with(&cause) {
             said.extend([": ", &cause]);
         }
@@ -99,8 +101,8 @@ fn caused(mut said: String, mut source: Option<&(dyn std::error::Error + 'static
     said
 }
 
-/// A status that this side has made has a source; what it says of lost connections and passed
-/// deadlines depends on where they are seen.
+/// Returns the code of a status. One that this side has made has a source; what it says of lost
+/// connections and passed deadlines depends on where they are seen.
 fn code(status: &Status) -> Code {
     let mut source = std::error::Error::source(status);
     let local = source.is_some();
@@ -117,7 +119,7 @@ fn code(status: &Status) -> Code {
 }
 
 impl Error {
-    /// The gRPC code, where the server answered or could not be reached.
+    /// Returns the gRPC code, where the server answered or could not be reached.
     pub fn code(&self) -> Option<Code> {
         match self {
             Self::Server { code, .. } => Some(*code),
@@ -154,6 +156,7 @@ impl Error {
     /// Tells whether a call that ended so may be sent again: the connection is gone, or the server
     /// says when.
     pub(crate) fn is_lost(&self) -> bool {
+        // A status with a reason is the server's own, and says when to come again where that helps.
         self.code() == Some(Code::Unavailable)
             && (self.retry_after().is_some() || self.reason().is_none())
     }

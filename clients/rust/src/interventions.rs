@@ -14,7 +14,7 @@ use crate::v1::{
     select_tokens, set_feature, shuffle_patches,
 };
 
-/// All values at a hook point, `{l}` for all layers that run.
+/// Names all values at a hook point, `{l}` for all layers that run.
 pub fn target(point: &str) -> v1::Target {
     v1::Target {
         point: point.to_owned(),
@@ -304,7 +304,9 @@ pub fn patch_rows(
     values: impl IntoIterator<Item = f32>,
     width: usize,
 ) -> Intervention {
+    // Tensors of the contract are little-endian.
     let data: Vec<u8> = values.into_iter().flat_map(f32::to_le_bytes).collect();
+    // A width of 0 is the server's to refuse, not a division here.
     let rows = data.len() / size_of::<f32>() / width.max(1);
     let values = Tensor {
         shape: vec![rows as u32, width as u32],

@@ -9,7 +9,7 @@ fn message(role: Role, parts: impl IntoIterator<Item = ChatPart>) -> ChatMessage
     }
 }
 
-/// Rules for the whole conversation.
+/// Makes the system message: rules for the whole conversation.
 pub fn system(text: &str) -> ChatMessage {
     message(Role::System, [text.into()])
 }
@@ -24,7 +24,7 @@ pub fn assistant(text: &str) -> ChatMessage {
     message(Role::Assistant, [text.into()])
 }
 
-/// A prompt of several turns.
+/// Makes a prompt of several turns.
 pub fn messages(messages: impl IntoIterator<Item = ChatMessage>) -> Prompt {
     Prompt {
         messages: messages.into_iter().collect(),

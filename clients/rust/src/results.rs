@@ -57,6 +57,7 @@ pub(crate) struct Results {
 
 /// The file of the header beside `results`.
 fn beside(results: &Path) -> PathBuf {
+    // Appended: `with_extension` would take that of the results away.
     let mut name = results.as_os_str().to_owned();
     name.push(".run.json");
     name.into()
@@ -115,6 +116,7 @@ impl Results {
         }: Place<'_>,
         header: EvaluateHeader,
     ) -> Result<(Self, EvaluateHeader, Vec<SampleResult>), Error> {
+        // Created here, since only a file can be locked, and never truncated.
         let file = OpenOptions::new()
             .create(true)
             .append(true)
@@ -144,6 +146,7 @@ impl Results {
             }
             None => header,
         };
+        // Under the lock: the last line may be cut off only where nobody is writing it.
         let known = read(path, true)?;
         same_run(path, &strangers(path, &known, &header, earlier.is_some()))?;
         Ok((
@@ -173,6 +176,7 @@ impl Results {
                 run.server.as_deref(),
                 version.as_deref(),
             ));
+            // A judge may be added to a run, but not be changed for another one.
             if let (Some(then), Some(now)) = (&run.judge, &started.judge) {
                 differ.extend(texts_differ("judge", Some(&then.model), Some(&now.model)));
                 differ.extend(texts_differ(
@@ -222,6 +226,7 @@ impl Results {
 
     /// Appends a result.
     pub(crate) fn add(&mut self, result: &SampleResult) -> Result<(), Error> {
+        // With its end, in one write: a kill leaves whole lines, and at most one piece.
         let line =
             serde_json::to_string(result).map_err(|e| Error::file(&self.path, None, e))? + "\n";
         self.file
@@ -248,9 +253,10 @@ fn lock(file: &File, path: &Path) -> Result<(), Error> {
     }
 }
 
-/// SHA-256 (hex) of a file.
+/// Returns the SHA-256 (hex) of a file.
 fn sha256(path: &Path) -> Result<String, Error> {
     let failed = |e: std::io::Error| Error::file(path, None, e);
+    // Piece by piece: a table of pictures may be larger than memory.
     let (mut hasher, mut file, mut piece) = (
         Sha256::new(),
         File::open(path).map_err(failed)?,
@@ -402,6 +408,7 @@ fn read(path: &Path, mend: bool) -> Result<Vec<SampleResult>, Error> {
         let wrong = |e| Error::file(path, Some(number), format!("it is no result of a run: {e}"));
         let result: SampleResult = serde_json::from_slice(&line).map_err(wrong)?;
         whole += line.len() as u64;
+        // Errors are not answers: the next run asks again.
         if result.error.is_none() {
             let place = *places
                 .entry((result.id.clone(), result.variant.clone()))

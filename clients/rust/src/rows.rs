@@ -92,7 +92,7 @@ fn delimiter(path: &Path) -> u8 {
     }
 }
 
-/// The index of an earlier row, the name of a file, or the picture itself.
+/// Tells whether a cell is the index of an earlier row, and not a file's name or a picture.
 fn is_index(text: &str) -> bool {
     !text.is_empty() && text.len() <= LONGEST_NAME && text.bytes().all(|b| b.is_ascii_digit())
 }
@@ -107,6 +107,7 @@ impl Rows {
         else {
             return Ok(None);
         };
+        // The place of the row, for a later one that names its picture.
         let (mut record, start) = (csv::StringRecord::new(), reader.position().clone());
         if !reader
             .read_record(&mut record)
@@ -120,14 +121,17 @@ impl Rows {
             .zip(record.iter())
             .map(|(name, cell)| (name.to_owned(), cell.to_owned()))
             .collect();
+        // Where rows have ids, later ones may point at them.
         if let Some(index) = cells.get("index") {
             starts.insert(index.clone(), start);
         }
+        // VLMEvalKit writes a picture once, and in further rows the index of that one.
         if let Some(cell) = cells.get("image").filter(|cell| is_index(cell)) {
             let own = match starts.get(cell) {
                 Some(earlier) => picture_of(&self.path, header, earlier)?,
                 None => None,
             };
+            // One step alone: an index that leads to an index is refused.
             let Some(own) = own.filter(|picture| !is_index(picture)) else {
                 let reason = format!("image: row {cell} does not stand before");
                 return Err(Error::file(&self.path, Some(line), reason));
@@ -167,9 +171,11 @@ impl Rows {
             }
         }
         let line = *line;
+        // Some editors write a byte order mark.
         let json = json.trim_start_matches('\u{feff}').to_owned();
         // What is wrong with it is the server's to say.
         let parsed = serde_json::from_str(&json)
+            // pandas writes NaN, which is no JSON; only names of files are looked for here.
             .or_else(|_| serde_json::from_str(&json.replace("NaN", "null")));
         let object: Value = parsed.unwrap_or_default();
         let mut files = HashMap::new();
@@ -226,10 +232,12 @@ impl Rows {
         if !text.starts_with(['[', '(', '{']) {
             return self.add_file(text, files);
         }
+        // Names are short: this is a text, or a picture in base64.
         if text.len() > 64 * LONGEST_NAME {
             return Ok(());
         }
         let mut rest = text;
+        // Python writes lists with either kind of quotation mark.
         while let Some(start) = rest.find(['\'', '"']) {
             let (quote, after) = rest[start..].split_at(1);
             let Some(end) = after.find(quote) else { break };
@@ -248,6 +256,7 @@ impl Rows {
         if !is_name || files.contains_key(name) {
             return Ok(());
         }
+        // Names are relative to the file that has them.
         let path = self.path.parent().unwrap_or(Path::new("")).join(name);
         // What is not there is the server's to say, who knows whether the column is a picture.
         let Some(about) = path.metadata().ok().filter(std::fs::Metadata::is_file) else {
@@ -265,12 +274,13 @@ impl Rows {
     }
 }
 
-/// The picture of the row that begins at `start`.
+/// Reads the picture of the row that begins at `start`.
 fn picture_of(
     path: &Path,
     header: &csv::StringRecord,
     start: &csv::Position,
 ) -> Result<Option<String>, Error> {
+    // A handle of its own: the place of the reader of rows stays where it is.
     let mut file = File::open(path).map_err(|e| Error::file(path, None, e))?;
     file.seek(SeekFrom::Start(start.byte()))
         .map_err(|e| Error::file(path, None, e))?;

@@ -30,6 +30,7 @@ use crate::v1::{
 const AHEAD: usize = 8;
 /// Questions that wait for the server that has their picture; further ones go to whoever asks.
 const BACKLOG: usize = 32;
+/// Pause between two looks at what the other servers of the run have done.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// The first error of a run's questions.
@@ -87,6 +88,7 @@ impl State {
     /// Begins with a connection to server `at` of `count`.
     fn new(count: usize, at: usize, known: Vec<SampleResult>) -> Self {
         let mut lanes: Vec<Lane> = (0..count).map(|_| Lane::default()).collect();
+        // The first connection is open: its first event has come.
         lanes[at].connection = Some(1);
         Self {
             lanes,
@@ -128,6 +130,7 @@ pub(crate) async fn begin(
         async move { Ok((at, open(servers, at, header, header_only).await?)) }
     });
     let (at, (started, stream, sender)) = first.await?;
+    // Before a question is sent: a file of another run is refused.
     check(&started)?;
     let count = servers.all.len();
     let run = Arc::new(Run {
@@ -203,6 +206,7 @@ impl Run {
     ) {
         let followed = self.follow(lane, first, &told);
         let ended = tokio::select! {
+            // The reader has left. With the stream dropped the server stops.
             () = told.closed() => return,
             ended = followed => ended,
         };
@@ -221,6 +225,7 @@ impl Run {
         mut first: Option<Open>,
         told: &mpsc::Sender<Result<Told, Error>>,
     ) -> Result<Option<EvaluateFinished>, Error> {
+        // A server whose part is done comes back for what others have lost.
         while first.is_some() || !self.is_done() {
             match self.connection(lane, first.take(), told).await {
                 Ok((finished, number)) => {
@@ -228,11 +233,14 @@ impl Run {
                     if self.is_single() {
                         return Ok(Some(self.whole(finished, number)));
                     }
+                    // All its questions are answered, but a server that is lost may yet give back
+                    // some.
                     while !self.has_orphans() && !self.is_done() {
                         sleep(LOOK).await;
                     }
                 }
                 Err(error) => {
+                    // What was on its way goes to whichever server is there.
                     self.lose(lane);
                     self.rest(lane, error).await?;
                 }
@@ -243,6 +251,7 @@ impl Run {
             state.going -= 1;
             state.going == 0
         };
+        // The last one to end asks for the metrics of all.
         if is_last {
             Ok(Some(self.tally().await?))
         } else {
@@ -265,6 +274,7 @@ impl Run {
             Some(open) => open,
             None => self.reconnect(lane).await?,
         };
+        // On a task of its own: questions go while answers come.
         tokio::spawn(self.clone().ask(lane, number, sender));
         loop {
             let event = stream.message().await?.and_then(|m| m.event);
@@ -273,11 +283,13 @@ impl Run {
                 Some(Told::Settled(settled)) => self.settle(lane, settled.questions),
                 Some(Told::Result(result)) => {
                     self.count(&result, number);
+                    // That a reader has left is for `lane` to see.
                     let _ = told.send(Ok(Told::Result(result))).await;
                 }
                 Some(Told::Progress(progress)) if self.is_single() => {
                     let _ = told.send(Ok(Told::Progress(progress))).await;
                 }
+                // Of several servers each knows only the metrics of its part.
                 Some(Told::Progress(_)) => {}
                 Some(Told::Finished(finished)) => {
                     // The trailers; a stream dropped before them is reset, and servers count resets.
@@ -306,6 +318,7 @@ impl Run {
         self.check(lane, &started)?;
         let mut state = lock(&self.state);
         state.lanes[lane].connection = Some(number);
+        // Each connection counts from its own beginning.
         state.lanes[lane].settled = 0;
         Ok(Open {
             number,
@@ -348,6 +361,7 @@ impl Run {
                 () = sender.closed() => return,
                 taken = self.take(lane, number, &mut is_behind) => taken,
             };
+            // What others have answered goes before a question that one of them was asked.
             if std::mem::take(&mut is_behind) {
                 for result in self.news(&mut told, number) {
                     if sender.send(message(Asked::Known(result))).await.is_err() {
@@ -355,6 +369,7 @@ impl Run {
                     }
                 }
             }
+            // Dropping the sender tells the server that no question follows.
             let Some(asked) = taken else { return };
             let handles = asked_handles(&asked);
             // The result of this question will say what is wrong, or the connection is lost.
@@ -381,6 +396,7 @@ impl Run {
             if let Some(asked) = self.waiting(lane, number, is_behind) {
                 return Some(asked);
             }
+            // One lane reads at a time; tokio's lock, since it is held while a question comes.
             let mut source = self.source.lock().await;
             // What another connection has read in the meantime may be for this one.
             if let Some(asked) = self.waiting(lane, number, is_behind) {
@@ -393,6 +409,8 @@ impl Run {
                 }
             }
             let next = source.next().await;
+            // From here on nothing waits: a question that was read finds its place before this can
+            // be dropped.
             let mut state = lock(&self.state);
             match next {
                 Some(Ok(asked)) => {
@@ -401,6 +419,8 @@ impl Run {
                     }
                 }
                 Some(Err(error)) => {
+                    // The stream of questions ends as if it were whole; `Evaluation::next` tells
+                    // the reader.
                     (state.is_read, state.broken) = (true, Some(error));
                     return None;
                 }
@@ -421,12 +441,14 @@ impl Run {
         *is_behind |= next.is_some();
         let own = &mut state.lanes[lane];
         let asked = next.or_else(|| own.backlog.pop_front())?;
+        // A copy stays until it is settled, should the server be lost.
         own.pending.push_back(asked.clone());
         Some(asked)
     }
 
     /// Places a question that was read for one server; returns it if it is for that one.
     fn place(&self, state: &mut State, lane: usize, number: u64, asked: Asked) -> Option<Asked> {
+        // The connection was lost while the question was read.
         if state.lanes[lane].connection != Some(number) {
             state.orphans.push_back(asked);
             return None;
@@ -445,7 +467,9 @@ impl Run {
         if self.is_single() {
             return None;
         }
+        // Without a picture any server does.
         let picture = picture(asked)?;
+        // Connected ones alone: what was a lost server's goes to the next in its order.
         let live = (0..state.lanes.len()).filter(|&lane| state.lanes[lane].connection.is_some());
         live.max_by_key(|&lane| weight(&self.servers.all[lane].address, &picture))
     }
@@ -453,6 +477,7 @@ impl Run {
     fn settle(&self, lane: usize, questions: u64) {
         let mut state = lock(&self.state);
         let own = &mut state.lanes[lane];
+        // Questions are settled in the order in which they were asked.
         while own.settled < questions && own.pending.pop_front().is_some() {
             own.settled += 1;
         }
@@ -463,6 +488,7 @@ impl Run {
         let name = (result.id.clone(), result.variant.clone());
         state.answers += 1;
         state.computed += result.usage.as_ref().map_or(0, |usage| usage.rows_computed);
+        // An error is no answer that other servers need to know of.
         if result.error.is_some() {
             state.failed.insert(name, number);
         } else {
@@ -475,8 +501,10 @@ impl Run {
     fn complete(&self, lane: usize) {
         let mut state = lock(&self.state);
         let own = &mut state.lanes[lane];
+        // The stream has ended as it should, and so all that was asked is answered.
         own.connection = None;
         own.pending.clear();
+        // What was meant for it others ask now.
         let backlog = std::mem::take(&mut own.backlog);
         state.orphans.extend(backlog);
     }
@@ -490,6 +518,7 @@ impl Run {
         back.append(&mut own.backlog);
         state.orphans.append(&mut back);
         drop(state);
+        // It may come back as another process, which holds nothing.
         self.servers.forget(lane);
     }
 
@@ -518,6 +547,7 @@ impl Run {
             None => return Err(error.saying(|message| format!("{message}; {}", self.missing()))),
         };
         let until = Instant::now() + wait;
+        // Others may be done before.
         while Instant::now() < until && !self.is_done() {
             sleep(LOOK.min(wait)).await;
         }
@@ -556,6 +586,7 @@ impl Run {
     fn whole(&self, mut finished: EvaluateFinished, number: u64) -> EvaluateFinished {
         let state = lock(&self.state);
         if number > 1 {
+            // Errors that this connection has not seen, because an earlier one brought them.
             let earlier = state.failed.values().filter(|&&of| of < number).count() as u64;
             finished.results += earlier;
             finished.failed += earlier;
@@ -572,6 +603,7 @@ impl Run {
             unjudged: true,
             ..self.header.clone()
         };
+        // No connection has this number, so that none is left out.
         let known = self.news(&mut 0, u64::MAX);
         let timeout = lock(&self.patience).left();
         let known = &known;
@@ -630,6 +662,7 @@ fn picture_of_row(row: &Row) -> String {
     if let Some(image) = row.images.first() {
         return digest(image);
     }
+    // The first name: every client finds the same one.
     if let Some((_, data)) = row.files.iter().min_by_key(|(name, _)| name.as_str()) {
         return hash(data);
     }

@@ -21,6 +21,8 @@ use crate::v1::benchmark_service_client::BenchmarkServiceClient;
 use crate::v1::inference_service_client::InferenceServiceClient;
 use crate::v1::model_service_client::ModelServiceClient;
 
+// What a server takes unless it is told otherwise (`--max-message-mib`); tonic's own limit is 4
+// MiB.
 const MAX_MESSAGE_BYTES: usize = 64 << 20;
 /// Asks each of several servers again after this time whether it serves.
 const HEALTH_EVERY: Duration = Duration::from_secs(2);
@@ -77,6 +79,8 @@ impl Server {
             if known.1.is_some_and(|at| at.elapsed() < HEALTH_EVERY) {
                 return known.0;
             }
+            // Before the answer is there: calls that come meanwhile take what was known, and ask
+            // nothing.
             known.1 = Some(Instant::now());
         }
         let mut health = self.health.clone();
@@ -203,12 +207,14 @@ impl Servers {
         }
         let mut order: Vec<usize> = (0..count).collect();
         if let Some(picture) = &call.picture {
+            // Rendezvous hashing: when a server goes, no picture moves but its own.
             order.sort_by_cached_key(|&i| Reverse(weight(&self.all[i].address, picture)));
         } else {
             order.rotate_left(self.turn.fetch_add(1, Ordering::Relaxed) % count);
         }
         {
             let held = lock(&self.held);
+            // A stable sort by each, the first handle last: who holds that one stands in front.
             for handle in call.handles.iter().rev() {
                 order.sort_by_key(|&server| !held.has(server, handle));
             }
@@ -218,11 +224,13 @@ impl Servers {
         if left.is_empty() {
             left = order;
         }
+        // No lock is held while servers are asked.
         for &server in &left {
             if self.all[server].serves().await {
                 return server;
             }
         }
+        // None serves: the call's own error says why.
         left[0]
     }
 
@@ -251,6 +259,7 @@ impl Servers {
                 if held.has(server, handle) {
                     continue;
                 }
+                // A copy, so that the lock is not held while they are sent.
                 held.bytes.get(handle).cloned()
             };
             let Some(data) = data else { continue };
@@ -298,9 +307,11 @@ impl Servers {
                 call.extensions.clone(),
                 message.clone(),
             );
+            // What is left of it: every try shares the deadline of the call.
             if let Some(left) = call.patience.left() {
                 request.set_timeout(left);
             }
+            // Pictures before the call that names them.
             let sent = match self.bring(server, &call.handles).await {
                 Ok(()) => send(server, request).await,
                 Err(error) => Err(error),
@@ -309,10 +320,12 @@ impl Servers {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error.of_request(&call.metadata),
             };
+            // A server drops what was used least recently when it needs room.
             if error.reason() == Some("UNKNOWN_IMAGE") && !call.handles.is_empty() {
                 if brought || !self.can_bring(&call.handles) {
                     return Err(not_here(error));
                 }
+                // Once, so that a server without room for it is not fed for ever.
                 brought = true;
                 self.missing(server, &call.handles);
                 continue;
@@ -322,6 +335,7 @@ impl Servers {
             }
             self.all[server].lost();
             tried.push(server);
+            // Another server is asked at once; only when all were lost is there a wait.
             if tried.len() < self.all.len() {
                 continue;
             }

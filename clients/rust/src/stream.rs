@@ -42,7 +42,7 @@ impl Answer {
         }
     }
 
-    /// The next token; `None` when the answer is complete.
+    /// Returns the next token; `None` when the answer is complete.
     pub async fn next(&mut self) -> Result<Option<Token>, Error> {
         if self.finished.is_some() {
             return Ok(None);
@@ -97,13 +97,14 @@ impl Capture {
         }
     }
 
-    /// The next whole activation; `None` when all have come.
+    /// Returns the next whole activation; `None` when all have come.
     pub async fn next(&mut self) -> Result<Option<Activation>, Error> {
         let mut whole: Option<Activation> = None;
         while self.finished.is_none() {
             match self.stream.message().await?.and_then(|m| m.event) {
                 Some(capture_response::Event::Activation(part)) => {
                     let so_far = match &mut whole {
+                        // The first part has shape and names; the others add their bytes.
                         Some(so_far) => {
                             so_far.data.extend(part.data);
                             so_far
@@ -114,12 +115,15 @@ impl Capture {
                         return Ok(whole);
                     }
                 }
+                // In the middle of an activation a part is missing.
                 Some(capture_response::Event::Finished(finished)) if whole.is_none() => {
                     let (servers, at) = &self.keeper;
+                    // Only this server has what it keeps: calls that name it go there.
                     for kept in &finished.kept {
                         servers.uploaded(*at, &kept.handle, None);
                     }
                     self.finished = Some(finished);
+                    // The trailers, as above.
                     self.stream.message().await?;
                 }
                 _ => return Err(Error::Truncated),
@@ -134,7 +138,7 @@ impl Capture {
         self.finished.ok_or(Error::Truncated)
     }
 
-    /// The numbers of an activation, row by row as its `shape` says.
+    /// Returns the numbers of an activation, row by row as its `shape` says.
     pub fn values(&self, activation: &Activation) -> Vec<f32> {
         let halves = || activation.data.as_chunks::<2>().0.iter();
         match self.dtype {
@@ -193,6 +197,7 @@ impl Evaluation {
         Q: Into<Question> + Send + 'static,
         E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
     {
+        // First, since it takes the lock: a second run on the same file ends here.
         let (mut results, header, known) = match results {
             Some(place) => Results::open(place, header)
                 .map(|(results, header, known)| (Some(results), header, known))?,
@@ -221,7 +226,7 @@ impl Evaluation {
         })
     }
 
-    /// The next result; `None` when all have come.
+    /// Returns the next result; `None` when all have come.
     pub async fn next(&mut self) -> Result<Option<SampleResult>, Error> {
         while self.finished.is_none() {
             match self.events.recv().await.transpose()? {
@@ -235,6 +240,7 @@ impl Evaluation {
                 Some(Told::Finished(finished)) => {
                     self.metrics.clone_from(&finished.metrics);
                     self.finished = Some(finished);
+                    // The server has finished with what it was asked, which is not all.
                     if let Some(error) = self.run.take_broken() {
                         return Err(Error::Questions(error));
                     }

@@ -10,6 +10,7 @@ struct Into<'a>(&'a mut MetadataMap);
 
 impl Injector for Into<'_> {
     fn set(&mut self, key: &str, value: String) {
+        // Nothing else that a propagator may add, such as baggage.
         if key == "traceparent" || key == "tracestate" {
             set(self.0, key, &value);
         }

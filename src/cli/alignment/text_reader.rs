@@ -66,6 +66,7 @@ fn read_features(path: &Path) -> Result<Vec<Features>, String> {
         }
         Some("safetensors") => {
             let arrays = candle_core::safetensors::load(path, &Device::Cpu);
+            // Sorted below: candle returns a HashMap, whose order is another one in each run.
             arrays.map_err(|e| e.to_string())?.into_iter().collect()
         }
         _ => {
@@ -75,6 +76,7 @@ fn read_features(path: &Path) -> Result<Vec<Features>, String> {
     };
     let mut all = Vec::new();
     for (name, tensor) in tensors {
+        // (items, dimensions); another rank is `to_vec2`'s error.
         let rows = tensor.to_dtype(DType::F32).and_then(|t| t.to_vec2());
         let rows = rows.map_err(|e| format!("{name}: {e}"))?;
         all.push(Features { name, rows });

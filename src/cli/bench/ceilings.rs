@@ -77,7 +77,9 @@ impl Measured {
             let linear = Linear::new(self.random(shape.out, shape.input)?, None)?;
             let x = self.random(rows, shape.input)?;
             let time = self.time(|| Ok(linear.forward(&x)?))?;
+            // A product and a sum for each weight and row.
             let flops = 2.0 * (rows * shape.out * shape.input) as f64;
+            // Weights, rows in and rows out, each once.
             let numbers = shape.out * shape.input + rows * (shape.out + shape.input);
             report.matrix_rate = report.matrix_rate.max(flops / time.as_secs_f64());
             report.push(&format!("{}, {rows} rows", shape.title()), time, |row| {

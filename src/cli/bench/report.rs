@@ -50,6 +50,7 @@ pub(super) struct BenchReport {
 /// Formats a number with three digits and an SI prefix.
 pub(super) fn scaled(value: f64) -> String {
     let prefixes = ["", "k", "M", "G", "T", "P"];
+    // At least 1, since 0 has no logarithm; `P` is the largest prefix.
     let power = (value.max(1.0).log10() / 3.0).floor().min(5.0);
     format!(
         "{:.2} {}",
@@ -92,6 +93,7 @@ impl BenchReport {
 
     /// Computes the floor of every row, once the ceilings are known.
     pub(super) fn set_floors(&mut self) {
+        // `--parts rows` measures no ceilings.
         if self.matrix_rate == 0.0 {
             return;
         }

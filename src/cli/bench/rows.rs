@@ -110,6 +110,7 @@ impl Measured {
     fn varying_decode(&self, prompt: usize, batches: &[usize]) -> Result<Vec<usize>, Failure> {
         let mut others = Vec::new();
         let mut alone = None;
+        // One first: its bits are what all others are compared with.
         for &batch in std::iter::once(&1).chain(batches) {
             let kv = MemoryTracker::default();
             let slots = DecodeSlots::new(&kv);

@@ -35,6 +35,7 @@ impl Measured {
             images: &images,
             prompt: Some(&words),
             sample_key: "",
+            // No intervention here needs anything measured first.
             saliency: &BTreeMap::new(),
             rows: &BTreeMap::new(),
             saliency_digests: &BTreeMap::new(),
@@ -82,6 +83,7 @@ impl Measured {
             .map(|l| json!([{"dropLayers": {"layers": [l]}}]))
             .collect();
         let permute = (0..16)
+            // The contract's JSON has 64-bit numbers as texts.
             .map(|seed| json!([{"permuteTokens": {"seed": seed.to_string()}}]))
             .collect();
         let all: [(&str, Vec<serde_json::Value>); 2] = [
@@ -100,6 +102,7 @@ impl Measured {
             let together = start.elapsed();
             let start = Instant::now();
             for variant in variants()? {
+                // Else each would start from what the one before has computed.
                 self.engine.forget();
                 finish(self.submit(vec![variant])?)?;
             }
@@ -136,6 +139,7 @@ impl Measured {
             let (kind, tokens) = (&kinds[i % kinds.len()], 1 + i % 9);
             running.push_back(self.submit(vec![self.variant(i % 40, kind, tokens)?])?);
             if running.len() >= 16 || i + 1 == count {
+                // Behind the last request all are waited for.
                 while running.len() > if i + 1 == count { 0 } else { 15 } {
                     if let Some(events) = running.pop_front() {
                         finish(events)?;

@@ -20,6 +20,7 @@ impl Serve {
         mistakes.extend(log.err().map(|e| format!("--log {e}")));
         mistakes.extend(self.lifecycle.check_state().err());
         mistakes.extend(self.models.wrong_saliency());
+        // Adapters are given by the names of models, and so can only be read behind them.
         let planned = self.config().and_then(|(config, origins)| {
             let adapters = self.models.adapters(&origins)?;
             Ok((config, origins, adapters))

@@ -201,6 +201,7 @@ impl RequestLimitArgs {
             capture_bytes: u64::from(self.max_capture_mib) << 20,
             kept_bytes: u64::from(self.keep_mib) << 20,
             upload_bytes: u64::from(self.upload_mib) << 20,
+            // The shares of all requests and of one client are for `BoundsArgs`.
             ..config.limits
         };
         config.replay_bytes = u64::from(self.replay_mib) << 20;

@@ -30,6 +30,7 @@ pub(super) struct ServedModelArgs {
         env = "SCOTOMA_MODEL",
         value_delimiter = ',',
         default_value = model::SHAPES,
+        // Random weights alone do not bring `shapes` with them.
         default_value_if("random_weights", clap::builder::ArgPredicate::IsPresent, None)
     )]
     model: Vec<String>,
@@ -182,10 +183,12 @@ impl ServedModelArgs {
         let mut adapters = self.adapters(&origins)?;
         let mut models = Vec::new();
         for (i, (name, origin)) in origins.into_iter().enumerate() {
+            // One for a model, as `adapters` has seen to.
             let adapter = adapters.iter().position(|(of, _)| *of == name);
             let adapter = adapter.map(|at| adapters.swap_remove(at).1);
             let options = LoadOptions {
                 device: self.placed_on(&name).to_owned(),
+                // `--dtype` is for all models, and in `ServerConfig`.
                 dtype: None,
                 image_processor: self.device.image_processor(&name)?,
                 chat_template: self.chat_template(&name)?,
@@ -284,6 +287,7 @@ impl ServedModelArgs {
         let random = self
             .random_weights
             .iter()
+            // As a place it has a prefix; a mistake says it as it was typed.
             .map(|text| ("--random-weights", text, format!("{}{text}", model::RANDOM)));
         let mut origins = Vec::new();
         for (flag, text, place) in models.chain(random) {
@@ -298,6 +302,7 @@ impl ServedModelArgs {
     fn check_projectors(&self, mistakes: &mut Vec<String>) {
         for text in &self.projector {
             match text.split_once('=') {
+                // Looked for here, so that --check says so, and a start before anything is fetched.
                 Some((_, file)) if Path::new(file).is_file() => {}
                 Some((_, file)) => mistakes.push(format!("--projector {text}: no file {file}")),
                 None => mistakes.push(format!("--projector {text}: NAME=FILE is needed")),

@@ -32,6 +32,7 @@ impl Serve {
             let _ = hangups.try_send(());
         })?;
         let reloading = async move {
+            // Dropped where loading has failed, which ends the program.
             let Ok(reload) = server.await else { return };
             let mut settings = settings;
             while hung_up.recv().await.is_some() {
@@ -53,6 +54,7 @@ impl Serve {
 
     /// Takes over what can change while the server runs.
     fn reload_into(&self, reload: &Reload) -> Result<(), String> {
+        // Checked before anything is taken over, and set last, when it cannot fail any more.
         telemetry::check_log_filter(&self.logs.log).map_err(|e| format!("--log {e}"))?;
         let mut config = ServerConfig {
             models: Vec::new(),

@@ -21,6 +21,7 @@ pub(super) fn decompress(
     }
     match codec {
         Compression::SNAPPY => {
+            // What the bytes say of themselves, before there is room made for it.
             if snap::raw::decompress_len(bytes).map_err(outer)? != size {
                 return Err(differs());
             }
@@ -29,6 +30,7 @@ pub(super) fn decompress(
                 .decompress(bytes, &mut out[before..])
                 .map_err(outer)?;
         }
+        // Several members may follow one another.
         Compression::GZIP(_) => read(flate2::read::MultiGzDecoder::new(bytes), size, out)?,
         Compression::ZSTD(_) => read(zstd::stream::read::Decoder::new(bytes)?, size, out)?,
         Compression::BROTLI(_) => read(
@@ -37,6 +39,7 @@ pub(super) fn decompress(
             out,
         )?,
         Compression::LZ4_RAW => lz4(bytes, size, out)?,
+        // Old writers meant Hadoop's frames by it, others blocks without any.
         Compression::LZ4 => hadoop(bytes, size, out).or_else(|_| {
             out.truncate(before);
             lz4(bytes, size, out)
@@ -57,6 +60,7 @@ fn outer(error: impl std::error::Error + Send + Sync + 'static) -> ParquetError 
 }
 
 fn read(from: impl Read, size: usize, out: &mut Vec<u8>) -> Result<()> {
+    // One byte more than there may be, so that too many are seen.
     from.take(size as u64 + 1).read_to_end(out)?;
     Ok(())
 }
@@ -73,7 +77,7 @@ fn lz4(bytes: &[u8], size: usize, out: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
-/// Blocks, each with its two sizes before it.
+/// Unpacks Hadoop's frames: blocks, each with its two sizes before it.
 fn hadoop(mut bytes: &[u8], size: usize, out: &mut Vec<u8>) -> Result<()> {
     let before = out.len();
     while !bytes.is_empty() {

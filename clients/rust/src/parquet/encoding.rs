@@ -47,6 +47,7 @@ fn delta_header(bytes: &[u8]) -> Option<Delta> {
     let block = number(bytes, &mut at)?;
     let minis = number(bytes, &mut at)?;
     let total = number(bytes, &mut at)?;
+    // The first value.
     number(bytes, &mut at)?;
     Some(Delta {
         block,
@@ -79,6 +80,7 @@ pub(super) fn after_delta(bytes: &[u8]) -> Option<usize> {
         mut at,
     } = delta_header(bytes)?;
     let per_mini = block.checked_div(minis)?;
+    // The first value stands in the header.
     let mut left = total.saturating_sub(1);
     while left > 0 {
         // The least delta of the block.
@@ -88,6 +90,7 @@ pub(super) fn after_delta(bytes: &[u8]) -> Option<usize> {
         at += 1;
         let widths = bytes.get(at..at + minis)?;
         at += minis;
+        // Miniblocks behind the last value have widths, but no bytes.
         for &width in widths.iter().take(left.div_ceil(per_mini.max(1))) {
             at += usize::from(width) * per_mini / 8;
         }

@@ -29,6 +29,7 @@ impl Header {
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader { bytes, at: 0 };
         let mut header = Self {
+            // Pages of version 2 alone can say otherwise.
             is_compressed: true,
             ..Self::default()
         };
@@ -37,6 +38,7 @@ impl Header {
             let (number, kind) = reader.field(last)?;
             match (number, kind) {
                 (_, 0) => break,
+                // Of PageHeader: the type, both sizes, and the header of its kind.
                 (1, kind::I32) => header.kind = reader.int()?,
                 (2, kind::I32) => header.uncompressed = size(&mut reader)?,
                 (3, kind::I32) => header.compressed = size(&mut reader)?,
@@ -49,8 +51,8 @@ impl Header {
         Some(header)
     }
 
-    /// `of`: the field that holds a structure; 5 of a data page, 7 of a dictionary, 8 of a data
-    /// page of version 2.
+    /// Reads a structure within. `of` is the field that holds it: 5 a data page, 7 a dictionary, 8
+    /// a data page of version 2.
     fn inner(&mut self, of: i64, reader: &mut Reader<'_>) -> Option<()> {
         let mut last = 0;
         loop {
@@ -74,8 +76,9 @@ impl Header {
     }
 }
 
-/// A size, which is not negative.
+/// Reads a size, which is not negative.
 fn size(reader: &mut Reader<'_>) -> Option<usize> {
+    // Thrift has an i32 here, but `int` reads any width.
     usize::try_from(reader.int()?)
         .ok()
         .filter(|&n| i32::try_from(n).is_ok())

@@ -83,6 +83,7 @@ impl Parquet {
             .iter()
             .map(|f| f.name().to_owned())
             .collect();
+        // In an object the second would replace the first.
         let mut seen = HashSet::new();
         if let Some(twice) = columns.iter().find(|name| !seen.insert(*name)) {
             return Err(at(format!("column {twice:?} stands there twice")));
@@ -155,13 +156,16 @@ fn wrong(message: impl Into<String>) -> ParquetError {
     ParquetError::General(message.into())
 }
 
-/// What `work` gives; the parquet crate asserts what a damaged file does not keep.
+/// Returns what `work` gives. A panic is an error: the parquet crate asserts what a damaged file
+/// does not keep.
 fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    // Nothing is read on after a panic: `failed` ends the iteration.
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(wrong("it is damaged")))
 }
 
 /// Looks at the metadata before the crate does, which would allocate whatever a list says.
 fn check_metadata(source: &Source) -> Result<()> {
+    // PAR1 at both ends, and the length of the metadata.
     if source.size < 12 {
         return Err(wrong("it is too short"));
     }
@@ -197,6 +201,8 @@ fn look(bytes: &[u8]) -> Option<()> {
         let (number, kind) = reader.field(last)?;
         match (number, kind) {
             (_, 0) => return Some(()),
+            // Field 2 of FileMetaData: the schema, its elements in one list, each group before its
+            // children.
             (2, kind::LIST) => look_at_schema(&mut reader)?,
             _ => reader.skip(kind, 0)?,
         }
@@ -229,13 +235,14 @@ fn look_at_schema(reader: &mut Reader<'_>) -> Option<()> {
     open.is_empty().then_some(())
 }
 
-/// The number of children of the element that comes next.
+/// Returns the number of children of the element that comes next.
 fn children(reader: &mut Reader<'_>) -> Option<i64> {
     let (mut last, mut children) = (0, 0);
     loop {
         let (number, kind) = reader.field(last)?;
         match (number, kind) {
             (_, 0) => return Some(children),
+            // Field 5 of SchemaElement: num_children.
             (5, kind::I32) => children = reader.int()?,
             _ => reader.skip(kind, 0)?,
         }
@@ -251,7 +258,7 @@ fn key_name(key: &Field) -> String {
     }
 }
 
-/// A cell as JSON; `left` are the bytes that its row may still have.
+/// Returns a cell as JSON; `left` are the bytes that its row may still have.
 fn value(field: Field, left: &mut usize) -> Result<Value> {
     Ok(match field {
         Field::Null => Value::Null,

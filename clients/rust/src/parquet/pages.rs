@@ -103,6 +103,7 @@ struct Pages {
 
 impl Pages {
     fn new(source: Arc<Source>, column: &ColumnChunkMetaData) -> Result<Self> {
+        // The dictionary stands before the data; an offset of 0 is none.
         let first = column
             .dictionary_page_offset()
             .into_iter()
@@ -127,6 +128,8 @@ impl Pages {
     }
 
     fn header(&self) -> Result<Header> {
+        // Most headers are short. One with a least and a greatest value may not be, and is read
+        // again.
         let mut window = 1024;
         loop {
             let length = (self.end - self.at).min(window);
@@ -151,6 +154,7 @@ impl Pages {
             }
             let start = self.at;
             self.at += length;
+            // Pages of other kinds, such as an index, are passed over.
             if matches!(header.kind, DATA | DICTIONARY | DATA_V2) {
                 if header.uncompressed > MAX_PAGE {
                     return Err(wrong(format!(
@@ -167,6 +171,7 @@ impl Pages {
 
     fn decode(&mut self, header: &Header, bytes: Vec<u8>) -> Result<Page> {
         let plain = if header.kind == DATA_V2 {
+            // In pages of version 2 levels come first and are never compressed.
             header.level_bytes.0 + header.level_bytes.1
         } else {
             0
@@ -176,6 +181,7 @@ impl Pages {
         }
         let buf = self.uncompressed(header, bytes, plain)?;
         let encoding = encoding::encoding(header.encoding)?;
+        // It fits, as was seen above.
         let num_values = header.values as u32;
         if header.kind == DICTIONARY {
             self.check_dictionary(header, &buf)?;
@@ -206,6 +212,7 @@ impl Pages {
                 num_rows: header.rows as u32,
                 def_levels_byte_len: header.level_bytes.1 as u32,
                 rep_levels_byte_len: header.level_bytes.0 as u32,
+                // Unpacked above, whatever the file had.
                 is_compressed: false,
                 statistics: None,
             }
@@ -217,6 +224,7 @@ impl Pages {
         let whole = self.codec == Compression::UNCOMPRESSED
             || (header.kind == DATA_V2 && !header.is_compressed);
         if !whole {
+            // `decode` has seen that so many are there, and in `uncompressed`.
             let mut out = bytes[..plain].to_vec();
             let left = header.uncompressed - plain;
             decompress(self.codec, &bytes[plain..], left, &mut out)?;
@@ -258,6 +266,7 @@ impl Pages {
         };
         let mut at = header.level_bytes.0 + header.level_bytes.1;
         if header.kind == DATA {
+            // In pages of version 1 each kind of levels has its length before it.
             for _ in [self.levels.0, self.levels.1]
                 .into_iter()
                 .filter(|has| *has)

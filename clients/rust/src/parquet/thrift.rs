@@ -50,6 +50,7 @@ impl Reader<'_> {
     /// Reads a whole number of any width.
     pub(super) fn int(&mut self) -> Option<i64> {
         let value = self.unsigned()?;
+        // Zigzag: the lowest bit is the sign.
         Some((value >> 1) as i64 ^ -((value & 1) as i64))
     }
 
@@ -60,6 +61,7 @@ impl Reader<'_> {
         match (byte >> 4, byte & 0x0f) {
             (_, 0) => Some((0, 0)),
             (0, kind) => Some((self.int()?, kind)),
+            // As the distance from the field before, where that is below 16.
             (step, kind) => Some((last + i64::from(step), kind)),
         }
     }
@@ -67,6 +69,7 @@ impl Reader<'_> {
     /// Reads the header of a list: how many elements of which type.
     pub(super) fn list(&mut self) -> Option<(usize, u8)> {
         let byte = self.byte()?;
+        // 15 stands for a count of its own behind this byte.
         let count = if byte >> 4 == 15 {
             usize::try_from(self.unsigned()?).ok()?
         } else {
@@ -82,6 +85,7 @@ impl Reader<'_> {
             return None;
         }
         match kind {
+            // In a structure the type is the value.
             kind::TRUE | kind::FALSE => {}
             kind::BYTE => self.at += 1,
             kind::I16 | kind::I32 | kind::I64 => {
@@ -117,6 +121,7 @@ impl Reader<'_> {
             }
             _ => return None,
         }
+        // Whatever was passed over must have been there.
         (self.at <= self.bytes.len()).then_some(())
     }
 }
