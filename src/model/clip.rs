@@ -223,7 +223,7 @@ impl Clip {
         Ok(clip)
     }
 
-    /// The embeddings of pictures, of length 1: `(B, P)`.
+    /// Returns the embeddings of pictures, of length 1: `(B, P)`.
     pub fn images(&self, pictures: &[Rgb]) -> Result<Tensor, Error> {
         let mut found = Vec::new();
         for batch in pictures.chunks(BATCH) {
@@ -261,8 +261,8 @@ impl Clip {
         Ok(Tensor::cat(&found, 0)?)
     }
 
-    /// The embeddings of texts, of length 1, cut off after the tokens that the model has positions
-    /// for: `(C, P)`.
+    /// Returns the embeddings of texts, of length 1, cut off after the tokens that the model has
+    /// positions for: `(C, P)`.
     pub fn texts(&self, texts: &[String]) -> Result<Tensor, Error> {
         let mut found = Vec::new();
         for batch in texts.chunks(BATCH) {
@@ -279,8 +279,8 @@ impl Clip {
                         .map(|(at, _)| at),
                     eos => own.iter().position(|id| *id == eos),
                 };
-                // A text that was cut off has no end token; its last row stands in, as nothing
-                // better is there.
+                // A tokenizer that adds no end token leaves none to look for: the last row stands
+                // in.
                 ends.push((layout.rows() + end.unwrap_or(own.len() - 1)) as u32);
                 layout.push_sequence(i, (0, 0), own.len());
                 ids.extend(own);
@@ -305,7 +305,7 @@ impl Clip {
         Ok(Tensor::cat(&found, 0)?)
     }
 
-    /// The embeddings of classes, of length 1, each the mean of its texts' (CLIP's prompt
+    /// Returns the embeddings of classes, of length 1, each the mean of its texts' (CLIP's prompt
     /// ensemble): `(C, P)`.
     pub fn classes(&self, classes: &[Vec<String>]) -> Result<Tensor, Error> {
         let mean = |texts: &Vec<String>| of_length_1(&self.texts(texts)?.mean_keepdim(0)?);
@@ -328,6 +328,7 @@ impl Clip {
         let mut ids = encoded.get_ids().to_vec();
         let most = self.text.max_position_embeddings;
         if ids.len() > most {
+            // As tokenizers truncate: the end token stays, since a text's embedding is its row.
             let last = ids[ids.len() - 1];
             ids.truncate(most - 1);
             ids.push(last);
