@@ -160,6 +160,7 @@ impl SparseAutoencoder {
         let (rows, step) = (x.dim(0)?, (AT_ONCE / self.features()).max(1));
         for first in (0..rows).step_by(step) {
             let part = x.narrow(0, first, step.min(rows - first))?;
+            // (n, W) -> (n, F).
             f(&self.encoder.forward(&self.centred(&part)?)?)?;
         }
         Ok(())
@@ -170,6 +171,7 @@ impl SparseAutoencoder {
         let x = match self.normalize {
             Normalize::None => x.clone(),
             Normalize::ConstantNorm => {
+                // (n, W) by (n, 1): a row of norm sqrt(W), as rows of mean 0 and variance 1 have.
                 x.broadcast_mul(&(norm(x)?.recip()? * (self.width as f64).sqrt())?)?
             }
             Normalize::LayerNorm => {
@@ -188,6 +190,7 @@ impl SparseAutoencoder {
     /// Returns values of the encoder's product; all positive ones, where the k largest are to be
     /// kept.
     fn activate(&self, product: &Tensor) -> Result<Tensor> {
+        // (n, F), as are all that follow from it.
         let device = product.device();
         let values = match self.rule {
             SaeActivation::Relu | SaeActivation::TopK(_) => product.relu()?,
