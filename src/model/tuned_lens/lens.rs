@@ -68,6 +68,7 @@ impl Translator {
     /// Maps rows `(n, D)`, on the thread of the device that they are on.
     pub(in crate::model) fn forward(&self, x: &Tensor) -> Result<Tensor, Error> {
         let rows = x.to_dtype(DType::F32)?;
+        // (n, D) -> (n, D).
         let moved = self.lens.translators[self.layer].forward(&rows)?;
         // The maps are f32; the norm and the head behind them take rows of the model's dtype.
         Ok((rows + moved)?.to_dtype(x.dtype())?)
