@@ -107,6 +107,7 @@ impl TextModel {
             if !is_wanted() {
                 return Err(ReplyError::Cancelled);
             }
+            // Positions go on where the chunk before has ended.
             last = Some(self.pass(chunk, number * CHUNK, cache, &mut NoHooks)?);
         }
         // A template writes something before every answer.
