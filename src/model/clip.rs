@@ -235,6 +235,7 @@ impl Clip {
                 side = base.image.width;
                 pixels.extend(self.processor.normalise(&base));
             }
+            // (B, 3, S, S), a view for each picture.
             let pixels = Tensor::from_vec(pixels, (batch.len(), 3, side, side), &self.device)?;
             let tower: &dyn VisionTower = &self.tower;
             let mut views = ViewBatch::default();
@@ -251,6 +252,7 @@ impl Clip {
                 .i((.., 0))?
                 .contiguous()?; // (B, D)
             found.push(of_length_1(
+                // (B, D) -> (B, P), the width that both towers project to.
                 &self.visual_projection.forward(
                     &self
                         .post_norm
@@ -290,6 +292,7 @@ impl Clip {
             let positions = Tensor::new(positions, &self.device)?;
             let x = (self.tokens.index_select(&ids, 0)?
                 + self.positions.index_select(&positions, 0)?)?; // (R, D)
+            // (R, D), the texts packed end to end, each of which sees its own rows.
             let (x, _) = self.blocks.forward(
                 x,
                 self.text.num_hidden_layers,
@@ -298,6 +301,7 @@ impl Clip {
                 &mut NoHooks,
             )?;
             let last = x.index_select(&Tensor::new(ends, &self.device)?, 0)?; // (B, D)
+            // (B, D) -> (B, P).
             found.push(of_length_1(&self.text_projection.forward(
                 &self.final_norm.forward(&last, Backend::of(last.device()))?,
             )?)?);
@@ -308,6 +312,7 @@ impl Clip {
     /// Returns the embeddings of classes, of length 1, each the mean of its texts' (CLIP's prompt
     /// ensemble): `(C, P)`.
     pub fn classes(&self, classes: &[Vec<String>]) -> Result<Tensor, Error> {
+        // (T, P) -> (1, P). The mean of rows of length 1 is shorter, and has to be stretched again.
         let mean = |texts: &Vec<String>| of_length_1(&self.texts(texts)?.mean_keepdim(0)?);
         Ok(Tensor::cat(
             &classes.iter().map(mean).collect::<Result<Vec<_>, _>>()?,
@@ -317,6 +322,7 @@ impl Clip {
 
     /// Returns for each picture the cosine to each of [`Self::classes`], `(B, C)`.
     pub fn cosines(&self, pictures: &[Rgb], classes: &Tensor) -> Result<Vec<Vec<f32>>, Error> {
+        // (B, P) by (P, C): of rows of length 1 the product is the cosine.
         Ok(self.images(pictures)?.matmul(&classes.t()?)?.to_vec2()?)
     }
 

@@ -435,6 +435,7 @@ impl Decoder {
             .map(|&id| if id < rows { id } else { 0 })
             .collect();
         let index = Tensor::from_slice(&ids, ids.len(), self.embed_tokens.device())?;
+        // (V, D) by (R) -> (R, D).
         let rows = self.embed_tokens.index_select(&index, 0)?;
         // Gemma scales the embeddings of tokens, and leaves visual tokens as the projector made
         // them.
@@ -469,6 +470,7 @@ impl Decoder {
             .cloned()
             .collect();
         let x = hooks.on(Point::of(Stack::LanguageModel, Site::Embed), &fresh, x)?;
+        // (R, D) -> (R', D): hooks may let rows leave on the way.
         let (x, layout) =
             self.blocks
                 .forward(x, self.config.num_hidden_layers, layout, tracks, hooks)?;
@@ -485,6 +487,7 @@ impl Decoder {
     ) -> Result<Tensor, Error> {
         // The last layer of a path may be on another device than the last one of the model.
         let x = to_device(x, self.head.device())?;
+        // (R, D), each row by itself.
         let x = self.norm.forward(&x, self.head.backend())?;
         Ok(hooks.on(
             Point::of(Stack::LanguageModel, Site::LnFinalNormalized),
@@ -518,6 +521,7 @@ impl Decoder {
         layout: &Layout,
         hooks: &mut dyn Hooks,
     ) -> Result<Tensor, Error> {
+        // (R, D) -> (R, V).
         let logits = self.head.forward(x)?;
         Ok(hooks.on(
             Point::of(Stack::LanguageModel, Site::Logits),

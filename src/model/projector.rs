@@ -186,6 +186,7 @@ impl Projector {
         } = self
         {
             if let Some((_, norm)) = norm {
+                // (R, n D_vision).
                 x = norm.forward(&x, Backend::of(x.device()))?;
             }
             for (number, layer) in layers.iter().enumerate() {

@@ -441,6 +441,7 @@ impl dyn VisionTower {
         self.blocks()
             // Without caches: only the pattern of the last block is of use.
             .forward(x, info.layers, &batch.layout, &mut [], &mut recorder)?;
+        // (N) for each view -> (V, N).
         Ok(Tensor::stack(&recorder.found, 0)?)
     }
 }
