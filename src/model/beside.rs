@@ -12,12 +12,14 @@ use crate::weights::{self, Checkpoint, Tensors};
 /// Returns the first of the files `names` that is in `folder`.
 pub(super) fn file_in(folder: &Path, names: &[&str]) -> Result<PathBuf, String> {
     let mut paths = names.iter().map(|name| folder.join(name));
+    // `names` stand in the order of preference: safetensors before pickles.
     let found = paths.find(|path| path.is_file());
     found.ok_or_else(|| format!("{} is not there", names.join(" or ")))
 }
 
 /// Fails where the weights, in f32, take more than `left` bytes.
 pub(super) fn check_budget(weights: &Checkpoint, left: u64) -> Result<(), Error> {
+    // As f32, which may be twice what the file takes.
     let needed = weights.floats_bytes();
     if needed > left {
         return Err(Error::Budget { needed, left });
@@ -49,6 +51,7 @@ fn is_finite(tensor: &Tensor) -> candle_core::Result<bool> {
         candle_core::bail!("not on the CPU");
     };
     let numbers = &storage.as_slice::<f32>()?[start..end];
+    // Number by number: a sum of finite ones may overflow.
     Ok(numbers.iter().all(|number| number.is_finite()))
 }
 
@@ -56,6 +59,7 @@ fn is_finite(tensor: &Tensor) -> candle_core::Result<bool> {
 pub(super) fn digest(weights: &Checkpoint, json: &Value) -> String {
     let mut hasher = blake3::Hasher::new();
     hasher.update(weights.digest(&[""]).as_bytes());
+    // Parsed and written again, with sorted keys: spaces and order in the file say nothing.
     hasher.update(json.to_string().as_bytes());
     hasher.finalize().to_hex().to_string()
 }

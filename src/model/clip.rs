@@ -223,7 +223,7 @@ impl Clip {
         Ok(clip)
     }
 
-    /// The embeddings of pictures, of length 1: `(B, P)`.
+    /// Returns the embeddings of pictures, of length 1: `(B, P)`.
     pub fn images(&self, pictures: &[Rgb]) -> Result<Tensor, Error> {
         let mut found = Vec::new();
         for batch in pictures.chunks(BATCH) {
@@ -235,6 +235,7 @@ impl Clip {
                 side = base.image.width;
                 pixels.extend(self.processor.normalise(&base));
             }
+            // (B, 3, S, S), a view for each picture.
             let pixels = Tensor::from_vec(pixels, (batch.len(), 3, side, side), &self.device)?;
             let tower: &dyn VisionTower = &self.tower;
             let mut views = ViewBatch::default();
@@ -251,6 +252,7 @@ impl Clip {
                 .i((.., 0))?
                 .contiguous()?; // (B, D)
             found.push(of_length_1(
+                // (B, D) -> (B, P), the width that both towers project to.
                 &self.visual_projection.forward(
                     &self
                         .post_norm
@@ -261,8 +263,8 @@ impl Clip {
         Ok(Tensor::cat(&found, 0)?)
     }
 
-    /// The embeddings of texts, of length 1, cut off after the tokens that the model has positions
-    /// for: `(C, P)`.
+    /// Returns the embeddings of texts, of length 1, cut off after the tokens that the model has
+    /// positions for: `(C, P)`.
     pub fn texts(&self, texts: &[String]) -> Result<Tensor, Error> {
         let mut found = Vec::new();
         for batch in texts.chunks(BATCH) {
@@ -279,8 +281,8 @@ impl Clip {
                         .map(|(at, _)| at),
                     eos => own.iter().position(|id| *id == eos),
                 };
-                // A text that was cut off has no end token; its last row stands in, as nothing
-                // better is there.
+                // A tokenizer that adds no end token leaves none to look for: the last row stands
+                // in.
                 ends.push((layout.rows() + end.unwrap_or(own.len() - 1)) as u32);
                 layout.push_sequence(i, (0, 0), own.len());
                 ids.extend(own);
@@ -290,6 +292,7 @@ impl Clip {
             let positions = Tensor::new(positions, &self.device)?;
             let x = (self.tokens.index_select(&ids, 0)?
                 + self.positions.index_select(&positions, 0)?)?; // (R, D)
+            // (R, D), the texts packed end to end, each of which sees its own rows.
             let (x, _) = self.blocks.forward(
                 x,
                 self.text.num_hidden_layers,
@@ -298,6 +301,7 @@ impl Clip {
                 &mut NoHooks,
             )?;
             let last = x.index_select(&Tensor::new(ends, &self.device)?, 0)?; // (B, D)
+            // (B, D) -> (B, P).
             found.push(of_length_1(&self.text_projection.forward(
                 &self.final_norm.forward(&last, Backend::of(last.device()))?,
             )?)?);
@@ -305,9 +309,10 @@ impl Clip {
         Ok(Tensor::cat(&found, 0)?)
     }
 
-    /// The embeddings of classes, of length 1, each the mean of its texts' (CLIP's prompt
+    /// Returns the embeddings of classes, of length 1, each the mean of its texts' (CLIP's prompt
     /// ensemble): `(C, P)`.
     pub fn classes(&self, classes: &[Vec<String>]) -> Result<Tensor, Error> {
+        // (T, P) -> (1, P). The mean of rows of length 1 is shorter, and has to be stretched again.
         let mean = |texts: &Vec<String>| of_length_1(&self.texts(texts)?.mean_keepdim(0)?);
         Ok(Tensor::cat(
             &classes.iter().map(mean).collect::<Result<Vec<_>, _>>()?,
@@ -317,6 +322,7 @@ impl Clip {
 
     /// Returns for each picture the cosine to each of [`Self::classes`], `(B, C)`.
     pub fn cosines(&self, pictures: &[Rgb], classes: &Tensor) -> Result<Vec<Vec<f32>>, Error> {
+        // (B, P) by (P, C): of rows of length 1 the product is the cosine.
         Ok(self.images(pictures)?.matmul(&classes.t()?)?.to_vec2()?)
     }
 
@@ -328,6 +334,7 @@ impl Clip {
         let mut ids = encoded.get_ids().to_vec();
         let most = self.text.max_position_embeddings;
         if ids.len() > most {
+            // As tokenizers truncate: the end token stays, since a text's embedding is its row.
             let last = ids[ids.len() - 1];
             ids.truncate(most - 1);
             ids.push(last);

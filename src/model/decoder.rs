@@ -25,6 +25,7 @@ pub const DECODERS: [&str; 7] = [
 ];
 
 /// Tokens of a vocabulary; the largest known has a quarter of a million.
+// `likeliest` hands ids out as f32, which counts exactly up to here.
 const MAX_VOCABULARY: usize = 1 << 24;
 // Each layer is a handful of allocations and names before its first tensor is missed.
 const MAX_LAYERS: usize = 1 << 12;
@@ -105,12 +106,12 @@ impl Default for DecoderConfig {
 }
 
 impl DecoderConfig {
-    /// Key and value heads.
+    /// Returns the number of heads of keys and values.
     pub fn kv_heads(&self) -> usize {
         self.num_key_value_heads.unwrap_or(self.num_attention_heads)
     }
 
-    /// Width of a head.
+    /// Returns the width of a head.
     pub fn head_width(&self) -> usize {
         self.head_dim
             .unwrap_or(self.hidden_size / self.num_attention_heads.max(1))
@@ -129,15 +130,18 @@ impl DecoderConfig {
         let keys = self.kv_heads() as u64 * head;
         let (bias, back) = self.attention_biases();
         let is = |model_type: &str| u64::from(self.model_type == model_type);
+        // Queries and the way back are of one size, keys and values of another; the MLP has a gate
+        // and two more.
         let matrices = 2 * width * (queries + keys) + 3 * width * inner;
         let biases = u64::from(bias) * (queries + 2 * keys)
             + u64::from(back) * width
             + u64::from(self.mlp_bias) * (2 * inner + width);
+        // Gemma 2 norms also what attention and MLP add, Qwen3 the queries and keys of each head.
         let norms = (2 + 2 * is("gemma2")) * width + 2 * is("qwen3") * head;
         matrices + biases + norms
     }
 
-    /// The frequencies of the rotary embedding.
+    /// Returns the frequencies of the rotary embedding.
     fn frequencies(&self) -> Result<Frequencies, Error> {
         let rotary = Rotary {
             model_type: &self.model_type,
@@ -202,8 +206,9 @@ impl DecoderConfig {
         scalar.unwrap_or(self.head_width() as f64).sqrt().recip()
     }
 
-    /// The bound of scores. transformers keeps it in its eager attention alone, which is the
-    /// reference here; the bound of logits belongs to `Gemma2ForCausalLM`, and a LLaVA has none.
+    /// Returns the bound of scores. transformers keeps it in its eager attention alone, which is
+    /// the reference here; the bound of logits belongs to `Gemma2ForCausalLM`, and a LLaVA has
+    /// none.
     fn softcap(&self) -> Option<f64> {
         self.attn_logit_softcapping
             .filter(|_| self.model_type == "gemma2")
@@ -363,6 +368,7 @@ impl Decoder {
         stages: Vec<Range<usize>>,
         weights: &Tensors<'_>,
     ) -> Result<Self, Error> {
+        // As numbers even where matrices stay in blocks: rows are gathered from it.
         let table = weights.get(
             "language_model.embed_tokens.weight",
             &[config.vocab_size, config.hidden_size],
@@ -377,6 +383,7 @@ impl Decoder {
             // a copy.
             let device = weights.device_of("lm_head.weight");
             let shape = [config.vocab_size, config.hidden_size];
+            // As a head it stays in its blocks, apart from the table, which is of numbers.
             match weights.blocks("language_model.embed_tokens.weight", &shape)? {
                 Some(blocks) => Linear::of_blocks(&blocks, (shape[0], shape[1]), None)?,
                 None => Linear::new(to_device(&table, device)?, None)?,
@@ -419,8 +426,8 @@ impl Decoder {
         self.blocks.blocks().first().map_or(0, weights_of)
     }
 
-    /// The rows of the embedding table: `(ids) -> (R, D)`. An id beyond it, which can only place a
-    /// picture (`Text` hands out no other), gets row 0.
+    /// Returns the rows of the embedding table: `(ids) -> (R, D)`. An id beyond it, which can only
+    /// place a picture (`Text` hands out no other), gets row 0.
     pub fn embed(&self, ids: &[u32]) -> Result<Tensor, Error> {
         let rows = self.config.vocab_size as u32;
         let ids: Vec<u32> = ids
@@ -428,6 +435,7 @@ impl Decoder {
             .map(|&id| if id < rows { id } else { 0 })
             .collect();
         let index = Tensor::from_slice(&ids, ids.len(), self.embed_tokens.device())?;
+        // (V, D) by (R) -> (R, D).
         let rows = self.embed_tokens.index_select(&index, 0)?;
         // Gemma scales the embeddings of tokens, and leaves visual tokens as the projector made
         // them.
@@ -443,7 +451,7 @@ impl Decoder {
         self.blocks.rope().map(Rope::rows).unwrap_or_default()
     }
 
-    /// Input embeddings `x (R, D)` -> `norm(x) (R', D)` after the last layer, with its layout,
+    /// Runs input embeddings `x (R, D)` to `norm(x) (R', D)` after the last layer, with its layout,
     /// which has fewer rows where hooks drop some; rows of a span whose `layers_done` is not 0 have
     /// passed layers already. `tracks[i]` belongs to `layout.spans[i]`; a sequence without one
     /// attends to its own rows alone.
@@ -462,6 +470,7 @@ impl Decoder {
             .cloned()
             .collect();
         let x = hooks.on(Point::of(Stack::LanguageModel, Site::Embed), &fresh, x)?;
+        // (R, D) -> (R', D): hooks may let rows leave on the way.
         let (x, layout) =
             self.blocks
                 .forward(x, self.config.num_hidden_layers, layout, tracks, hooks)?;
@@ -478,6 +487,7 @@ impl Decoder {
     ) -> Result<Tensor, Error> {
         // The last layer of a path may be on another device than the last one of the model.
         let x = to_device(x, self.head.device())?;
+        // (R, D), each row by itself.
         let x = self.norm.forward(&x, self.head.backend())?;
         Ok(hooks.on(
             Point::of(Stack::LanguageModel, Site::LnFinalNormalized),
@@ -491,9 +501,10 @@ impl Decoder {
         &self.blocks
     }
 
-    /// The logit lens (nostalgebraist 2020): rows of the residual stream `(R, D)` through the final
-    /// norm and the head, `(R, V)`; of a tuned lens what its translator makes of them.
+    /// Reads by the logit lens (nostalgebraist 2020): rows of the residual stream `(R, D)` through
+    /// the final norm and the head, `(R, V)`; of a tuned lens what its translator makes of them.
     pub fn lens(&self, x: &Tensor, translator: Option<&Translator>) -> Result<Tensor, Error> {
+        // Without hooks: a lens reads the stream, it is no step of the pass.
         let mut x = to_device(x, self.head.device())?;
         if let Some(translator) = translator {
             x = translator.forward(&x)?;
@@ -503,13 +514,14 @@ impl Decoder {
             .forward(&self.norm.forward(&x, self.head.backend())?)?)
     }
 
-    /// Normed rows `(R, D)` -> logits `(R, V)`; `layout` holds just these rows.
+    /// Maps normed rows `(R, D)` to logits `(R, V)`; `layout` holds just these rows.
     pub fn logits(
         &self,
         x: &Tensor,
         layout: &Layout,
         hooks: &mut dyn Hooks,
     ) -> Result<Tensor, Error> {
+        // (R, D) -> (R, V).
         let logits = self.head.forward(x)?;
         Ok(hooks.on(
             Point::of(Stack::LanguageModel, Site::Logits),
@@ -594,6 +606,7 @@ impl Reader<'_, '_> {
         );
         let (bias, back) = config.attention_biases();
         let [q, k, v] = if config.model_type == "phi3" {
+            // (queries + 2 keys, D): three layers, one below the other.
             self.split(&format!("{at}.qkv_proj"), [queries, keys, keys], width)?
         } else {
             [
@@ -634,6 +647,7 @@ impl Reader<'_, '_> {
             config.mlp_bias,
         );
         let [gate, up] = if config.model_type == "phi3" {
+            // (2 inner, D): `chunk(2)` of the reference takes the gate first.
             self.split(&format!("{at}.gate_up_proj"), [inner, inner], width)?
         } else {
             [
@@ -651,7 +665,7 @@ impl Reader<'_, '_> {
         })
     }
 
-    /// The layers of which a fused one `(sum of outs, input)` is made, end to end.
+    /// Returns the layers of which a fused one `(sum of outs, input)` is made, end to end.
     fn split<const N: usize>(
         &self,
         name: &str,

@@ -278,7 +278,7 @@ fn refuse<T>(message: String) -> Result<T, Error> {
     })
 }
 
-/// A field as `T`; `None` where it is absent or null.
+/// Reads a field as `T`; `None` where it is absent or null.
 fn field<T: DeserializeOwned>(json: &Value, name: &str) -> Result<Option<T>, Error> {
     match &json[name] {
         Value::Null => Ok(None),
@@ -288,19 +288,20 @@ fn field<T: DeserializeOwned>(json: &Value, name: &str) -> Result<Option<T>, Err
     }
 }
 
-/// A number, which changes nothing where it is `neutral`.
+/// Reads a number, which changes nothing where it is `neutral`.
 fn number(json: &Value, name: &str, neutral: f64) -> Result<Option<f64>, Error> {
     let value: Option<f64> = field(json, name)?;
+    // A file that writes neutral values out has the digest of one that does not.
     Ok(value.filter(|v| *v != neutral))
 }
 
-/// A count, which changes nothing where it is 0.
+/// Reads a count, which changes nothing where it is 0.
 fn count(json: &Value, name: &str) -> Result<Option<usize>, Error> {
     let value: Option<usize> = field(json, name)?;
     Ok(value.filter(|v| *v > 0))
 }
 
-/// Token ids; negative ones, which stand for none, are left out.
+/// Reads token ids; negative ones, which stand for none, are left out.
 fn ids(json: &Value, name: &str) -> Result<Vec<u32>, Error> {
     let value: Option<Value> = field(json, name)?;
     let listed = match value {
@@ -327,7 +328,7 @@ fn token_id(name: &str, value: &Value) -> Result<Option<u32>, Error> {
     }
 }
 
-/// A penalty, which changes nothing where it is 1.
+/// Reads a penalty, which changes nothing where it is 1.
 fn penalty(json: &Value, name: &str) -> Result<Option<f64>, Error> {
     match number(json, name, 1.0)? {
         Some(value) if !(value.is_finite() && value > 0.0) => {
@@ -362,6 +363,8 @@ impl GenerationConfig {
     /// fields that are unknown, not supported or out of range.
     pub fn parse(json: &Value, vocabulary: usize) -> Result<Self, Error> {
         check_names(json)?;
+        // Pairs of ids and bias: the dict that `generate` takes has tuples for keys, which JSON has
+        // not.
         let sequence_bias: Vec<(Vec<u32>, f64)> = field(json, "sequence_bias")?.unwrap_or_default();
         let biased = sequence_bias.iter().map(|(ids, _)| ids);
         check_sequences("sequence_bias", biased, vocabulary)?;

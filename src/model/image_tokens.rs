@@ -101,7 +101,7 @@ enum Source {
 }
 
 impl ImageTokens {
-    /// One view, with the class token in front where `class` says so.
+    /// Places one view, with the class token in front where `class` says so.
     pub fn of_view(view: ViewInfo, class: bool) -> Self {
         let mut places = if class {
             vec![Place::Class]
@@ -127,7 +127,8 @@ impl ImageTokens {
         tokens.placed()
     }
 
-    /// One view without its first patch: what "default" leaves of a tower that has no class token.
+    /// Places one view without its first patch: what "default" leaves of a tower that has no class
+    /// token.
     pub fn of_view_without_first(view: ViewInfo) -> Self {
         let mut tokens = Self::of_view(view, false);
         // transformers cuts `[:, 1:]` whether or not row 0 is a class token; with SigLIP it is a
@@ -138,7 +139,7 @@ impl ImageTokens {
         tokens.placed()
     }
 
-    /// The base view and all of `tiles` (rows, columns) with what pads the picture, without
+    /// Places the base view and all of `tiles` (rows, columns) with what pads the picture, without
     /// newlines: tile after tile, or the canvas row by row.
     pub fn of_padded_tiles(view: ViewInfo, tiles: Size, by_tile: bool) -> Self {
         let (height, width) = view.grid;
@@ -206,7 +207,7 @@ impl ImageTokens {
         tokens.placed()
     }
 
-    /// One rotary position for each token.
+    /// Gives one rotary position to each token.
     fn placed(mut self) -> Self {
         self.offsets = (0..self.places.len() as u32).collect();
         self.origins = self.offsets.clone();
@@ -214,7 +215,7 @@ impl ImageTokens {
         self
     }
 
-    /// One view and a newline: LLaVA-OneVision's pictures that do not come alone.
+    /// Places one view and a newline: LLaVA-OneVision's pictures that do not come alone.
     pub fn of_view_with_newline(view: ViewInfo) -> Self {
         let mut tokens = Self::of_view(view, false);
         tokens.places.push(Place::Newline);
@@ -222,8 +223,8 @@ impl ImageTokens {
         tokens.placed()
     }
 
-    /// One view, each row of patches ended by a token: the first of two, or the second behind the
-    /// last row (Pixtral).
+    /// Places one view, each row of patches ended by a token: the first of two, or the second
+    /// behind the last row (Pixtral).
     pub fn of_ended_rows(view: ViewInfo) -> Self {
         let (rows, columns) = view.grid;
         let (mut places, mut index) = (Vec::new(), Vec::new());
@@ -245,9 +246,9 @@ impl ImageTokens {
         tokens.placed()
     }
 
-    /// The base view, then the rows of `tiles` (rows, columns) without what pads a picture of
-    /// `size` pixels, each with a newline. More than `most_tiles` times the base view's patches, by
-    /// a tenth and more, are scaled down to about that.
+    /// Places the base view, then the rows of `tiles` (rows, columns) without what pads a picture
+    /// of `size` pixels, each with a newline. More than `most_tiles` times the base view's patches,
+    /// by a tenth and more, are scaled down to about that.
     pub fn of_tiles(
         view: ViewInfo,
         tiles: (usize, usize),
@@ -309,8 +310,8 @@ impl ImageTokens {
         tokens.placed()
     }
 
-    /// The patches, as (view, number within it, weight), that token `token` is made of; none for
-    /// newlines and class tokens. A pooled token counts as the first of its group.
+    /// Returns the patches, as (view, number within it, weight), that token `token` is made of;
+    /// none for newlines and class tokens. A pooled token counts as the first of its group.
     pub fn patches(&self, token: usize) -> Vec<(usize, usize, f32)> {
         let per_view = self.base.0 * self.base.1;
         let origin = self.origins[token] as usize;
@@ -330,8 +331,8 @@ impl ImageTokens {
             .collect()
     }
 
-    /// The patches, as (view, number within it, weight), that row `row` of a view in the projector
-    /// is made of.
+    /// Returns the patches, as (view, number within it, weight), that row `row` of a view in the
+    /// projector is made of.
     pub fn merged(
         &self,
         view: usize,
@@ -368,7 +369,7 @@ impl ImageTokens {
         })
     }
 
-    /// Rows and columns of the canvas after unpadding and before shrinking, in patches.
+    /// Returns the rows and columns of the canvas after unpadding and before shrinking, in patches.
     pub fn content(&self) -> Size {
         (self.content.0.len(), self.content.1.len())
     }
@@ -392,7 +393,7 @@ impl ImageTokens {
         }
     }
 
-    /// Number of visual tokens.
+    /// Returns the number of visual tokens.
     pub fn len(&self) -> usize {
         self.places.len()
     }
@@ -402,7 +403,7 @@ impl ImageTokens {
         self.places.is_empty()
     }
 
-    /// The projector's output for all views of the picture, `(V N, D)`, as visual tokens
+    /// Packs the projector's output for all views of the picture, `(V N, D)`, as visual tokens
     /// `(len, D)`.
     pub fn pack(&self, projected: &Tensor, row_ends: Option<&Tensor>) -> Result<Tensor, Error> {
         let rows = match row_ends {
@@ -421,7 +422,7 @@ impl ImageTokens {
     }
 }
 
-/// The weighted sum of four rows for each token, in f32.
+/// Returns the weighted sum of four rows for each token, in f32.
 fn mix(rows: &Tensor, mixes: &[Mix], device: &Device) -> Result<Tensor, Error> {
     // In half precision four rounded products would differ from torch, which interpolates in f32.
     let full = rows.to_dtype(DType::F32)?;
@@ -474,7 +475,7 @@ fn scaled(length: usize, scale: f64) -> usize {
     ((length as f64 * scale * 1e7).round_ties_even() / 1e7) as usize
 }
 
-/// The rows and columns of a canvas of patches that do not pad a picture of `size` pixels.
+/// Returns the rows and columns of a canvas of patches that do not pad a picture of `size` pixels.
 fn unpadded(canvas: Size, (height, width): Size) -> (Range<usize>, Range<usize>) {
     if width as f64 / height as f64 > canvas.1 as f64 / canvas.0 as f64 {
         // The picture touches the canvas left and right, so rows are cut; half of an odd rest
@@ -493,7 +494,8 @@ fn unpadded(canvas: Size, (height, width): Size) -> (Range<usize>, Range<usize>)
     }
 }
 
-/// The size that `canvas` is scaled down to where it holds more than 1.1^2 times `most` patches.
+/// Returns the size that `canvas` is scaled down to where it holds more than 1.1^2 times `most`
+/// patches.
 fn shrink(canvas: Size, most: usize) -> Option<Size> {
     let ratio = ((canvas.0 * canvas.1) as f64 / most as f64).sqrt();
     (ratio > 1.1).then(|| {
@@ -509,8 +511,8 @@ fn interpolated(from: &Range<usize>, to: usize) -> Vec<(usize, usize, f32)> {
     (0..to).map(|i| interpolate(from, to, i)).collect()
 }
 
-/// Bilinear interpolation with half-pixel centres: the two entries of `from` that entry `i` of `to`
-/// lies between, and how far it is from the first to the second.
+/// Interpolates bilinearly, with half-pixel centres: returns the two entries of `from` that entry
+/// `i` of `to` lies between, and how far it is from the first to the second.
 fn interpolate(from: &Range<usize>, to: usize, i: usize) -> (usize, usize, f32) {
     // In f32, as torch's `interpolate(mode="bilinear")` computes places.
     let scale = from.len() as f32 / to as f32;

@@ -156,6 +156,8 @@ impl Model {
         hooks: &mut dyn Hooks,
     ) -> Result<Tensor, Error> {
         let (mut batch, mut rows) = (ViewBatch::default(), Vec::with_capacity(images.len()));
+        // Pictures may differ in size: each is cut and embedded by itself, and all go up the tower
+        // packed.
         for image in images {
             let own = self.views_of(image);
             rows.push(self.tower.embed(image.pixels, &own, hooks)?); // (V R, D_vision)
@@ -210,16 +212,20 @@ impl Model {
     ) -> Result<Tensor, Error> {
         let (mut layout, mut parts) = (Layout::default(), Vec::new());
         let ends = self.packing.row_ends.as_ref();
+        // Every picture of every request reads the same rows: one copy on the device.
         let ends = ends.map(|ends| ends.upload_once(projected.device()));
         let ends = ends
             .transpose()?
+            // f32 where gradients flow, whatever the dtype of the model.
             .map(|ends| ends.to_dtype(projected.dtype()));
         let ends = ends.transpose()?; // (k, D)
         let mut first = 0;
         for (sequence, image, tokens) in images {
+            // Of whole views, whatever a selection leaves of the picture's tokens.
             let rows = tokens.views * tokens.view.tokens;
             let own = projected.narrow(0, first, rows)?; // (V N, D)
             let packed = tokens.pack(&own, ends.as_ref())?;
+            // Views end here: a picture's tokens are one span.
             layout.push_sequence(sequence, (image, 0), packed.dim(0)?);
             parts.push(packed);
             first += rows;
@@ -240,6 +246,7 @@ impl Model {
         range: Range<usize>,
         visual: &[&Tensor],
     ) -> Result<Tensor, Error> {
+        // Rows for image tokens, too, which the gather below passes over.
         let mut words = self.decoder.embed(&ids[range.clone()])?; // (T, D)
         if let Some(tokens) = visual.first() {
             // Those that gradients flow through are f32 whatever the dtype of the model.
@@ -257,6 +264,7 @@ impl Model {
                 all.push((*tokens).clone());
             }
         }
+        // Every step of decoding, and prompts without pictures: nothing to join.
         if total == 0 || !ids[range.clone()].iter().any(is_image) {
             return Ok(words);
         }
@@ -266,6 +274,7 @@ impl Model {
         for (i, id) in ids[range.clone()].iter().enumerate() {
             // `next < total` fails where the model wrote an image token itself: it has no picture.
             if is_image(id) && next < total {
+                // Behind the words of this range in the joined table.
                 index.push((range.len() + next) as u32);
                 next += 1;
             } else {
@@ -294,8 +303,11 @@ impl Model {
             self.embed(ids, 0..ids.len(), &[&visual])? // (T, D)
         };
         let mut layout = Layout::default();
+        // Numbers of tokens count rows without gaps; rotary positions may have some, where a
+        // selection left them.
         let tokens = (0..ids.len() as u32).collect();
         layout.push_rows(0, 0, tokens, self.positions(prompt, ids.len()));
+        // No cache: a whole sequence attends to its own rows alone.
         self.decoder.forward(x, &layout, &mut [], hooks) // (T, D)
     }
 
@@ -359,6 +371,8 @@ impl Model {
         // On the CPU although the model may be on a card: any thread may add a projector, and its
         // owner copies it when it first runs.
         let weights = checkpoint.tensors(self.dtype, &Device::Cpu, &|_, _| {});
+        // Its shapes are known before the file is read: one of another model fails by the name of a
+        // tensor.
         let projector = self.own_projector().host().reload(&weights)?;
         weights.finish()?;
         let projector = ResidentProjector::new(projector);

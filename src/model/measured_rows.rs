@@ -43,9 +43,13 @@ impl Model {
         };
         let own = self.own_projector();
         match prompt {
+            // The whole model: the tower runs within, so that its queries are answered by the same
+            // pass.
             Some(prompt) if taps.reads(Stack::LanguageModel) => {
                 self.forward(prompt, &prompt.ids, images, own, &mut taps)?;
             }
+            // Nothing above the projector is asked for: the language model, which is most of the
+            // work, does not run.
             _ if !images.is_empty() => {
                 self.encode_images(images, own, &mut taps)?;
             }
@@ -59,6 +63,8 @@ impl Model {
         match query {
             RowsQuery::At { point, .. } => point,
             RowsQuery::TowerKeys => {
+                // Of the layers that run, not of all in the checkpoint: those above the last
+                // feature never see a row.
                 let last = self.tower.info().layers_run().saturating_sub(1);
                 Point::at(Stack::VisionTower, last, Site::K)
             }
@@ -90,6 +96,7 @@ impl RowTaps {
 
 impl Hooks for RowTaps {
     fn on(&mut self, point: Point, spans: &[Span], value: Tensor) -> TensorResult<Tensor> {
+        // Several queries may name one point: two heads of one pattern, say.
         for &(query, at) in self.queries.iter().filter(|(_, at)| *at == point) {
             let head = match query {
                 RowsQuery::At { head, .. } => head.map(|h| h as usize),
@@ -97,6 +104,8 @@ impl Hooks for RowTaps {
             };
             // A head that is not there is refused where the selector is compiled.
             let heads = usize::from(at.site != Site::Pattern);
+            // Patterns have heads in front, (H, T, S); values of heads have rows in front, (R, H,
+            // Dh).
             if head.is_some_and(|h| value.rank() < 3 || h >= value.dims()[heads]) {
                 continue;
             }
@@ -117,6 +126,7 @@ impl Hooks for RowTaps {
 /// Returns the rows of a span: `(R, W)`, or `(R, S)` of attention.
 fn rows_of(point: Point, span: &Span, value: &Tensor, head: Option<usize>) -> TensorResult<Tensor> {
     let value = value.to_dtype(DType::F32)?;
+    // (H, T, S) of one sequence -> (T, S): a pattern is never packed with others.
     if point.site == Site::Pattern {
         return match head {
             Some(head) => value.i(head),
@@ -126,6 +136,7 @@ fn rows_of(point: Point, span: &Span, value: &Tensor, head: Option<usize>) -> Te
     let rows = value.narrow(0, span.rows.start, span.rows.len())?; // (R, ...)
     match head {
         Some(head) => rows.i((.., head)),
+        // (R, H, Dh) -> (R, H Dh); rows without heads are flat already.
         None => rows.flatten_from(1),
     }
 }

@@ -46,6 +46,7 @@ impl Projector {
                 Err(Error::Config(message))
             };
         }
+        // As wide as the tower's rows: it stands before the first layer.
         let norm = norm.map(|(name, eps)| {
             let at = format!("multi_modal_projector.{name}");
             layer_norm(weights, &at, input, eps).map(|norm| (name, norm))
@@ -63,7 +64,7 @@ impl Projector {
         })
     }
 
-    /// A projector of the same shapes, read from `weights`.
+    /// Reads a projector of the same shapes from `weights`.
     pub fn reload(&self, weights: &Tensors<'_>) -> Result<Self, Error> {
         let Self::Mlp {
             norm,
@@ -83,6 +84,7 @@ impl Projector {
             (input, output),
             layers.len(),
             *activation,
+            // `load` gives all layers a bias, or none.
             first.bias().is_some(),
             norm,
             weights,
@@ -143,6 +145,7 @@ impl Projector {
             .cloned()
             .collect();
         for layer in layers {
+            // Weight, then bias, layer after layer: the order is part of the digest.
             tensors.push(layer.weight()?);
             tensors.extend(layer.bias().cloned());
         }
@@ -165,8 +168,8 @@ impl Projector {
             .sum()
     }
 
-    /// `x (R, D_vision) -> (R, D)`. The hooks before and after an activation are those of the last
-    /// one.
+    /// Maps `x (R, D_vision) -> (R, D)`. The hooks before and after an activation are those of the
+    /// last one.
     pub fn forward(
         &self,
         x: &Tensor,
@@ -183,9 +186,11 @@ impl Projector {
         } = self
         {
             if let Some((_, norm)) = norm {
+                // (R, n D_vision).
                 x = norm.forward(&x, Backend::of(x.device()))?;
             }
             for (number, layer) in layers.iter().enumerate() {
+                // (R, n D_vision) -> (R, D) in the first layer, (R, D) -> (R, D) in the others.
                 x = layer.forward(&x)?;
                 // The hooks are those of the last activation: LLaVA-1.5 has one.
                 let left = layers.len() - 1 - number;

@@ -18,6 +18,8 @@ pub(super) fn linear(
     } else {
         None
     };
+    // Only a matrix that stays in the blocks of its file, or is quantised on the way, both on a
+    // CPU; all others are numbers.
     if let Some(blocks) = weights.blocks(&weight, &shape)? {
         return Ok(Linear::of_blocks(&blocks, (out, input), bias)?);
     }

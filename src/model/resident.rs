@@ -109,6 +109,8 @@ impl ResidentTower {
     /// Keeps a tower at `home`.
     pub(super) fn new(tower: Arc<dyn VisionTower>, home: &Home) -> Result<Self, Error> {
         Ok(Self {
+            // Copied out, as above: plans and prices are made on threads that may not touch the
+            // tower.
             info: tower.info().clone(),
             tower: home.keep(tower)?,
         })
@@ -233,6 +235,7 @@ impl ResidentProjector {
     }
 
     fn uploaded_to(&self, device: &Device) -> Result<OnDevice<Projector>, Error> {
+        // Held over the copy. Nobody waits for it: only the device's thread comes here.
         let mut known = self.uploaded.lock().unwrap_or_else(PoisonError::into_inner);
         // Not one that was there before the device was restarted.
         if let Some(uploaded) = known.as_ref().filter(|uploaded| uploaded.is_live()) {

@@ -55,7 +55,7 @@ fn config<T>(message: String) -> Result<T, Error> {
     Err(Error::Config(format!("text_config: {message}")))
 }
 
-/// A number above 0.
+/// Returns a number that must be above 0.
 fn positive(name: &str, value: Option<f64>) -> Result<f64, Error> {
     match value {
         Some(value) if value.is_finite() && value > 0.0 => Ok(value),
@@ -65,8 +65,8 @@ fn positive(name: &str, value: Option<f64>) -> Result<f64, Error> {
 }
 
 impl Rotary<'_> {
-    /// The frequencies. Fails on an unknown kind, and on fields that are missing, unused or out of
-    /// range.
+    /// Returns the frequencies. Fails on an unknown kind, and on fields that are missing, unused or
+    /// out of range.
     pub(super) fn frequencies(&self) -> Result<Frequencies, Error> {
         let parameters = self.parameters()?;
         let kind = self.kind(&parameters)?;
@@ -110,7 +110,7 @@ impl Rotary<'_> {
         }
     }
 
-    /// The parameters; those by type of layer, where all types have the same.
+    /// Reads the parameters; those by type of layer, where all types have the same.
     fn parameters(&self) -> Result<Parameters, Error> {
         // Where both are given Hugging Face takes the older key.
         let older = self.rope_scaling.filter(|v| says_something(v));
@@ -190,7 +190,7 @@ impl Rotary<'_> {
         Ok(width)
     }
 
-    /// Positions that the model was first trained on.
+    /// Returns the positions that the model was first trained on.
     fn original(&self, parameters: &Parameters) -> Result<usize, Error> {
         // A field beside the parameters wins in Hugging Face's code.
         let original = self
@@ -260,8 +260,8 @@ fn says_something(value: &Value) -> bool {
     !value.is_null() && value.as_object().is_none_or(|object| !object.is_empty())
 }
 
-/// `theta^(2 i / width)`, in f32: torch computes frequencies so, and at high positions one more bit
-/// of theirs is another angle.
+/// Returns `theta^(2 i / width)`, in f32: torch computes frequencies so, and at high positions one
+/// more bit of theirs is another angle.
 fn power(theta: f64, i: usize, width: usize) -> f32 {
     (theta as f32).powf(2.0 * i as f32 / width as f32)
 }
@@ -360,6 +360,8 @@ fn yarn(
     let fast = positive("rope_parameters: beta_fast", Some(fast))?;
     let slow = given(parameters.beta_slow).unwrap_or(1.0);
     let slow = positive("rope_parameters: beta_slow", Some(slow))?;
+    // transformers' `find_correction_dim`: the index whose wave turns so often within the first
+    // training.
     let turning = |turns: f64| width as f64 * turned(original, turns).ln() / (2.0 * theta.ln());
     let (mut low, mut high) = (turning(fast), turning(slow));
     // Absent means true: only gpt-oss writes `truncate: false`.
@@ -374,6 +376,8 @@ fn yarn(
     }
     let inverse = (0..width / 2).map(|i| {
         let power = power(theta, i, width);
+        // A ramp: 1 up to `low`, where frequencies stay, 0 from `high` on, where they are stretched
+        // in whole.
         let kept = 1.0 - ((i as f32 - low as f32) / (high - low) as f32).clamp(0.0, 1.0);
         1.0 / (factor as f32 * power) * (1.0 - kept) + 1.0 / power * kept
     });
@@ -393,6 +397,7 @@ fn longrope(
     positions: usize,
 ) -> Result<Frequencies, Error> {
     let factor = stretch(parameters, original, positions)?;
+    // What transformers computes where config.json gives no `attention_factor`.
     let grown = if factor <= 1.0 {
         1.0
     } else {

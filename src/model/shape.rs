@@ -33,6 +33,7 @@ impl Shape {
 pub fn shape_of(model: &Model, point: Point, keys: usize) -> Shape {
     let (tower, decoder) = (model.tower.info(), model.decoder.config());
     let (width, inner, heads, kv_heads, head) = match point.stack {
+        // Towers have as many heads for keys and values as for queries.
         Stack::VisionTower => (
             tower.width,
             tower.inner,
@@ -57,6 +58,7 @@ pub fn shape_of(model: &Model, point: Point, keys: usize) -> Shape {
             heads: Some(heads),
             width: head,
         },
+        // Fewer than queries have, where groups of them share keys (Ainslie et al. 2023).
         Site::K | Site::V | Site::RotK => Shape {
             heads: Some(kv_heads),
             width: head,

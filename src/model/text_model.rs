@@ -98,9 +98,11 @@ impl PreparedTextModel {
 
     fn read(source: &Source, file: Gguf) -> Result<Self, Error> {
         let json: Value = source.json("config.json")?.unwrap_or_default();
+        // Beside text_config, which is all that `language_model` parses.
         let is_tied = json["tie_word_embeddings"] == true;
         let config = config::language_model(json)?;
         let mut text = Text::load(source)?;
+        // From here on a token beyond the table is an error that names it.
         text.set_rows(config.vocab_size);
         Ok(Self {
             checkpoint: source.checkpoint()?,
@@ -119,7 +121,9 @@ impl PreparedTextModel {
         let number = DType::F32.size_in_bytes() as u64;
         let tensors = self
             .checkpoint
+            // Blocks as they stand in the file, all else in f32.
             .resident_bytes(&[""], number, Matrices::Blocks);
+        // A key and a value in every layer, for the longest text that is read.
         let row = 2 * config.kv_heads() as u64 * config.head_width() as u64;
         let keys = config.num_hidden_layers as u64 * row * self.context() as u64 * number;
         tensors + keys
@@ -139,6 +143,7 @@ impl PreparedTextModel {
             .tensors(DType::F32, &Device::Cpu, &|_, _| {});
         weights.keep(Matrices::Blocks);
         let layers = 0..self.config.num_hidden_layers;
+        // One stage: all layers are in the memory of the process.
         let decoder = Decoder::load(self.config, self.is_tied, vec![layers], &weights)?;
         weights.finish()?;
         Ok(TextModel {
@@ -168,6 +173,8 @@ impl TextModel {
 
     /// Creates the cache of a sequence of `prompt` tokens and at most `more` after them.
     fn cache(prompt: usize, more: usize) -> SequenceCache {
+        // Counted nowhere else: `PreparedTextModel::bytes` has room for a whole context from the
+        // start.
         let kv = MemoryTracker::default();
         SequenceCache::new(prompt, more, &kv, &kv)
     }
@@ -206,6 +213,7 @@ fn source(file: &Gguf) -> Result<Source, Error> {
 fn name(file: &Gguf) -> Result<String, Error> {
     let architecture = file.text("general.architecture")?.unwrap_or_default();
     let name = file.text("general.name")?.unwrap_or_default();
+    // Whoever made the file chose it, and reports and logs print it: one line, of a bounded length.
     let is_shown = |c: &char| !c.is_control();
     let name: String = name.chars().filter(is_shown).take(100).collect();
     let name = name.trim();
@@ -216,6 +224,8 @@ fn name(file: &Gguf) -> Result<String, Error> {
 fn ends(source: &Source, text: &Text) -> Result<Vec<u32>, Error> {
     let answers: Value = source.json("generation_config.json")?.unwrap_or_default();
     let mut ends = config::token_ids(&answers["eos_token_id"]);
+    // Beside the file's own: a model whose file names the end of a document alone would write on
+    // past its turn.
     ends.extend(TURN_ENDS.iter().filter_map(|token| text.token_id(token)));
     Ok(ends)
 }

@@ -98,9 +98,11 @@ impl TowerInfo {
     /// queries and keys are rotated.
     pub fn positions(&self, (rows, columns): Size) -> Arc<[u32]> {
         if self.has_rotary {
+            // Both places in one number, which the axial form of `Rope` takes apart.
             let row = |row| (0..columns).map(move |column| Rope::place(row, column));
             return (0..rows).flat_map(row).collect();
         }
+        // Nothing turns by these: learned positions were added to the patches.
         let count = rows * columns + usize::from(self.has_class);
         (0..count as u32).collect()
     }
@@ -228,6 +230,7 @@ impl ViewBatch {
     pub fn tokens(&self) -> Layout {
         let mut layout = Layout::default();
         for (span, info) in self.layout.spans.iter().zip(&self.views) {
+            // Numbered anew: rows that `select` leaves are counted from 0 in each view.
             layout.push_sequence(span.sequence, (span.image, span.view), info.tokens);
         }
         layout
@@ -262,6 +265,7 @@ pub trait TowerConfig: Debug + Send + Sync {
 /// Returns the numbers of the matrices of a tower; a gated MLP has `mlp` 3, a plain one 2.
 pub(super) fn matrices_of(config: &dyn TowerConfig, width: usize, inner: usize, mlp: usize) -> u64 {
     let (width, patch) = (width as u64, config.patch_size() as u64);
+    // Queries, keys, values and the way back, then the MLP; norms and biases are too few to matter.
     let layer = 4 * width * width + mlp as u64 * width * inner as u64;
     config.layers() as u64 * layer + 3 * patch * patch * width
 }
@@ -273,6 +277,7 @@ pub(super) fn matrices_of(config: &dyn TowerConfig, width: usize, inner: usize, 
 ///
 /// Names a number that is not one of the `layers + 1` entries.
 pub(super) fn feature_entries(numbers: &[i64], layers: usize) -> Result<Vec<usize>, Error> {
+    // The embeddings are an entry, too.
     let entries = layers as i64 + 1;
     let all = numbers.iter();
     all.map(|&number| feature_entry(number, entries)).collect()
@@ -323,6 +328,7 @@ pub trait VisionTower: Debug + Send + Sync {
         let mut parts = Vec::with_capacity(views.len());
         let mut first = 0;
         for view in views {
+            // (R, n D) -> (R - 1, n D).
             parts.push(x.narrow(0, first + 1, view.rows - 1)?);
             first += view.rows;
         }
@@ -341,6 +347,7 @@ impl dyn VisionTower {
         batch: &ViewBatch,
         hooks: &mut dyn Hooks,
     ) -> Result<Tensor, Error> {
+        // (V, 3, H, W) -> (V R, D).
         let x = self.embed_patches(pixels)?;
         Ok(hooks.on(
             Point::of(Stack::VisionTower, Site::Embed),
@@ -377,6 +384,7 @@ impl dyn VisionTower {
     ) -> Result<(Tensor, Layout), Error> {
         let (info, layout) = (self.info(), &batch.layout);
         let all: Vec<usize> = (0..info.layers_run()).collect();
+        // For each view, since sequences of one batch may drop or repeat different layers.
         let reads = layout.spans.iter().map(|span| {
             let path = hooks.path(Stack::VisionTower, span.sequence);
             info.reads(path.unwrap_or(&all))
@@ -386,7 +394,10 @@ impl dyn VisionTower {
         let several = info.features.len() > 1;
         if several {
             for (cache, (span, reads)) in caches.iter_mut().zip(layout.spans.iter().zip(&reads)) {
+                // Depths below are passed already: the view brings their rows with it, by
+                // `earlier`.
                 for &slot in reads.iter().filter(|&&slot| slot >= span.layers_done) {
+                    // Of all its rows, from the first position on.
                     cache.request_checkpoint(slot, 0);
                 }
             }
@@ -428,7 +439,9 @@ impl dyn VisionTower {
         };
         let x = self.embed(pixels, &batch, &mut recorder)?;
         self.blocks()
+            // Without caches: only the pattern of the last block is of use.
             .forward(x, info.layers, &batch.layout, &mut [], &mut recorder)?;
+        // (N) for each view -> (V, N).
         Ok(Tensor::stack(&recorder.found, 0)?)
     }
 }
@@ -444,6 +457,7 @@ fn side_by_side(
     for (i, (span, reads)) in spans.iter().zip(reads).enumerate() {
         let mut parts = Vec::with_capacity(reads.len());
         for &slot in reads {
+            // A whole view goes up in one pass, and leaves one checkpoint at each depth.
             let kept = caches.get(i).and_then(|t| t.checkpoints(slot).first());
             let rows = if slot < span.layers_done {
                 earlier(i, slot)
@@ -469,6 +483,7 @@ struct AttentionRecorder {
 impl Hooks for AttentionRecorder {
     fn on(&mut self, point: Point, _: &[Span], value: Tensor) -> TensorResult<Tensor> {
         if point == Point::at(Stack::VisionTower, self.layer, Site::Pattern) {
+            // (H, R, R): the class token's query over the patches, or the mean over all queries.
             let paid = if self.has_class {
                 value.i((.., 0, 1..))?
             } else {

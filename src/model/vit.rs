@@ -71,6 +71,7 @@ impl VitConfig {
     pub(super) fn check(&self) -> Result<(), Error> {
         if !["clip_vision_model", "siglip_vision_model", "vit"].contains(&self.model_type.as_str())
         {
+            // "vit" is left out of the advice: only saliency models are.
             let message = "clip_vision_model and siglip_vision_model are supported";
             return refuse(format!("model_type {:?}; {message}", self.model_type));
         }
@@ -169,6 +170,7 @@ pub(super) fn encoder_block(
 ) -> Result<Block, Error> {
     let norm = |name: &str| layer_norm(weights, &format!("{at}.{name}"), width, eps);
     let name = |name| format!("{at}.self_attn.{name}");
+    // All four projections have a bias; one that lacks it is an error by name.
     let project = |own| linear(weights, &name(own), width, width, true);
     Ok(Block {
         ln1: norm("layer_norm1")?,
@@ -212,10 +214,12 @@ impl Vit {
     ) -> Result<Self, Error> {
         let (width, patch, side) = (config.hidden_size, config.patch_size, config.side());
         let embeddings = "vision_tower.embeddings";
+        // (D, 3, P, P).
         let kernel = weights.get(
             &format!("{embeddings}.patch_embedding.weight"),
             &[width, 3, patch, patch],
         )?;
+        // CLIP's convolution is made with `bias=False`.
         let bias = || weights.get(&format!("{embeddings}.patch_embedding.bias"), &[width]);
         let bias = (!config.is_clip()).then(bias).transpose()?;
         let class = config.has_class().then(|| {
@@ -227,6 +231,8 @@ impl Vit {
                 &[width],
             )
         });
+        // One learned position for each row of the square: towers of this kind do not interpolate
+        // to other sizes.
         let rows = side * side + usize::from(config.has_class());
         let position = embedding(
             config,
@@ -298,6 +304,7 @@ fn embedding(
     rows: usize,
     shape: &[usize],
 ) -> Result<Tensor, Error> {
+    // The class token's (1, 1, D) as well.
     let whole = [1, rows, config.hidden_size];
     let shape = if config.is_vit() { &whole } else { shape };
     let table = weights.get(name, shape)?;
@@ -327,8 +334,10 @@ impl VisionTower for Vit {
             }
             None => patches,
         };
+        // (R, D), the same for all views.
         let position = self.position.to_dtype(x.dtype())?;
         let x = x.broadcast_add(&position)?.flatten_to(1)?; // (V R, D)
+        // SigLIP and ViT hand the sum on as it is.
         match &self.pre_norm {
             Some(norm) => Ok(norm.forward(&x, self.patches.backend())?),
             None => Ok(x),
@@ -345,7 +354,9 @@ pub(super) fn cut_patches(pixels: &Tensor, patch: usize) -> Result<Tensor, Error
         // A convolution passes over what is no whole patch.
         .narrow(2, 0, rows * patch)?
         .narrow(3, 0, columns * patch)?
+        // (V, 3, H/P, P, W/P, P).
         .reshape(vec![batch, 3, rows, patch, columns, patch])?
+        // (V, H/P, W/P, 3, P, P): within a patch in the order of the flattened kernel.
         .permute(vec![0, 2, 4, 1, 3, 5])?
         .reshape((batch * rows * columns, 3 * patch * patch))?) // (V N, 3 P P)
 }

@@ -17,6 +17,7 @@ impl Family for Llava {
     }
 
     fn defaults(&self) -> &'static [(&'static str, &'static str)] {
+        // Those of every family (load/config.rs) are this one's.
         &[]
     }
 

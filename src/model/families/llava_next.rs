@@ -18,10 +18,12 @@ impl Family for LlavaNext {
     }
 
     fn defaults(&self) -> &'static [(&'static str, &'static str)] {
+        // `LlavaNextConfig` has those of `LlavaConfig`.
         &[]
     }
 
     fn tiling(&self, _: &dyn TowerConfig) -> Tiling {
+        // Each of several pictures as well, unlike OneVision.
         Tiling::Always
     }
 
@@ -29,6 +31,8 @@ impl Family for LlavaNext {
         RowEnd::Newline
     }
 
+    // Never a class token: it would break the rows that newlines end, and loading refuses to keep
+    // it.
     fn tokens(&self, picture: &Picture, view: ViewInfo, _: bool, _: Option<usize>) -> ImageTokens {
         match tiles(picture) {
             Some(tiles) => ImageTokens::of_tiles(view, tiles, picture.size, None),

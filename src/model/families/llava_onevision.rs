@@ -46,6 +46,8 @@ impl Family for LlavaOnevision {
         most_tiles: Option<usize>,
     ) -> ImageTokens {
         match tiles(picture) {
+            // Never a class token: it would break the rows that newlines end, and loading refuses
+            // to keep it.
             Some(tiles) => ImageTokens::of_tiles(view, tiles, picture.size, most_tiles),
             None => ImageTokens::of_view_with_newline(view),
         }

@@ -134,6 +134,7 @@ impl PixtralConfig {
             let width = self.head_width();
             return refuse(format!("heads are {width} wide; a multiple of 4 is needed"));
         }
+        // Pictures are RGB: a tower of other channels has nothing to read.
         if self.num_channels != 3 {
             return refuse(format!(
                 "num_channels {}; 3 are supported",
@@ -221,11 +222,13 @@ impl PixtralTower {
         weights: &Tensors<'_>,
     ) -> Result<Self, Error> {
         let (width, patch) = (config.hidden_size, config.patch_size);
+        // (D, 3, P, P), without a bias.
         let kernel = weights.get("vision_tower.patch_conv.weight", &[width, 3, patch, patch])?;
         let pre_norm = rms_norm(weights, "vision_tower.ln_pre", width, NORM_EPS)?;
         let blocks: Vec<Block> = (0..config.num_hidden_layers)
             .map(|layer| block(config, weights, layer))
             .collect::<Result<_, _>>()?;
+        // No table of positions: pictures have grids of any size.
         let rope = Rope::axial(config.theta(), config.head_width(), weights.dtype());
         Ok(Self {
             info: TowerInfo {
@@ -258,6 +261,7 @@ fn block(config: &PixtralConfig, weights: &Tensors<'_>, layer: usize) -> Result<
     let (width, inner) = (config.hidden_size, config.intermediate_size);
     let norm = |name: &str| rms_norm(weights, &format!("{at}.{name}"), width, NORM_EPS);
     let linear =
+        // No layer of this tower has a bias.
         |name: &str, out, input| linear(weights, &format!("{at}.{name}"), out, input, false);
     let project = |name: &str| linear(&format!("attention.{name}"), width, width);
     let mlp = |name: &str, out, input| linear(&format!("feed_forward.{name}"), out, input);
@@ -276,6 +280,7 @@ fn block(config: &PixtralConfig, weights: &Tensors<'_>, layer: usize) -> Result<
             head_dim: config.head_width(),
             scale: (config.head_width() as f64).sqrt().recip(),
             softcap: None,
+            // Spans part the pictures of a pass, as the block mask of the reference does.
             causal: false,
             window: None,
         },
@@ -304,6 +309,7 @@ impl VisionTower for PixtralTower {
     fn embed_patches(&self, pixels: &Tensor) -> Result<Tensor, Error> {
         let cut = cut_patches(pixels, self.info.patch_size)?; // (V N, 3 P P)
         let x = self.patches.forward(&cut)?; // (V N, D)
+        // `ln_pre`. No positions are added: they turn queries and keys in every layer.
         Ok(self.pre_norm.forward(&x, self.patches.backend())?)
     }
 }

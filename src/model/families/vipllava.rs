@@ -34,6 +34,7 @@ impl Family for VipLlava {
         Some("projector_layernorm")
     }
 
+    // `class` is false: `Config::feature_layers` refuses anything but "default" for this family.
     fn tokens(&self, _: &Picture, view: ViewInfo, class: bool, _: Option<usize>) -> ImageTokens {
         ImageTokens::of_view(view, class)
     }

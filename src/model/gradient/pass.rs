@@ -67,12 +67,14 @@ impl GradientPass {
             Stage::Forward => self.forward_cells(),
             Stage::Decoder(_) => 3 * decoder,
             Stage::Tower(_) => 3 * tower,
+            // About one layer each: all rows go through a few products.
             Stage::Head | Stage::Splice | Stage::Pixels => tower.max(decoder),
         }
     }
 
     /// Returns the (row, layer) pairs of all steps, were they to go down to the pixels.
     pub fn price(&self) -> u64 {
+        // Once forward, and three times as much for the way back.
         4 * self.forward_cells()
     }
 
@@ -102,6 +104,7 @@ impl GradientPass {
     /// Does the next step, and returns the gradients after the last one. A step that fails has done
     /// nothing, and may be done again.
     pub fn step(&mut self) -> Result<Option<Gradients>, Error> {
+        // The stage moves on only below, so that a step that failed is done again.
         let next = match self.stage {
             Stage::Forward => self.run_forward()?,
             Stage::Head => self.back_through_head()?,
@@ -128,12 +131,14 @@ impl GradientPass {
             || match stage {
                 Stage::Forward | Stage::Head => true,
                 Stage::Decoder(place) => {
+                    // The layers that are still to come on the way down, this one among them.
                     let path = &self.input.decoder_path[..=place];
                     has(&|point| in_tower(point) || is_in_splice(point) || is_of(point, path))
                 }
                 Stage::Splice => has(&|point| in_tower(point) || is_in_splice(point)),
                 Stage::Tower(place) => {
                     let path = &self.input.tower_path[..=place];
+                    // Without a layer: the embedding of the patches, which is lowest of all.
                     has(&|point| in_tower(point) && (point.layer.is_none() || is_of(point, path)))
                 }
                 Stage::Pixels => has(&|point| in_tower(point) && point.layer.is_none()),
@@ -192,6 +197,7 @@ impl GradientPass {
             None => model.embed(&ids, 0..ids.len(), &[])?,
             Some(features) => {
                 let batch = self.batch();
+                // (sum of V R, n D_vision) -> (sum of V N, n D_vision).
                 let x = model
                     .tower
                     .on_device()?
@@ -199,10 +205,12 @@ impl GradientPass {
                 let layout = batch.tokens();
                 let at = Point::of(Stack::Projector, Site::In);
                 let x = hooks.on(at, &layout.spans, x.contiguous()?)?; // (sum of V N, n D_vision)
+                // (sum of V N, n D_vision) -> (sum of V N, D).
                 let projected = input.projector.forward(&x, &layout, hooks)?;
                 let tokens = input.images.iter().enumerate();
                 let tokens = tokens.map(|(image, tokens)| (0, image, tokens));
                 let visual = model.pack(&projected, tokens, hooks)?; // (N, D)
+                // (T, D), visual tokens where image tokens stand.
                 model.embed(&ids, 0..ids.len(), &[&visual])?
             }
         };
@@ -216,14 +224,18 @@ impl GradientPass {
         let decoder = self.model.decoder.on_device()?;
         let normed = decoder.finish(x, &self.layout(), hooks)?;
         let answer = &self.input.answer;
+        // A row's logits are of the token behind it: those of the answer begin at the last row of
+        // the prompt, which is never empty.
         let first = self.input.prompt.ids.len() - 1;
         let rows: Vec<u32> = (first..first + answer.len())
             .map(|row| row as u32)
             .collect();
         let mut layout = Layout::default();
+        // For the hook at the logits alone, which is told whose rows these are.
         layout.push_rows(0, 0, rows.clone().into(), rows.clone().into());
         let rows = Tensor::from_vec(rows, answer.len(), normed.device())?;
         let logits = decoder.logits(&normed.index_select(&rows, 0)?, &layout, hooks)?; // (A, V)
+        // (A, V), in f32: in half precision close probabilities would come out equal.
         let logprobs = candle_nn::ops::log_softmax(&logits.to_dtype(DType::F32)?, D::Minus1)?;
         let ids = Tensor::from_slice(answer, (answer.len(), 1), logprobs.device())?;
         let chosen = logprobs.contiguous()?.gather(&ids, D::Minus1)?.squeeze(1)?; // (A)
@@ -244,6 +256,8 @@ impl GradientPass {
 impl GradientPass {
     fn run_forward(&mut self) -> Result<Option<Stage>, Error> {
         let device = self.model.on_device()?;
+        // Untracked: moves what is to be moved, and keeps nothing unless values alone are asked
+        // for.
         let mut taps = Taps::new(&self.input, false);
         let batch = self.batch();
         let mut tower_states = Vec::new();
@@ -254,6 +268,7 @@ impl GradientPass {
             let pixels: Vec<Tensor> = pixels
                 .map(|p| p.upload(&device))
                 .collect::<Result<_, _>>()?;
+            // `states[i]` enters the i-th layer of the path; the last one has left it.
             let mut states = vec![self.embed_patches(&pixels, &mut taps)?];
             for (place, &layer) in self.input.tower_path.iter().enumerate() {
                 let x = &states[place];
@@ -263,6 +278,7 @@ impl GradientPass {
                 states.push(x);
             }
             features = Some(self.side_by_side(&states)?);
+            // To the host: between two steps other requests have the device's memory.
             tower_states = download(&states)?;
         }
         let decoder = self.model.decoder.on_device()?;
@@ -297,6 +313,7 @@ impl GradientPass {
         let x = self.state(&self.decoder_states, layers)?;
         let back = self.pull_back(&x, None, |x, taps| {
             let (found, number) = self.head(x, taps)?;
+            // The numbers alone, without the graph that they came from.
             logprobs = found.detach().to_device(&Device::Cpu)?.to_vec1::<f32>()?;
             Ok(number)
         })?;
@@ -304,6 +321,7 @@ impl GradientPass {
         self.found.logprobs = logprobs.into_iter().map(f64::from).collect();
         self.keep(back)?;
         Ok(Some(
+            // Straight to the splice where all layers are dropped.
             layers.checked_sub(1).map_or(Stage::Splice, Stage::Decoder),
         ))
     }
@@ -343,9 +361,12 @@ impl GradientPass {
         let back = self.pull_back(&features, self.gradient.as_ref(), |features, taps| {
             self.splice(Some(features), taps)
         })?;
+        // Of all features side by side; each state takes its own columns when its turn comes.
         self.features = Some(HostTensor::download(&back.gradient)?);
         self.keep(back)?;
         let layers = self.tower_layers();
+        // In place of what `keep` has left there, which is of the features: this is of the last
+        // layer's output.
         self.gradient = self.of_feature(layers)?;
         Ok(Some(
             layers.checked_sub(1).map_or(Stage::Pixels, Stage::Tower),
@@ -399,14 +420,16 @@ impl GradientPass {
         Ok(None)
     }
 
-    /// Returns the gradient that the projector's reading of state `entry` brings, `(R, D)`; zeros
-    /// where it is the last one and is not read, `None` where another one is not read.
+    /// Returns the gradient that the projector's reading of state `entry` brings, `(R, D)`; `None`
+    /// where it is not read there.
     fn of_feature(&self, entry: usize) -> Result<Option<HostTensor>, Error> {
         let Some(features) = &self.features else {
             return Ok(None);
         };
         let (info, mut sum) = (self.model.tower.info(), None::<Tensor>);
         for (place, read) in self.reads().into_iter().enumerate() {
+            // Twice for one state, where a layer between two features is dropped: both readings
+            // count.
             if read == entry {
                 let own = features.narrow(1, place * info.width, info.width)?;
                 sum = Some(match sum {
@@ -433,10 +456,13 @@ impl GradientPass {
         gradient: Option<&HostTensor>,
         run: impl FnOnce(&Tensor, &mut Taps<'_>) -> Result<Tensor, Error>,
     ) -> Result<PulledBack, Error> {
+        // The leaf of this part's graph, in f32 whatever the dtype of the model.
         let x = Var::from_tensor(&x.to_dtype(DType::F32)?.contiguous()?)?;
         let mut taps = Taps::new(&self.input, true);
         let output = run(x.as_tensor(), &mut taps)?.to_dtype(DType::F32)?;
         let number = match gradient {
+            // The gradient of this sum is the product of `gradient` with the part's Jacobian, so
+            // that no graph has to reach over two parts.
             Some(gradient) => (&output * gradient.upload(output.device())?)?.sum_all()?,
             None => output,
         };

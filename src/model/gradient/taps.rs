@@ -46,6 +46,7 @@ impl<'a> Taps<'a> {
             let gradient = gradient.and_then(|(all, change)| all.get(change.as_tensor()));
             let gradient = match gradient {
                 Some(gradient) => gradient.clone(),
+                // Untracked, or the number does not depend on it.
                 None => kept.value.zeros_like()?,
             };
             // A pattern is of one sequence, whose rows are its second dimension.
@@ -77,10 +78,13 @@ impl<'a> Taps<'a> {
                 value = Some(HostTensor::download(&x)?);
                 g
             }
+            // (R, W) -> (R), and (R, H, Dh) -> (R, H).
             GradientReduction::Norm => g.sqr()?.sum(D::Minus1)?.sqrt()?,
             GradientReduction::Product => {
                 let other = self.tap(kept.point).and_then(|tap| tap.other.as_ref());
                 let along = match (&kept.direction, other) {
+                    // The whole way, not the share of it that this pass goes: the mean over passes
+                    // is multiplied by it.
                     (Some(direction), _) => own(direction)?,
                     (None, Some(other)) => {
                         (own(&other.upload(x.device())?.to_dtype(DType::F32)?)? - x)?
@@ -89,6 +93,7 @@ impl<'a> Taps<'a> {
                 };
                 (g * along)?.sum(D::Minus1)?
             }
+            // (H, T, S) -> (T, S).
             GradientReduction::Relevance => (g * x)?.relu()?.mean(0)?,
             GradientReduction::MeanPattern => x.mean(0)?,
         };
@@ -116,6 +121,7 @@ impl Hooks for Taps<'_> {
         let (mut value, mut direction) = (value, None);
         if let Some(blend) = self.input.blend.as_ref().filter(|b| b.point == point) {
             let (moved, way) = Self::moved(blend, &value)?;
+            // Detached: it is data of the product, and nothing flows back through it.
             (value, direction) = (moved, Some(way.detach().to_dtype(DType::F32)?));
         }
         let keeps_values = self.input.reduction == GradientReduction::Values;

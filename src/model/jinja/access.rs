@@ -18,7 +18,7 @@ fn missing(value: &Value, name: &str) -> Value {
     ))
 }
 
-/// `value.name`: an attribute, or else an item.
+/// Looks up `value.name`: an attribute, or else an item.
 pub(super) fn attribute(value: &Value, name: &Arc<str>, budget: &mut Budget) -> Made {
     if let Value::Undefined(message) = value {
         return Err(Failure::new(&**message));
@@ -36,7 +36,7 @@ pub(super) fn attribute(value: &Value, name: &Arc<str>, budget: &mut Budget) -> 
     }
 }
 
-/// An attribute that is no item; `None` where there is none.
+/// Looks up an attribute that is no item; `None` where there is none.
 pub(super) fn own(value: &Value, name: &Arc<str>) -> Result<Option<Value>, Failure> {
     // The sandbox makes these undefined, not an error: a template may ask `is defined`.
     if name.starts_with("__") && name.ends_with("__") {
@@ -100,6 +100,8 @@ fn method(value: &Value, name: &Arc<str>) -> Value {
 
 /// Returns an attribute of the variable `loop`; `None` where it has none of the name.
 fn of_loop(state: &Loop, name: &str) -> Option<Value> {
+    // `index` is below `length`: `loop` is seen from within a turn alone, and stays at the last
+    // one.
     let (index, length) = (state.index.get(), state.items.len());
     Some(match name {
         "index" => Value::Int(index as i64 + 1),
@@ -141,7 +143,7 @@ fn of_macro(made: &Macro, name: &str) -> Result<Option<Value>, Failure> {
     }))
 }
 
-/// `value[key]`: an item, or else an attribute.
+/// Looks up `value[key]`: an item, or else an attribute.
 pub(super) fn item(value: &Value, key: &Value, budget: &mut Budget) -> Made {
     let found = match (value, key.as_int()) {
         (Value::Undefined(message), _) => return Err(Failure::new(&**message)),
@@ -171,6 +173,7 @@ pub(super) fn item(value: &Value, key: &Value, budget: &mut Budget) -> Made {
     if let Some(found) = found {
         return Ok(found);
     }
+    // Where there is no item, as behind a dot.
     if let Value::Str(name) = key {
         return Ok(own(value, name)?.unwrap_or_else(|| missing(value, name)));
     }
@@ -185,7 +188,7 @@ pub(super) fn item(value: &Value, key: &Value, budget: &mut Budget) -> Made {
     )))
 }
 
-/// The index that a number, counted from the end where it is negative, means.
+/// Returns the index that a number, counted from the end where it is negative, means.
 fn place(i: i64, length: usize) -> Option<usize> {
     let i = if i < 0 {
         i.checked_add(length as i64)?
@@ -195,7 +198,7 @@ fn place(i: i64, length: usize) -> Option<usize> {
     usize::try_from(i).ok().filter(|i| *i < length)
 }
 
-/// `value[start:stop:step]`.
+/// Returns `value[start:stop:step]`.
 pub(super) fn slice(value: &Value, parts: [Value; 3], budget: &mut Budget) -> Made {
     let mut numbers = [None; 3];
     for (number, part) in numbers.iter_mut().zip(&parts) {
@@ -222,9 +225,11 @@ pub(super) fn slice(value: &Value, parts: [Value; 3], budget: &mut Budget) -> Ma
         Value::Undefined(message) => Err(Failure::new(&**message)),
         Value::Str(text) => {
             budget.charge(text.len())?;
+            // The usual slice is cut at two bytes, without a copy of its characters.
             if step == 1 {
                 return sliced(text, start, stop, budget);
             }
+            // With a step it is copied as characters, which indices can be stepped through.
             budget.items(text.len() / 4)?;
             let chars: Vec<char> = text.chars().collect();
             Ok(Value::Str(
@@ -261,6 +266,7 @@ fn bounds((start, stop, step): (Option<i64>, Option<i64>, i64), length: i64) -> 
     let (low, high) = if step > 0 {
         (0, length)
     } else {
+        // Downwards the end may be before the first item.
         (-1, length - 1)
     };
     let from_end = |i: i64| i.saturating_add(length).max(low);
@@ -289,6 +295,7 @@ fn from_start(i: i64, length: i64) -> i64 {
 /// Returns `text[start:stop]`.
 fn sliced(text: &str, start: Option<i64>, stop: Option<i64>, budget: &mut Budget) -> Made {
     let negative = [start, stop].into_iter().flatten().any(|i| i < 0);
+    // Characters are counted only where an index counts from the end.
     let length = if negative {
         text.chars().count() as i64
     } else {

@@ -20,7 +20,7 @@ impl Passed {
         }
     }
 
-    /// The values of `parameters`, which `what` takes.
+    /// Returns the values of `parameters`, which `what` takes.
     pub(super) fn bind<const N: usize>(
         self,
         what: &str,
@@ -47,7 +47,7 @@ impl Passed {
         Ok(bound)
     }
 
-    /// The same of what takes no names.
+    /// Does the same for what takes no names.
     pub(super) fn positional<const N: usize>(
         self,
         what: &str,
@@ -62,15 +62,16 @@ impl Passed {
     }
 }
 
-/// The argument, which must be given.
+/// Returns the argument, which must be given.
 pub(super) fn needed(value: Option<Value>, what: &str, parameter: &str) -> Result<Value, Failure> {
     value.ok_or_else(|| Failure::new(format!("{what} needs the argument {parameter}")))
 }
 
-/// The whole number of an argument.
+/// Returns the whole number of an argument.
 pub(super) fn whole(value: Option<Value>, what: &str, usual: i64) -> Result<i64, Failure> {
     match value {
         None => Ok(usual),
+        // True and False count as 1 and 0.
         Some(value) => value.as_int().ok_or_else(|| {
             Failure::new(format!(
                 "{what} needs a whole number, not a {:?}",
@@ -80,7 +81,7 @@ pub(super) fn whole(value: Option<Value>, what: &str, usual: i64) -> Result<i64,
     }
 }
 
-/// The text of an argument, which must be a string.
+/// Returns the text of an argument, which must be a string.
 pub(super) fn text(value: Value, what: &str) -> Result<Arc<str>, Failure> {
     match value {
         Value::Str(text) => Ok(text),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 pub(super) enum Literal {
     None,
     Bool(bool),
+    // Python's have no end; a number beyond 64 bits is an error where it is read.
     Int(i64),
     Float(f64),
     Str(Arc<str>),
@@ -55,10 +56,12 @@ pub(super) enum Expr {
     Not(Box<Expr>),
     Binary(Operator, Box<Expr>, Box<Expr>),
     Concat(Vec<Expr>),
+    // A chain, `a < b < c`, in which `b` is evaluated once.
     Compare(Box<Expr>, Vec<(Comparison, Expr)>),
     And(Box<Expr>, Box<Expr>),
     Or(Box<Expr>, Box<Expr>),
     /// Test, value, else.
+    // Without an else the value is undefined, and prints nothing.
     Conditional(Box<Expr>, Box<Expr>, Option<Box<Expr>>),
 }
 
@@ -130,11 +133,13 @@ pub(super) enum Kind {
     Print(Expr),
     /// Tests with their bodies, then else.
     If(Vec<(Expr, Vec<Statement>)>, Vec<Statement>),
+    // Shared with the `loop` of a recursive one, which runs the statement again.
     For(Arc<For>),
     Set(Target, Expr),
     /// `{% set x | filter %}..{% endset %}`.
     SetBlock(Target, Option<Expr>, Vec<Statement>),
     With(Vec<(Target, Expr)>, Vec<Statement>),
+    // Shared with the value that the statement makes.
     Macro(Arc<Macro>),
     /// The macro that is called, its arguments, and the body as `caller`.
     CallBlock(Expr, Arguments, Arc<Macro>),

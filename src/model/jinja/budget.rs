@@ -11,6 +11,7 @@ const STEP: u64 = 32;
 const TEXT: usize = 8 << 20;
 
 /// Expressions, statements and macros that may be under way inside one another.
+// As many fit on the stack of the thread that renders, see `STACK`.
 const DEPTH: u32 = 600;
 
 /// Why a template cannot be read or rendered.
@@ -41,7 +42,7 @@ impl Failure {
         }
     }
 
-    /// The same, at `line` unless it has one.
+    /// Returns the same, at `line` unless it has one.
     pub(super) fn or_at(mut self, line: usize) -> Self {
         if self.line == 0 {
             self.line = line;

@@ -125,6 +125,7 @@ impl Interpreter<'_> {
         let mut out = String::new();
         for part in parts {
             let part = self.eval(part, scope)?;
+            // Whatever it is; an undefined value is empty.
             part.write_text(&mut out, &mut self.budget)?;
         }
         Ok(Value::Str(out.into()))
@@ -189,6 +190,7 @@ impl Interpreter<'_> {
         for (name, value) in &arguments.named {
             passed.named.push((name.clone(), self.eval(value, scope)?));
         }
+        // Anything that has items; `**rest` below is a dict whose keys are texts.
         if let Some(rest) = &arguments.rest {
             let rest = self.eval(rest, scope)?;
             passed.positional.extend(rest.items(&mut self.budget)?);
@@ -207,8 +209,8 @@ impl Interpreter<'_> {
         Ok(passed)
     }
 
-    /// A block's or a set's text through its filters, the innermost of which has no value of its
-    /// own.
+    /// Puts a block's or a set's text through its filters, the innermost of which has no value of
+    /// its own.
     pub(super) fn filtered(&mut self, filter: &Expr, text: Value, scope: &Rc<Scope>) -> Made {
         let Expr::Filter(inner, name, arguments) = filter else {
             return Err(Failure::new("a filter is needed"));
@@ -239,6 +241,7 @@ impl Interpreter<'_> {
             Object::Method(value, name) => self.method(value, name, passed),
             Object::Joiner(between, used) => {
                 let [] = passed.positional("joiner")?;
+                // Nothing at the first call, which has nothing before it to be parted from.
                 Ok(if used.replace(true) {
                     between.clone()
                 } else {
@@ -259,6 +262,7 @@ impl Interpreter<'_> {
                 (Object::Cycler(items, at), "next") => {
                     let [] = passed.positional("next")?;
                     let value = items.get(at.get()).cloned();
+                    // Never without items: the function `cycler` refuses that.
                     at.set((at.get() + 1) % items.len().max(1));
                     value.ok_or_else(|| Failure::new("a cycler without items"))
                 }
@@ -279,6 +283,7 @@ impl Interpreter<'_> {
                     let before = this.changed.borrow().clone();
                     let same = match &before {
                         Some(before) => before.equals(&now, &mut self.budget)?,
+                        // Nothing to compare with: the first call counts as a change.
                         None => false,
                     };
                     *this.changed.borrow_mut() = Some(now);
@@ -304,6 +309,7 @@ impl Interpreter<'_> {
                 }
                 format::Piece::Field(field) => field,
             };
+            // `{user.name}` and `{parts[0]}`: the argument, then attributes and items of it.
             let end = field.name.find(['.', '[']).unwrap_or(field.name.len());
             let (first, mut rest) = field.name.split_at(end);
             if (first.is_empty() || first.bytes().all(|b| b.is_ascii_digit()))
@@ -358,6 +364,7 @@ impl Interpreter<'_> {
                 for (key, value) in self.entries(name, passed)? {
                     namespace.set(&arguments::text(key, "an attribute of a namespace")?, value)?;
                 }
+                // Known to the interpreter, which empties it at the end: it may hold itself.
                 Ok(self.namespace(namespace))
             }
             "cycler" => {
@@ -375,6 +382,7 @@ impl Interpreter<'_> {
                     Object::Joiner(between, Cell::new(false)).into(),
                 ))
             }
+            // How templates refuse a conversation: its words are the error of the request.
             "raise_exception" => {
                 let [message] = passed.bind(name, ["message"])?;
                 let message = needed(message, name, "message")?.text(&mut self.budget)?;
@@ -410,6 +418,7 @@ impl Interpreter<'_> {
         let mut entries = Vec::new();
         match &passed.positional[..] {
             [] => {}
+            // A copy, since values never change: what is named replaces entries of it alone.
             [Value::Dict(dict)] => entries.clone_from(&dict.entries),
             [pairs] => {
                 for pair in pairs.items(&mut self.budget)? {
@@ -441,6 +450,7 @@ fn range(passed: Passed) -> Made {
     let [first, second, step] = passed.positional("range")?;
     let first = whole(Some(needed(first, "range", "stop")?), "range", 0)?;
     let (first, end) = match second {
+        // One argument is the end, two are the start and the end.
         Some(end) => (first, whole(Some(end), "range", 0)?),
         None => (0, first),
     };

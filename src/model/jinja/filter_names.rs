@@ -48,6 +48,7 @@ const KNOWN: &[&str] = &[
     "urlencode",
     "wordcount",
 ];
+// Named, so that a template that uses one is told so, rather than that jinja2 has no such filter.
 const UNSUPPORTED: &[&str] = &[
     "filesizeformat",
     "groupby",

@@ -23,7 +23,7 @@ fn unsupported(what: &str) -> Failure {
     Failure::new(format!("{what} is not supported in a format"))
 }
 
-/// `pattern % values`.
+/// Returns `pattern % values`.
 pub(super) fn percent(
     pattern: &str,
     values: &Value,
@@ -32,6 +32,7 @@ pub(super) fn percent(
     budget.charge(pattern.len())?;
     let several = match values {
         Value::Tuple(s) => s.items.clone(),
+        // What is no tuple is the one value.
         one => vec![one.clone()],
     };
     let mut several = several.into_iter();
@@ -52,6 +53,7 @@ pub(super) fn percent(
         }
         let (spec, after) = percent_spec(rest)?;
         rest = after;
+        // `%%` takes no value.
         if spec.kind == Some('%') {
             out.push('%');
             continue;
@@ -140,6 +142,7 @@ fn percent_spec(mut rest: &str) -> Result<(Spec, &str), Failure> {
         .next()
         .ok_or_else(|| Failure::new("incomplete format"))?;
     spec.kind = Some(kind);
+    // Zeros fill numbers, and only where they stand to the right.
     if zero && spec.align == Some('>') && !"srac%".contains(kind) {
         (spec.fill, spec.align) = (Some('0'), Some('='));
     }
@@ -253,6 +256,7 @@ fn pad(
 }
 
 fn pad_text(spec: &Spec, text: &str, out: &mut String, budget: &mut Budget) -> Result<(), Failure> {
+    // A precision is the most characters of a text.
     let cut = spec
         .precision
         .and_then(|most| text.char_indices().nth(most));
@@ -289,6 +293,7 @@ fn write_int(
     out: &mut String,
     budget: &mut Budget,
 ) -> Result<(), Failure> {
+    // The smallest i64 has no positive twin.
     let size = value.unsigned_abs();
     let (prefix, digits) = match spec.kind {
         Some('x') => ("0x", format!("{size:x}")),
@@ -374,6 +379,7 @@ fn write_float(
 fn exponential(size: f64, places: usize) -> String {
     let text = format!("{size:.places$e}");
     let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    // C writes a sign and two digits at least, Rust neither.
     let exponent: i32 = exponent.parse().unwrap_or(0);
     format!(
         "{digits}e{}{:02}",
@@ -425,12 +431,13 @@ pub(super) enum Piece<'a> {
     Field(Field<'a>),
 }
 
-/// The pieces of a pattern of `str.format`.
+/// Returns the pieces of a pattern of `str.format`.
 pub(super) fn pieces(pattern: &str) -> Result<Vec<Piece<'_>>, Failure> {
     let mut pieces = Vec::new();
     let mut rest = pattern;
     while let Some(at) = rest.find(['{', '}']) {
         pieces.push(Piece::Text(&rest[..at]));
+        // One byte: it is one of the two braces.
         let doubled = &rest[at..=at];
         let after = &rest[at + 1..];
         if let Some(escaped) = after.strip_prefix(doubled) {
@@ -524,6 +531,7 @@ impl Field<'_> {
         out: &mut String,
         budget: &mut Budget,
     ) -> Result<(), Failure> {
+        // `{}` writes any value as `str` does; with a format of its own its type decides.
         let plain =
             self.spec.kind.is_none() && self.spec.width == 0 && self.spec.precision.is_none();
         if let Some(conversion) = self.conversion {

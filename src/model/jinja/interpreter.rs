@@ -39,7 +39,7 @@ impl<'a> Interpreter<'a> {
         }
     }
 
-    /// The text of a whole template.
+    /// Returns the text of a whole template.
     pub(super) fn render(
         &mut self,
         body: &[Statement],
@@ -108,6 +108,7 @@ impl<'a> Interpreter<'a> {
                 out.push_str(text);
             }
             Kind::Print(value) => {
+                // An undefined value prints nothing.
                 let value = self.eval(value, scope)?;
                 value.write_text(out, &mut self.budget)?;
             }
@@ -121,6 +122,8 @@ impl<'a> Interpreter<'a> {
                 return self.run(otherwise, scope, out);
             }
             Kind::For(looped) => {
+                // In the scope around the loop, where the target's name may still mean something
+                // else.
                 let iterable = self.eval(&looped.iterable, scope)?;
                 self.repeat(looped, &iterable, 0, scope, out)?;
             }
@@ -162,6 +165,7 @@ impl<'a> Interpreter<'a> {
         scope: &Rc<Scope>,
     ) -> Result<Flow, Failure> {
         let (flow, text) = self.captured(body, scope)?;
+        // A `break` within ends the loop around, and the text is lost with it.
         if flow != Flow::Next {
             return Ok(flow);
         }
@@ -225,6 +229,7 @@ impl<'a> Interpreter<'a> {
         scope: &Rc<Scope>,
     ) -> Result<(Flow, Value), Failure> {
         let mut text = String::new();
+        // What the block sets is not seen behind it.
         let flow = self.run(body, &Scope::inside(scope), &mut text)?;
         Ok((flow, Value::Str(text.into())))
     }
@@ -254,6 +259,7 @@ impl<'a> Interpreter<'a> {
                 }
             },
             Target::Tuple(targets) => {
+                // As Python unpacks: a text into its characters, a generator until it is used up.
                 let items = value.items(&mut self.budget)?;
                 if items.len() != targets.len() {
                     let (needed, given) = (targets.len(), items.len());
@@ -300,6 +306,7 @@ impl<'a> Interpreter<'a> {
             }
             items = passing;
         }
+        // One value for all turns: a template that keeps `loop` sees it go on, as in jinja2.
         let state = Rc::new(Object::Loop(Loop {
             index: Cell::new(0),
             items: Rc::new(items),
@@ -307,6 +314,7 @@ impl<'a> Interpreter<'a> {
             recursive: looped.recursive.then(|| (looped.clone(), scope.clone())),
             changed: RefCell::new(None),
         }));
+        // Always: it is one by the lines above.
         let Object::Loop(this) = &*state else {
             return Ok(());
         };
@@ -317,6 +325,8 @@ impl<'a> Interpreter<'a> {
             }
             ran = true;
             this.index.set(i);
+            // A scope for each turn: what one sets, the next does not see. Namespaces are the way
+            // around it.
             let inside = Scope::inside(scope);
             self.budget.enter()?;
             self.assign(&looped.target, item.clone(), &inside)?;
@@ -336,7 +346,7 @@ impl<'a> Interpreter<'a> {
         Ok(())
     }
 
-    /// The text of a recursive loop that is called by its own body.
+    /// Returns the text of a recursive loop that is called by its own body.
     pub(super) fn recurse(&mut self, this: &Loop, passed: Passed) -> Result<Value, Failure> {
         let [iterable] = passed.positional("loop")?;
         let iterable = super::arguments::needed(iterable, "loop", "iterable")?;
@@ -352,13 +362,14 @@ impl<'a> Interpreter<'a> {
         Ok(Value::Str(out.into()))
     }
 
-    /// Calls a macro; its text.
+    /// Calls a macro; returns its text.
     pub(super) fn call_macro(
         &mut self,
         made: &Arc<Macro>,
         around: &Rc<Scope>,
         passed: Passed,
     ) -> Result<Value, Failure> {
+        // Around it is where it was written, not where it is called.
         let scope = Scope::inside(around);
         let Passed {
             mut positional,
@@ -376,6 +387,7 @@ impl<'a> Interpreter<'a> {
                     // before it.
                     (None, Some(default)) => self.eval(default, &scope)?,
                     (None, None) => {
+                        // An error only where the body uses it, as in jinja2.
                         Value::undefined(format!("parameter '{name}' was not provided"))
                     }
                 },

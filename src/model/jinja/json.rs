@@ -29,9 +29,11 @@ pub(super) fn write(
     match value {
         Value::None => out.push_str("null"),
         Value::Bool(b) => out.push_str(if *b { "true" } else { "false" }),
+        // Writing to a String never fails.
         Value::Int(i) => drop(write!(out, "{i}")),
         Value::Float(f) => out.push_str(&float(*f)),
         Value::Str(text) => string(text, style, out, budget)?,
+        // JSON has no tuples; `json.dumps` writes them as lists.
         Value::List(s) | Value::Tuple(s) => {
             out.push('[');
             for (i, item) in s.items.iter().enumerate() {
@@ -43,6 +45,7 @@ pub(super) fn write(
         Value::Dict(d) => {
             let mut entries: Vec<&(Value, Value)> = d.entries.iter().collect();
             if style.sorted {
+                // Keys of different kinds have no order: an error here as in `json.dumps`.
                 sort_by(&mut entries, |a, b| a.0.order(&b.0, budget))?;
             }
             out.push('{');
@@ -99,6 +102,7 @@ fn close(
     out: &mut String,
     budget: &mut Budget,
 ) -> Result<(), Failure> {
+    // `[]` and `{}` stay on one line, however much is indented.
     if !empty {
         line(level, style, out, budget)?;
     }

@@ -39,13 +39,13 @@ impl std::fmt::Display for Token {
     }
 }
 
-/// Longest first.
+/// Longest first: `//` would else be two divisions.
 const OPERATORS: [&str; 25] = [
     "//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[", "]", "(", ")", "{", "}",
     ">", "<", "=", ".", ":", "|", ",",
 ];
 
-/// The tokens of `source`, each with its line.
+/// Returns the tokens of `source`, each with its line.
 pub(super) fn tokens(source: &str) -> Result<Vec<(Token, usize)>, Failure> {
     // jinja2's `newline_sequence`, which goes for text between tags as well.
     let source = source.replace("\r\n", "\n").replace('\r', "\n");
@@ -55,6 +55,7 @@ pub(super) fn tokens(source: &str) -> Result<Vec<(Token, usize)>, Failure> {
         source,
         at: 0,
         line: 1,
+        // The source begins as a line does.
         line_starting: true,
         tokens: Vec::new(),
     };
@@ -85,6 +86,7 @@ impl<'a> Lexer<'a> {
     fn advance(&mut self, bytes: usize) {
         let passed = &self.source[self.at..self.at + bytes];
         self.line += passed.matches('\n').count();
+        // Where nothing was passed, the line is where it was.
         if let Some(last) = passed.chars().last() {
             self.line_starting = last == '\n';
         }
@@ -100,6 +102,7 @@ impl<'a> Lexer<'a> {
     fn root(&mut self) -> Result<(), Failure> {
         loop {
             let rest = self.rest();
+            // The first in the text: two of them never begin at one place.
             let opening = ["{{", "{%", "{#"]
                 .iter()
                 .filter_map(|open| Some((rest.find(open)?, *open)))
@@ -113,8 +116,10 @@ impl<'a> Lexer<'a> {
                 .chars()
                 .next()
                 .filter(|c| matches!(c, '-' | '+'));
+            // Comments count as blocks: `lstrip_blocks` goes for both, and not for prints.
             let before = self.stripped(&rest[..length], sign, open != "{{");
             self.text(before);
+            // Known here already: nothing within {% raw %} is a token.
             let raw = if open == "{%" {
                 raw_begin(&rest[length..])
             } else {
@@ -134,7 +139,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// The text before a tag, without what its sign or `lstrip_blocks` takes away.
+    /// Returns the text before a tag, without what its sign or `lstrip_blocks` takes away.
     fn stripped(&self, text: &'a str, sign: Option<char>, is_block: bool) -> &'a str {
         match sign {
             Some('-') => text.trim_end_matches(is_space),
@@ -159,6 +164,7 @@ impl<'a> Lexer<'a> {
         if rest.starts_with('+') && rest[1..].starts_with(close) && trims {
             return Some(1 + close.len());
         }
+        // `-%}` swallows all space behind it, newlines included.
         if rest.starts_with('-') && rest[1..].starts_with(close) {
             let after = &rest[1 + close.len()..];
             return Some(1 + close.len() + after.len() - after.trim_start_matches(is_space).len());
@@ -172,6 +178,7 @@ impl<'a> Lexer<'a> {
         let rest = self.rest();
         let unclosed = || Failure::at(self.line, "a comment {# that never ends");
         let end = rest.find("#}").ok_or_else(unclosed)?;
+        // The sign belongs to the end: `-#}` swallows the space behind the comment.
         let signed = rest[..end].ends_with(['+', '-']);
         let start = end - usize::from(signed);
         let bytes = Self::closing(&rest[start..], "#}", true).ok_or_else(unclosed)?;
@@ -181,6 +188,7 @@ impl<'a> Lexer<'a> {
 
     fn raw(&mut self) -> Result<(), Failure> {
         let rest = self.rest();
+        // Other tags within are text.
         for (at, _) in rest.match_indices("{%") {
             let inside = &rest[at + 2..];
             let sign = inside.chars().next().filter(|c| matches!(c, '-' | '+'));
@@ -256,6 +264,7 @@ impl<'a> Lexer<'a> {
                 format!("unexpected character {odd:?}"),
             ));
         };
+        // Matched here, since a `}}` within brackets must not end the tag.
         match operator {
             "(" => open.push(")"),
             "[" => open.push("]"),
@@ -275,6 +284,7 @@ impl<'a> Lexer<'a> {
         let mut escaped = false;
         for (i, c) in rest.char_indices().skip(1) {
             match c {
+                // Whatever it is: an escaped quotation mark does not end the string.
                 _ if escaped => escaped = false,
                 '\\' => escaped = true,
                 _ if c == quote => {
@@ -301,6 +311,7 @@ impl<'a> Lexer<'a> {
             self.advance(length);
             return Ok(());
         }
+        // Python's prefixes, small or capital; without a digit behind it the 0 stands alone.
         let based = [("0b", 2), ("0o", 8), ("0x", 16)]
             .into_iter()
             .find_map(|(prefix, base)| {
@@ -332,7 +343,7 @@ impl<'a> Lexer<'a> {
     }
 }
 
-/// Bytes of `{% raw %}` at the start of `tag`.
+/// Counts the bytes of `{% raw %}` at the start of `tag`.
 fn raw_begin(tag: &str) -> Option<usize> {
     let inside = tag.strip_prefix("{%")?;
     let inside = inside
@@ -340,10 +351,11 @@ fn raw_begin(tag: &str) -> Option<usize> {
         .unwrap_or(inside)
         .trim_start_matches(is_space);
     let after = inside.strip_prefix("raw")?.trim_start_matches(is_space);
+    // `trim_blocks` does not reach here: jinja2 keeps the newline behind {% raw %}.
     Some(tag.len() - after.len() + Lexer::closing(after, "%}", false)?)
 }
 
-/// Bytes of the digits, with single underscores between them, at the start of `text`.
+/// Counts the bytes of the digits, with single underscores between them, at the start of `text`.
 fn digits(text: &str, base: u32) -> usize {
     let mut length = 0;
     let mut rest = text.chars().peekable();
@@ -357,7 +369,7 @@ fn digits(text: &str, base: u32) -> usize {
     length
 }
 
-/// Bytes of a number with a point or an exponent at the start of `text`.
+/// Counts the bytes of a number with a point or an exponent at the start of `text`.
 fn float(text: &str) -> Option<usize> {
     let whole = digits(text, 10);
     let mut length = whole;
@@ -389,7 +401,7 @@ fn escape(c: char) -> String {
     }
 }
 
-/// A string's text as Python's unicode-escape reads it.
+/// Reads a string's text as Python's unicode-escape reads it.
 fn unescape(text: &str) -> Result<String, String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -401,6 +413,7 @@ fn unescape(text: &str) -> Result<String, String> {
         };
         rest = &rest[c.len_utf8()..];
         match c {
+            // A backslash before the end of a line joins it to the next.
             '\n' => {}
             '\\' | '\'' | '"' => out.push(c),
             'a' => out.push('\x07'),
@@ -423,6 +436,7 @@ fn unescape(text: &str) -> Result<String, String> {
                 rest = &rest[count..];
             }
             '0'..='7' => {
+                // Up to three octal digits, the first of which is `c`.
                 let more = rest.chars().take(2).take_while(|d| d.is_digit(8)).count();
                 let code = character(&format!("{c}{}", &rest[..more]), 8);
                 out.push(code.ok_or("an octal escape that is no character")?);
@@ -432,6 +446,7 @@ fn unescape(text: &str) -> Result<String, String> {
             // jinja2 escapes what is not ASCII before it unescapes, so that the backslash swallows
             // that escape's own.
             c if !c.is_ascii() => out.push_str(&escape(c)),
+            // Python keeps the backslash of an escape that it does not know.
             c => {
                 out.push('\\');
                 out.push(c);

@@ -30,6 +30,7 @@ pub(super) fn binary(operator: Operator, left: &Value, right: &Value, budget: &m
         }
     }
     match (operator, left, right) {
+        // A string and a number do not add up, as in Python; `~` joins whatever comes.
         (Operator::Add, Value::Str(a), Value::Str(b)) => {
             budget.text(a.len() + b.len())?;
             Ok(Value::Str([&**a, &**b].concat().into()))
@@ -61,6 +62,7 @@ fn repeat(value: &Value, times: &Value, budget: &mut Budget) -> Made {
             times.kind()
         )));
     };
+    // Less than none is none, as in Python.
     let times = times.max(0) as usize;
     match value {
         Value::Str(text) => {
@@ -69,6 +71,7 @@ fn repeat(value: &Value, times: &Value, budget: &mut Budget) -> Made {
         }
         Value::List(s) | Value::Tuple(s) => {
             budget.items(s.items.len().saturating_mul(times))?;
+            // In range: the budget, which saturates, has been paid for as many.
             let count = s.items.len() * times;
             let items = s.items.iter().cycle().take(count).cloned().collect();
             if matches!(value, Value::List(_)) {
@@ -108,6 +111,7 @@ fn numbers(operator: Operator, left: &Value, right: &Value) -> Made {
             Operator::FloorDivide | Operator::Modulo | Operator::Divide if b == 0 => {
                 return Err(by_zero());
             }
+            // Checked: the smallest number over -1 is beyond 64 bits.
             Operator::FloorDivide => a
                 .checked_div(b)
                 // Python floors, Rust truncates: they differ where the signs do.
@@ -119,6 +123,7 @@ fn numbers(operator: Operator, left: &Value, right: &Value) -> Made {
                     r
                 }
             }),
+            // True division: two whole numbers make a float.
             Operator::Divide => return Ok(Value::Float(a as f64 / b as f64)),
             Operator::Power if b < 0 && a == 0 => return Err(by_zero()),
             // Python's `int ** -int` is a float.
@@ -158,6 +163,7 @@ fn numbers(operator: Operator, left: &Value, right: &Value) -> Made {
 fn modulo(a: f64, b: f64) -> f64 {
     let rest = a % b;
     if rest == 0.0 {
+        // A remainder of 0 has the divisor's sign, too.
         return 0f64.copysign(b);
     }
     if (rest < 0.0) == (b < 0.0) {

@@ -53,6 +53,7 @@ impl Value {
                 write_str_repr(text, out);
             }
             Self::List(s) => write_items(out, budget, ("[", "]"), &s.items)?,
+            // `(1,)`: without the comma it would read as a number in brackets.
             Self::Tuple(s) if s.items.len() == 1 => {
                 write_items(out, budget, ("(", ",)"), &s.items)?;
             }
@@ -64,6 +65,7 @@ impl Value {
                 write_items(out, budget, ("[", "]"), &items)?;
                 out.push(')');
             }
+            // Python leaves a step of 1 out.
             Self::Range(first, end, 1) => drop(write!(out, "range({first}, {end})")),
             Self::Range(first, end, step) => drop(write!(out, "range({first}, {end}, {step})")),
             Self::Iterator(_) => return Err(address("generator; use |list or |join")),
@@ -172,6 +174,7 @@ pub(super) fn float_repr(value: f64) -> String {
 
 /// Tells whether Python's `repr` writes a character as it is.
 pub(super) fn is_printable(c: char) -> bool {
+    // Unicode's categories Other and Separator, which Python escapes.
     static OTHER: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^[\p{C}\p{Z}]").ok());
     if c.is_ascii() {
         return (' '..='~').contains(&c);

@@ -21,6 +21,8 @@ pub(in crate::model) enum Value {
     Bool(bool),
     Int(i64),
     Float(f64),
+    // `Arc`, since constants belong to the template, which threads share; the rest lives and dies
+    // in one rendering.
     Str(Arc<str>),
     List(Rc<Sequence>),
     Tuple(Rc<Sequence>),
@@ -107,7 +109,7 @@ impl Namespace {
     }
 }
 
-/// One more than the deepest of `values`.
+/// Returns one more than the deepest of `values`.
 fn deeper<'a>(values: impl IntoIterator<Item = &'a Value>) -> Result<u32, Failure> {
     let depth = 1 + values.into_iter().map(Value::depth).max().unwrap_or(0);
     // What is nested deeply is also dropped and printed recursively.
@@ -163,6 +165,7 @@ impl Scope {
 
     pub(super) fn get(&self, name: &str) -> Option<Value> {
         let mut scope = Some(self);
+        // Innermost first: a name that is set inside hides that of a scope around.
         while let Some(at) = scope {
             if let Some((_, value)) = at
                 .variables
@@ -229,7 +232,7 @@ impl Value {
         }
     }
 
-    /// Python's name of the type.
+    /// Returns Python's name of the type.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Undefined(_) => "Undefined",
@@ -273,7 +276,7 @@ impl Value {
         }
     }
 
-    /// An int, or a bool as one.
+    /// Returns an int, or a bool as one.
     pub(super) fn as_int(&self) -> Option<i64> {
         match self {
             Self::Int(i) => Some(*i),
@@ -307,7 +310,7 @@ impl Value {
         }
     }
 
-    /// The items that a loop goes through; a generator's are used up.
+    /// Returns the items that a loop goes through; a generator's are used up.
     pub(super) fn items(&self, budget: &mut Budget) -> Result<Vec<Self>, Failure> {
         let count = match self {
             Self::Iterator(q) => q.items.borrow().len(),
@@ -315,6 +318,7 @@ impl Value {
             Self::Str(s) => s.len(),
             other => other.length().unwrap_or(0),
         };
+        // Before the list is made.
         budget.items(count)?;
         Ok(match self {
             Self::Undefined(_) => Vec::new(),
@@ -338,6 +342,7 @@ impl Value {
                     .map(|i| Self::Int(first.wrapping_add(i.wrapping_mul(*step))))
                     .collect()
             }
+            // A second loop over it finds nothing, as in Python.
             Self::Iterator(q) => q.items.borrow_mut().drain(..).collect(),
             other => {
                 return Err(Failure::new(format!(
@@ -389,7 +394,9 @@ impl Value {
                 return Err(Failure::new("views of dicts are not compared; use |list"));
             }
             (Self::Iterator(a), Self::Iterator(b)) => Rc::ptr_eq(a, b),
+            // By identity, as Python compares objects without an `__eq__`.
             (Self::Object(a), Self::Object(b)) => Rc::ptr_eq(a, b),
+            // Numbers and booleans are equal by value; values of other kinds never are.
             (a, b) => match (a.as_int(), b.as_int()) {
                 (Some(a), Some(b)) => a == b,
                 _ => matches!((a.as_float(), b.as_float()), (Some(a), Some(b)) if a == b),
@@ -397,7 +404,7 @@ impl Value {
         })
     }
 
-    /// The order of two values; an error where Python has none.
+    /// Returns the order of two values; an error where Python has none.
     pub(super) fn order(
         &self,
         other: &Self,
@@ -405,6 +412,7 @@ impl Value {
     ) -> Result<Option<Ordering>, Failure> {
         budget.charge(4)?;
         match (self, other) {
+            // Using an undefined value is the error that it carries.
             (Self::Undefined(message), _) | (_, Self::Undefined(message)) => {
                 Err(Failure::new(&**message))
             }
@@ -414,6 +422,7 @@ impl Value {
             }
             (Self::List(a), Self::List(b)) | (Self::Tuple(a), Self::Tuple(b)) => {
                 for (a, b) in a.items.iter().zip(&b.items) {
+                    // The first pair that differs decides.
                     if !a.equals(b, budget)? {
                         return a.order(b, budget);
                     }
@@ -423,6 +432,7 @@ impl Value {
             (a, b) => match (a.as_int(), b.as_int()) {
                 (Some(a), Some(b)) => Ok(Some(a.cmp(&b))),
                 _ => match (a.as_float(), b.as_float()) {
+                    // `None` for NaN, of which every comparison is false.
                     (Some(a), Some(b)) => Ok(a.partial_cmp(&b)),
                     _ => Err(Failure::new(format!(
                         "{:?} and {:?} have no order",
@@ -438,6 +448,7 @@ impl Value {
     pub(super) fn is_hashable(&self) -> bool {
         match self {
             Self::List(_) | Self::Dict(_) | Self::View(..) => false,
+            // A tuple is hashable as far as its items are.
             Self::Tuple(s) => s.items.iter().all(Self::is_hashable),
             _ => true,
         }

@@ -232,8 +232,8 @@ impl Config {
         })
     }
 
-    /// The layers whose outputs the projector reads side by side. One family counts them in the
-    /// plural, and drops CLS always.
+    /// Returns the layers whose outputs the projector reads side by side. One family counts them in
+    /// the plural, and drops CLS always.
     pub fn feature_layers(&self) -> Result<Vec<i64>, Error> {
         // Others may have the plural from a copied file; transformers reads it for ViP-LLaVA alone.
         let plural = self.model_type == "vipllava";
@@ -269,7 +269,7 @@ impl Config {
         self.tie_word_embeddings == Some(true) || text
     }
 
-    /// The limit in `anyres_max_N`.
+    /// Returns the limit in `anyres_max_N`.
     pub fn most_tiles(&self) -> Result<Option<usize>, Error> {
         let Some(ratio) = &self.vision_aspect_ratio else {
             return Ok(None);
@@ -286,7 +286,7 @@ impl Config {
     }
 }
 
-/// A token id, or a list of them.
+/// Reads a token id, or a list of them.
 pub(in crate::model) fn token_ids(value: &Value) -> Vec<u32> {
     let one = |v: &Value| v.as_u64().and_then(|id| u32::try_from(id).ok());
     match value.as_array() {

@@ -62,12 +62,12 @@ const SIZES: &[(&str, Files)] = &[
     sized!("llava-onevision-7b"),
 ];
 
-/// The names of the models of real size.
+/// Returns the names of the models of real size.
 pub fn sizes() -> impl Iterator<Item = &'static str> {
     SIZES.iter().map(|(name, _)| *name)
 }
 
-/// The files of a model of real size: all but weights.
+/// Returns the files of a model of real size: all but weights.
 pub(super) fn sized(name: &str) -> Option<Source> {
     let (_, files) = SIZES.iter().find(|(n, _)| *n == name)?;
     Some(Source::Embedded(files, String::new()))

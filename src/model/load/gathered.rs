@@ -29,6 +29,7 @@ impl Gathered {
         if !is_original(&config) {
             return Self::of_transformers(source, config, text, checkpoint);
         }
+        // Drawn weights have every tensor that is asked for.
         let within = checkpoint.has_any("vision_tower.") || checkpoint.is_random();
         let tower = original_tower(&config, source, !within)?;
         let tower_config: Value = tower

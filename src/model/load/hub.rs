@@ -32,6 +32,7 @@ impl FromStr for HubId {
         let (name, revision) = text.split_once('@').unwrap_or((text, "main"));
         match name.split_once('/') {
             Some((organisation, model))
+                // A revision may have parts: `refs/pr/7`.
                 if plain(organisation) && plain(model) && revision.split('/').all(plain) =>
             {
                 Ok(Self {
@@ -68,7 +69,7 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Reads HF_ENDPOINT, HF_HOME, HF_TOKEN (or the token that `hf auth login` keeps) and
+    /// Returns what HF_ENDPOINT, HF_HOME, HF_TOKEN (or the token that `hf auth login` keeps) and
     /// HF_HUB_OFFLINE say.
     pub fn from_env() -> Self {
         let cache = Cache::from_env();
@@ -84,10 +85,10 @@ impl Hub {
         }
     }
 
-    /// The folder with the files of a model, fetched where they are not cached; `progress` hears of
-    /// a file's name, its bytes so far and its bytes in all. A download that was broken off goes on
-    /// where it ended. A file whose SHA-256 is not the one that the hub names is an error, and is
-    /// not kept.
+    /// Returns the folder with the files of a model, fetched where they are not cached; `progress`
+    /// hears of a file's name, its bytes so far and its bytes in all. A download that was broken
+    /// off goes on where it ended. A file whose SHA-256 is not the one that the hub names is an
+    /// error, and is not kept.
     ///
     /// config.json comes first: a repository that does not serve `purpose` is an error before
     /// anything else is fetched.
@@ -100,7 +101,7 @@ impl Hub {
         self.fetch_files(id, Some(purpose), progress)
     }
 
-    /// The same without its weights.
+    /// Does the same without its weights.
     pub fn fetch_text(
         &self,
         id: &HubId,
@@ -182,6 +183,7 @@ struct Files<'a> {
 impl Files<'_> {
     /// Returns where a file is, downloaded if it has to be.
     fn get(&mut self, name: &str) -> Result<PathBuf, Error> {
+        // A cached file is not asked for again, whatever its branch has become since.
         match self.cached.get(name) {
             Some(path) => Ok(path),
             None => download(&self.api, name, self.progress)

@@ -87,6 +87,7 @@ impl<'a> LoadTo<'a> {
     }
 }
 
+// How names begin, part by part; weights/names.rs gives every checkpoint these names.
 const TOWER: [&str; 1] = ["vision_tower."];
 const DECODER: [&str; 2] = ["language_model.", "lm_head."];
 const BETWEEN: [&str; 2] = ["multi_modal_projector.", "image_newline"];
@@ -270,6 +271,7 @@ impl PreparedModel {
             opened: to.home.keep(to.device()?.clone())?,
             lifetime: Lifetime::default(),
         };
+        // Of the model in the binary; no other source has embedded weights there.
         model.add_embedded_sae(SHAPES, &model.source.within("sae"))?;
         if !model.device.first().is_cpu()
             && let Err(error) = model.warm_up()
@@ -391,6 +393,7 @@ impl PreparedModel {
             ResidentTower::new(tower, to.home)?
         };
         let width = tower.info().feature_width;
+        // Made for the process: any thread may be the last to hold a projector.
         let projector = for_host(|| self.projector(width, &weights))?;
         let newline = self.newline(tower.info(), &weights)?;
         let decoder = if let Some(decoder) = &self.shared.decoder {
@@ -413,6 +416,7 @@ impl PreparedModel {
         };
         self.check_adapted_head()?;
         let drawn = weights.drawn();
+        // Last: what nobody has asked for by now, nobody reads.
         weights.finish()?;
         Ok(Parts {
             tower,

@@ -79,7 +79,7 @@ impl Origin {
         }
     }
 
-    /// The files of a model, with an adapter merged into its weights where there is one.
+    /// Returns the files of a model, with an adapter merged into its weights where there is one.
     pub fn fetch_with(
         self,
         adapter: Option<Self>,
@@ -94,7 +94,7 @@ impl Origin {
         Source::adapted(self.fetch(Purpose::Base, progress)?, adapter)
     }
 
-    /// The same without its weights.
+    /// Does the same without its weights.
     pub(super) fn fetch_text(
         self,
         progress: &mut dyn FnMut(&str, u64, u64),

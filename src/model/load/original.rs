@@ -62,7 +62,7 @@ fn unsupported(config: &Value, field: &str, valid: &str) -> Error {
     Error::Config(format!("{field} {}; {valid} is supported", config[field]))
 }
 
-/// Hugging Face's `model_type` of the decoder, by the class in `architectures`, or else by
+/// Returns Hugging Face's `model_type` of the decoder, by the class in `architectures`, or else by
 /// `model_type`.
 fn decoder(config: &Value) -> Result<&'static str, Error> {
     let class = config["architectures"][0].as_str();
@@ -82,8 +82,8 @@ fn decoder(config: &Value) -> Result<&'static str, Error> {
     }
 }
 
-/// Linear layers of the projector: none (identity), one (linear, as models before 1.5 have it) or
-/// those of mlpNx_gelu.
+/// Counts the linear layers of the projector: none (identity), one (linear, as models before 1.5
+/// have it) or those of mlpNx_gelu.
 fn layers(config: &Value) -> Result<usize, Error> {
     match &config["mm_projector_type"] {
         // The original's builder takes an absent field for "linear".
@@ -128,7 +128,7 @@ fn merge(config: &Value) -> Result<&str, Error> {
     }
 }
 
-/// The family that does with pictures what image_aspect_ratio says.
+/// Returns the family that does with pictures what image_aspect_ratio says.
 fn family(config: &Value) -> &'static str {
     match config["image_aspect_ratio"].as_str().unwrap_or_default() {
         "anyres" => "llava_next",
@@ -163,8 +163,9 @@ fn is_siglip(vision: &Value) -> bool {
         .is_some_and(|kind| kind.starts_with("siglip"))
 }
 
-/// config.json as Hugging Face would write it; `tower` is that of the tower, `image_token` the id
-/// that places a picture. The tensors of `checkpoint` say whether the tower's last layer is there.
+/// Returns config.json as Hugging Face would write it; `tower` is that of the tower, `image_token`
+/// the id that places a picture. The tensors of `checkpoint` say whether the tower's last layer is
+/// there.
 pub(super) fn translate(
     config: &Value,
     tower: &Value,
@@ -193,6 +194,7 @@ pub(super) fn translate(
             // All scripts of LLaVA train with -2; a file without the field would fail there.
             .unwrap_or(json!(-2))
     };
+    // "default" would cost SigLIP a patch, since there is no class token to drop.
     let full =
         siglip || family == "llava_onevision" || config["mm_vision_select_feature"] == "cls_patch";
     let layer = without_last_layer(&mut vision, &layer, checkpoint).unwrap_or(layer);
@@ -236,8 +238,8 @@ fn without_last_layer(vision: &mut Value, layer: &Value, checkpoint: &Checkpoint
     Some(json!(entry - layers))
 }
 
-/// The image processor: the tower's, told what the model does with the ratio. `side` is that of a
-/// tile, in pixels.
+/// Returns the image processor: the tower's, told what the model does with the ratio. `side` is
+/// that of a tile, in pixels.
 pub(super) fn processor(config: &Value, mut tower: Value, side: u64) -> Result<Value, Error> {
     // `expand2square` of the original pads with the mean colour, as `do_pad` does in transformers.
     tower["do_pad"] = json!(config["image_aspect_ratio"] == "pad");

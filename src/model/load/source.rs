@@ -49,7 +49,7 @@ impl Source {
         Ok(folder.is_folder().then_some(folder))
     }
 
-    /// `base` with `adapter` merged into its weights.
+    /// Returns `base` with `adapter` merged into its weights.
     pub fn adapted(base: Self, adapter: Self) -> Result<Self, Error> {
         // An adapter of drawn weights means nothing, and the binary's are shared with whoever else
         // loads them.
@@ -76,7 +76,7 @@ impl Source {
         }
     }
 
-    /// Names of the adapters that are merged into its weights.
+    /// Returns the names of the adapters that are merged into its weights.
     pub fn adapters(&self) -> Vec<String> {
         let Self::Adapted(base, adapter) = self else {
             return Vec::new();
@@ -86,7 +86,7 @@ impl Source {
         names
     }
 
-    /// The config.json of an adapter of the original LLaVA, which says all that its base, a
+    /// Returns the config.json of an adapter of the original LLaVA, which says all that its base, a
     /// language model, does not.
     fn own_config(adapter: &Self) -> Result<Option<Vec<u8>>, Error> {
         let json: Option<serde_json::Value> = adapter.json("config.json")?;
@@ -106,12 +106,13 @@ impl Source {
         }
     }
 
-    /// Names of its files.
+    /// Returns the names of its files.
     pub fn names(&self) -> Vec<String> {
         match self {
             Self::Folder(path) => {
                 let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
                 let mut names: Vec<String> = entries
+                    // No file that is read has a name beyond UTF-8.
                     .filter_map(|e| e.file_name().into_string().ok())
                     .collect();
                 // `read_dir` has no order, and an error must not depend on the file system.
@@ -129,12 +130,12 @@ impl Source {
         }
     }
 
-    /// The path of file `name`, for messages.
+    /// Returns the path of file `name`, for messages.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path(name)
     }
 
-    /// The error that file `name` is not what it should be.
+    /// Returns the error that file `name` is not what it should be.
     pub fn wrong(&self, name: &str, reason: String) -> Error {
         Error::File {
             path: self.path(name),
@@ -147,11 +148,12 @@ impl Source {
         matches!(self, Self::Folder(path) if path.is_dir())
     }
 
-    /// A folder within.
+    /// Returns a folder within.
     pub fn within(&self, folder: &str) -> Self {
         match self {
             Self::Folder(path) => Self::Folder(path.join(folder)),
             Self::Embedded(files, prefix) => Self::Embedded(files, format!("{prefix}{folder}/")),
+            // What stands beside the file: its keys make files, no folders.
             Self::Gguf(pair) => Self::Folder(pair.folder().join(folder)),
             Self::Random(files) => files.within(folder),
             Self::Adapted(base, adapter) => {
@@ -166,7 +168,7 @@ impl Source {
         }
     }
 
-    /// The bytes of file `name`, or `None` where there is none.
+    /// Returns the bytes of file `name`, or `None` where there is none.
     pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
         match self {
             Self::Folder(_) => read_regular(&self.path(name)),
@@ -191,7 +193,7 @@ impl Source {
         }
     }
 
-    /// The bytes of file `name` where they stand in the binary.
+    /// Returns the bytes of file `name` where they stand in the binary.
     pub(in crate::model) fn embedded(&self, name: &str) -> Option<&'static [u8]> {
         let Self::Embedded(files, prefix) = self else {
             return None;
@@ -202,12 +204,12 @@ impl Source {
         file.map(|f| f.1)
     }
 
-    /// The bytes of file `name`, which must be there.
+    /// Returns the bytes of file `name`, which must be there.
     pub fn require(&self, name: &str) -> Result<Vec<u8>, Error> {
         self.read(name)?.ok_or_else(|| self.missing(name))
     }
 
-    /// The error that file `name` is not there.
+    /// Returns the error that file `name` is not there.
     pub fn missing(&self, name: &str) -> Error {
         Error::File {
             path: self.path(name),
@@ -215,7 +217,7 @@ impl Source {
         }
     }
 
-    /// File `name` read as JSON, or `None` where there is none.
+    /// Reads file `name` as JSON, or `None` where there is none.
     pub fn json<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
         let Some(bytes) = self.read(name)? else {
             return Ok(None);
@@ -228,7 +230,7 @@ impl Source {
             })
     }
 
-    /// The tensors.
+    /// Opens the tensors.
     pub fn checkpoint(&self) -> Result<Checkpoint, Error> {
         match self {
             Self::Folder(folder) => {
@@ -275,7 +277,7 @@ pub(super) fn quantization(config: Option<&Value>) -> Result<Option<Quantization
 /// Bytes of a configuration or tokenizer; the largest known, Gemma's, has 35 million.
 const MAX_TEXT_BYTES: u64 = 1 << 28;
 
-/// The bytes of a file, or `None` where there is none. Opening a named pipe would wait for a
+/// Reads the bytes of a file, or `None` where there is none. Opening a named pipe would wait for a
 /// writer, for ever.
 fn read_regular(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     let fail = |reason: String| Error::file(path, reason);
@@ -300,8 +302,8 @@ fn read_regular(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     Ok(Some(bytes))
 }
 
-/// The name of a model at `place` that is given none: its folder's, that on the hub without the
-/// revision, or that of the first file of a pair.
+/// Returns the name of a model at `place` that is given none: its folder's, that on the hub without
+/// the revision, or that of the first file of a pair.
 pub(super) fn default_name(place: &str) -> String {
     let place = place.strip_prefix(RANDOM).unwrap_or(place);
     // As that file alone is called, beside which the other one is found.

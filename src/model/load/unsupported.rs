@@ -21,7 +21,7 @@ pub enum Purpose {
     Part,
 }
 
-/// config.json of the model in `source`, which is one that can be read as far as names and
+/// Returns config.json of the model in `source`, which is one that can be read as far as names and
 /// config.json tell.
 pub(super) fn config(source: &Source) -> Result<Value, Error> {
     let names = source.names();

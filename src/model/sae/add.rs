@@ -116,6 +116,7 @@ impl Model {
         }
         let layers = match point.stack {
             Stack::VisionTower => self.tower.info().layers_run(),
+            // Points of the projector have no layer.
             _ => self.decoder.config().num_hidden_layers,
         };
         if let Some(layer) = point.layer.filter(|layer| *layer >= layers) {
@@ -124,6 +125,7 @@ impl Model {
                 layers - 1
             ));
         }
+        // No keys: attention is refused above. Heads count end to end.
         let found = shape_of(self, point, 0).numbers();
         if found != width {
             return Err(format!(
@@ -156,12 +158,14 @@ impl Files {
         let folder = &place.folder;
         let shown = folder.display().to_string();
         let source = Source::Folder(folder.clone());
+        // SAELens and sparsify write cfg.json, dictionary_learning config.json.
         let json = match source.json::<Value>("cfg.json")? {
             Some(json) => json,
             None => source.json("config.json")?.ok_or_else(|| {
                 Error::unsupported(&shown, "neither cfg.json nor config.json is there".into())
             })?,
         };
+        // For the layout alone, which names the file of weights; `new` reads all of it.
         let layout = SaeConfig::read(&json);
         let layout = layout
             .map_err(|reason| Error::unsupported(&shown, reason))?
@@ -217,6 +221,7 @@ fn point(name: &str) -> Option<Point> {
         return Some(point);
     }
     let layer = name.strip_prefix("resid_post_layer_").or_else(|| {
+        // Whatever stands before: the path of `layers` depends on the class around the decoder.
         let (modules, layer) = name.rsplit_once('.')?;
         modules.ends_with("layers").then_some(layer)
     });

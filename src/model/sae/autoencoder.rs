@@ -102,6 +102,7 @@ impl SparseAutoencoder {
     /// Returns the values of `features` in rows `x (n, W)` of f32, `(n, m)`.
     pub fn values(&self, x: &Tensor, features: &[u32]) -> Result<Tensor> {
         if let SaeActivation::TopK(k) = self.rule {
+            // Which k are kept depends on all features, not on those that are asked for.
             let kept = self.strongest(x, k, self.features())?;
             let pairs = kept
                 .iter()
@@ -113,6 +114,7 @@ impl SparseAutoencoder {
         let chosen = Tensor::from_slice(features, features.len(), x.device())?;
         let mut parts = Vec::new();
         self.for_parts(x, |product| {
+            // (n, F) -> (n, m).
             parts.push(self.activate(product)?.index_select(&chosen, 1)?);
             Ok(())
         })?;
@@ -128,6 +130,7 @@ impl SparseAutoencoder {
         };
         let mut found = Vec::with_capacity(x.dim(0)?);
         self.for_parts(x, |product| {
+            // Sorted on the host, so that ties go by number whatever the device.
             let values = self.activate(product)?.to_device(&Device::Cpu)?;
             for row in values.to_vec2::<f32>()? {
                 let mut features = largest(&row, most);
@@ -153,9 +156,11 @@ impl SparseAutoencoder {
 
     /// Shows `f` the encoder's product of some rows at a time, `(n, F)`.
     fn for_parts(&self, x: &Tensor, mut f: impl FnMut(&Tensor) -> Result<()>) -> Result<()> {
+        // One row at least, however many features there are.
         let (rows, step) = (x.dim(0)?, (AT_ONCE / self.features()).max(1));
         for first in (0..rows).step_by(step) {
             let part = x.narrow(0, first, step.min(rows - first))?;
+            // (n, W) -> (n, F).
             f(&self.encoder.forward(&self.centred(&part)?)?)?;
         }
         Ok(())
@@ -166,6 +171,7 @@ impl SparseAutoencoder {
         let x = match self.normalize {
             Normalize::None => x.clone(),
             Normalize::ConstantNorm => {
+                // (n, W) by (n, 1): a row of norm sqrt(W), as rows of mean 0 and variance 1 have.
                 x.broadcast_mul(&(norm(x)?.recip()? * (self.width as f64).sqrt())?)?
             }
             Normalize::LayerNorm => {
@@ -174,6 +180,7 @@ impl SparseAutoencoder {
             }
         };
         let x = match &self.centre {
+            // After the normalisation: the bias is one of normalised rows.
             Some(centre) => x.broadcast_sub(&centre.upload_once(x.device())?)?,
             None => x,
         };
@@ -183,15 +190,19 @@ impl SparseAutoencoder {
     /// Returns values of the encoder's product; all positive ones, where the k largest are to be
     /// kept.
     fn activate(&self, product: &Tensor) -> Result<Tensor> {
+        // (n, F), as are all that follow from it.
         let device = product.device();
         let values = match self.rule {
             SaeActivation::Relu | SaeActivation::TopK(_) => product.relu()?,
             SaeActivation::JumpRelu | SaeActivation::BatchTopK => {
                 let threshold = on(self.threshold.as_ref(), device)?;
                 let active = product.broadcast_gt(&threshold)?;
+                // relu as well: a threshold below 0 would let negative values through.
                 active.where_cond(&product.relu()?, &product.zeros_like()?)?
             }
             SaeActivation::Gated => {
+                // One product without a bias serves both paths: gates add their own, magnitudes
+                // scale and add theirs.
                 let gate = on(self.threshold.as_ref(), device)?;
                 let factor = self.magnitude.as_ref().map(|(factor, _)| factor);
                 let bias = self.magnitude.as_ref().map(|(_, bias)| bias);
@@ -204,6 +215,7 @@ impl SparseAutoencoder {
             }
         };
         match &self.norms {
+            // Before the k largest are chosen, as `rescale_acts_by_decoder_norm` has it.
             Some(norms) => values.broadcast_mul(&norms.upload_once(device)?),
             None => Ok(values),
         }
@@ -230,6 +242,7 @@ fn value_of(row: &[Feature], feature: u32) -> f32 {
 fn largest(row: &[f32], most: usize) -> Vec<Feature> {
     let pairs = (0..).zip(row.iter().copied());
     let mut active: Vec<Feature> = pairs.filter(|(_, value)| *value > 0.0).collect();
+    // NaN is not above 0, so that none is left here.
     active.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     active.truncate(most);
     active
@@ -243,6 +256,7 @@ pub(super) fn norm(x: &Tensor) -> Result<Tensor> {
 /// Returns rows without their means, and their standard deviations as of samples, `(n, 1)`.
 fn deviation(x: &Tensor) -> Result<(Tensor, Tensor)> {
     let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
+    // torch's `std` divides by n - 1, which is 0 for a row of one number.
     let degrees = (x.dim(D::Minus1)? as f64 - 1.0).max(1.0);
     let variance = (centred.sqr()?.sum_keepdim(D::Minus1)? / degrees)?;
     Ok((centred, variance.sqrt()?))

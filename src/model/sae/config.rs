@@ -83,6 +83,7 @@ impl SaeConfig {
         let Value::Object(fields) = json else {
             return Err("not an object".into());
         };
+        // Told apart by a field that the other two libraries do not write.
         let config = if fields.contains_key("trainer") {
             dictionary_learning(fields)
         } else if fields.contains_key("num_latents")
@@ -180,6 +181,7 @@ fn sae_lens(fields: &Map<String, Value>) -> Result<SaeConfig, String> {
     if is_transcoder && normalize != Normalize::None {
         return Err("normalize_activations of a transcoder is not read".into());
     }
+    // `hook_z` puts heads end to end, as rows with heads are read in any case.
     match text("reshape_activations").unwrap_or("none") {
         "none" | "hook_z" => {}
         other => {
@@ -219,6 +221,8 @@ fn sae_lens_rule(class: &str, fields: &Map<String, Value>) -> Result<SaeActivati
             let kwargs = fields
                 .get("activation_fn_kwargs")
                 .and_then(Value::as_object);
+            // Where a top k is an activation, its k stands here; where it is an architecture, at
+            // the top.
             let kwargs = kwargs.filter(|kwargs| kwargs.contains_key("k"));
             Ok(SaeActivation::TopK(size(kwargs.unwrap_or(fields), "k")?))
         }
@@ -356,6 +360,7 @@ fn prefixes(sizes: Option<&Value>, features: usize) -> Result<Vec<usize>, String
     for size in sizes {
         let size = size.as_u64().filter(|size| (1..=MAX_SIZE).contains(size));
         end += size.ok_or("trainer.group_sizes holds what is no size")?;
+        // More cannot add up any more; nothing is kept of a list that goes on and on.
         if end > features as u64 {
             break;
         }
@@ -400,6 +405,7 @@ fn sparsify(fields: &Map<String, Value>) -> Result<SaeConfig, String> {
         .get("num_latents")
         .and_then(Value::as_u64)
         .unwrap_or(0);
+    // sparsify writes 0 where `expansion_factor` decides.
     let features = if latents == 0 {
         width.saturating_mul(size(fields, "expansion_factor")?)
     } else {
@@ -418,6 +424,7 @@ fn sparsify(fields: &Map<String, Value>) -> Result<SaeConfig, String> {
         features,
         rule: SaeActivation::TopK(size(fields, "k")?),
         normalize: Normalize::None,
+        // sparsify takes `b_dec` from its input unless it transcodes.
         centres: !transcodes,
         by_norm: false,
         hook: fields
@@ -425,6 +432,7 @@ fn sparsify(fields: &Map<String, Value>) -> Result<SaeConfig, String> {
             .and_then(Value::as_str)
             .map(str::to_owned),
         prefixes: Vec::new(),
+        // Elsewhere than it reads, but as wide: `W_skip` and `W_dec` have no other width.
         writes: transcodes.then_some(width),
         skips: flag(fields, "skip_connection", false)?,
     })

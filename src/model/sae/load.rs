@@ -25,6 +25,7 @@ pub(super) fn load(
     (point, digest): (Point, String),
 ) -> Result<SparseAutoencoder, weights::Error> {
     let tensors = checkpoint.tensors(DType::F32, &Device::Cpu, &|_, _| {});
+    // Two classes of dictionary_learning keep matrices as SAELens does, in place of layers.
     let parts = match config.layout {
         Layout::DictionaryLearning
             if !config.class.starts_with("JumpRelu") && !config.class.starts_with("Matryoshka") =>
@@ -68,6 +69,7 @@ fn of_matrices(config: &SaeConfig, tensors: &Tensors<'_>) -> Result<Parts, weigh
     let threshold = match config.rule {
         SaeActivation::JumpRelu => Some(get("threshold")?),
         SaeActivation::Gated => Some(get("b_gate")?),
+        // A number without dimensions: one threshold for all features.
         SaeActivation::BatchTopK => Some(finite(tensors, "threshold", &[])?),
         SaeActivation::Relu | SaeActivation::TopK(_) => None,
     };
@@ -76,6 +78,7 @@ fn of_matrices(config: &SaeConfig, tensors: &Tensors<'_>) -> Result<Parts, weigh
         tensors.ignore(name);
     }
     Ok(Parts {
+        // (W, F) -> (F, W), as a linear layer keeps it.
         encoder: turned("W_enc", &finite(tensors, "W_enc", &[width, features])?)?,
         encoder_bias: (!is_gated).then(|| get("b_enc")).transpose()?,
         decoder: finite(tensors, "W_dec", &[features, written])?,
@@ -118,6 +121,7 @@ fn of_layers(config: &SaeConfig, tensors: &Tensors<'_>) -> Result<Parts, weights
     Ok(Parts {
         encoder: finite(tensors, "encoder.weight", &[features, width])?,
         encoder_bias: (!is_gated).then(|| get("encoder.bias")).transpose()?,
+        // sparsify keeps a direction as a row, torch's linear layers keep it as a column.
         decoder: if is_sparsify {
             finite(tensors, "W_dec", &[features, width])?
         } else {
@@ -182,6 +186,7 @@ impl Parts {
             threshold: threshold.transpose()?,
             magnitude: magnitude.transpose()?,
             norms,
+            // Of a transcoder the values alone are of use: it writes where no row is read.
             decoder: config
                 .writes
                 .is_none()
@@ -204,6 +209,7 @@ impl Parts {
             return Ok(());
         }
         self.decoder = self.decoder.broadcast_div(&norms)?;
+        // Features grow as their directions shrink: the sum that they write stays what it was.
         self.encoder = self.encoder.broadcast_mul(&norms)?;
         let bias = self.encoder_bias.as_ref();
         let bias = bias.map(|bias| bias.mul(&norms.flatten_all()?));

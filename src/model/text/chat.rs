@@ -66,6 +66,7 @@ struct Clock {
 
 impl Clock {
     fn strftime(&self, format: &str) -> Result<String, String> {
+        // Only then is the time a part of the prompt, which a record has to name.
         self.read.store(true, Ordering::Relaxed);
         clock::strftime(format, &self.time)
     }
@@ -108,9 +109,9 @@ const TRIAL_BYTES: usize = 1 << 20;
 const TRIAL: &str = "Which shapes are there?";
 
 impl Chat {
-    /// The template of a model: `chosen`, or its own; `None` where there is neither. It is tried on
-    /// a conversation with one picture; one that fails, or places no picture for `image_token`, is
-    /// an error that names its file and line.
+    /// Reads the template of a model: `chosen`, or its own; `None` where there is neither. It is
+    /// tried on a conversation with one picture; one that fails, or places no picture for
+    /// `image_token`, is an error that names its file and line.
     pub fn load(
         source: &Source,
         chosen: Option<&ChatTemplate>,
@@ -256,7 +257,7 @@ impl Chat {
         self.text_only
     }
 
-    /// The prompt that `messages` make. A last message of the assistant is continued, as
+    /// Returns the prompt that `messages` make. A last message of the assistant is continued, as
     /// `continue_final_message` does it; else the answer's beginning is added, as
     /// `add_generation_prompt` does it. `time` is what `strftime_now` says, unsaid the time of this
     /// machine.
@@ -365,6 +366,7 @@ impl Chat {
             .iter()
             .map(|(name, text)| (name.clone(), Value::str(text)))
             .collect();
+        // False rather than unset, which Qwen3's template takes for true.
         let off = self.switched_off.iter();
         variables.extend(off.map(|name| ((*name).into(), Value::Bool(false))));
         variables.push(("messages".into(), Value::list(list)?));
@@ -376,7 +378,7 @@ impl Chat {
         Ok(variables)
     }
 
-    /// The content of a message; `number` asks for marks around its words.
+    /// Returns the content of a message; `number` asks for marks around its words.
     fn content(
         &self,
         message: &Message,
@@ -506,7 +508,7 @@ pub(in crate::model) fn what_to_pass() -> String {
     )
 }
 
-/// `text` with marks around its words, which pictures may part.
+/// Returns `text` with marks around its words, which pictures may part.
 fn mark(text: &str, number: usize) -> String {
     // Unicode reserves these for use within a program; text that has them nevertheless cannot be
     // marked.

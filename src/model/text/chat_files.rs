@@ -21,7 +21,7 @@ pub(super) struct Found {
     pub(super) field: Option<&'static str>,
 }
 
-/// The model's own template: `chat_template` of processor_config.json, chat_template.json,
+/// Finds the model's own template: `chat_template` of processor_config.json, chat_template.json,
 /// chat_template.jinja, additional_chat_templates/default.jinja, `chat_template` of
 /// tokenizer_config.json (a text, or the one called "default").
 pub(super) fn template(source: &Source) -> Result<Option<Found>, Error> {
@@ -128,8 +128,8 @@ fn token(value: &Value) -> Option<&str> {
     value.as_str().or_else(|| value["content"].as_str())
 }
 
-/// The special tokens that templates can name: `bos_token` and all others that end in `_token`, and
-/// those of `extra_special_tokens` with names. special_tokens_map.json overrides
+/// Returns the special tokens that templates can name: `bos_token` and all others that end in
+/// `_token`, and those of `extra_special_tokens` with names. special_tokens_map.json overrides
 /// tokenizer_config.json unless that lists `added_tokens_decoder`. What is null is not there.
 pub(super) fn special_tokens(source: &Source) -> Result<Vec<(Arc<str>, String)>, Error> {
     let config: Map<String, Value> = source.json("tokenizer_config.json")?.unwrap_or_default();
@@ -146,6 +146,7 @@ pub(super) fn special_tokens(source: &Source) -> Result<Vec<(Arc<str>, String)>,
         let named = fields.iter().filter(|(name, _)| name.ends_with("_token"));
         for (name, value) in named.chain(extra.into_iter().flatten()) {
             if let Some(text) = token(value) {
+                // Of one name the file that is read later wins.
                 tokens.retain(|(known, _)| **known != **name);
                 tokens.push((name.as_str().into(), text.to_owned()));
             } else if value.is_null() {
@@ -156,7 +157,7 @@ pub(super) fn special_tokens(source: &Source) -> Result<Vec<(Arc<str>, String)>,
     Ok(tokens)
 }
 
-/// The image processor's configuration: `image_processor` of processor_config.json, or
+/// Finds the image processor's configuration: `image_processor` of processor_config.json, or
 /// preprocessor_config.json, or all of processor_config.json, as `AutoImageProcessor` looks for it.
 pub(in crate::model) fn image_processor(source: &Source) -> Result<Value, Error> {
     let processor: Option<Value> = source.json("processor_config.json")?;

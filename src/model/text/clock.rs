@@ -27,7 +27,7 @@ const MONTHS: [&str; 12] = [
     "December",
 ];
 
-/// The time of this machine's zone.
+/// Returns the time of this machine's zone.
 pub(super) fn now() -> DateTime {
     jiff::Zoned::now().datetime()
 }
@@ -236,6 +236,7 @@ impl<'a> Directive<'a> {
 /// Returns the number that a directive says, its digits, and whether spaces stand before it.
 fn number(letter: char, time: &DateTime) -> Option<(i64, usize, bool)> {
     let hour = i64::from(time.hour());
+    // Noon and midnight are 12.
     let half = if hour % 12 == 0 { 12 } else { hour % 12 };
     let (year, of_year) = (i64::from(time.year()), i64::from(time.day_of_year()));
     let monday = i64::from(time.weekday().to_monday_zero_offset());
@@ -251,6 +252,8 @@ fn number(letter: char, time: &DateTime) -> Option<(i64, usize, bool)> {
         'G' => (week.year().into(), 1, false),
         'g' => (i64::from(week.year()).rem_euclid(100), 2, false),
         'V' => (week.week().into(), 2, false),
+        // C's `(yday + 7 - wday) / 7`, in which days of the year count from 0; `W` begins weeks on
+        // Monday.
         'U' => ((of_year + 6 - (monday + 1) % 7) / 7, 2, false),
         'W' => ((of_year + 6 - monday) / 7, 2, false),
         'j' => (of_year, 3, false),

@@ -199,12 +199,12 @@ pub(super) const CONVERSATIONS: &[Conversation] = &[
     },
 ];
 
-/// The conversation of that name.
+/// Finds the conversation of that name.
 pub(super) fn find(name: &str) -> Option<&'static Conversation> {
     CONVERSATIONS.iter().find(|c| c.names.contains(&name))
 }
 
-/// All names, for errors and help.
+/// Lists all names, for errors and help.
 pub(super) fn names() -> String {
     CONVERSATIONS
         .iter()

@@ -68,17 +68,18 @@ pub struct Rendered {
 }
 
 impl Rendered {
-    /// A prompt that is whole already: all its words are the user's.
+    /// Takes a prompt that is whole already: all its words are the user's.
     pub fn raw(text: &str) -> Self {
         Self::asking(text, text)
     }
 
-    /// A prompt that is whole already, in which the user's words are those of `question`.
+    /// Takes a prompt that is whole already, in which the user's words are those of `question`.
     pub fn asking(text: &str, question: &str) -> Self {
         let message = Message {
             role: Role::User,
             parts: vec![MessagePart::Text(question.to_owned())],
         };
+        // All of message 0, the only one.
         let images = vec![0; text.matches(IMAGE_MARKER).count()];
         let words = searched(std::slice::from_ref(&message), text);
         Self {
@@ -91,7 +92,7 @@ impl Rendered {
     }
 }
 
-/// The same, found by the words themselves, one after the other.
+/// Finds the places of the words of each message by the words themselves, one after the other.
 pub(super) fn searched(messages: &[Message], text: &str) -> Vec<(usize, Range<usize>)> {
     let mut words = Vec::new();
     let mut from = 0;
@@ -105,6 +106,7 @@ pub(super) fn searched(messages: &[Message], text: &str) -> Vec<(usize, Range<us
                 .map(str::trim)
                 .filter(|p| !p.is_empty())
             {
+                // Words that the template has changed are not found, and have no place.
                 if let Some(start) = text.get(from..).and_then(|rest| rest.find(piece)) {
                     words.push((i, from + start..from + start + piece.len()));
                     // Onwards from there: the same words may stand in an earlier turn.

@@ -113,7 +113,7 @@ pub(in crate::model) fn bpe_model<'a>(
     model.encode_to_vec()
 }
 
-/// tokenizer.json for the SentencePiece model in `model`. Errors name the file.
+/// Returns tokenizer.json for the SentencePiece model in `model`. Errors name the file.
 pub(super) fn tokenizer_json(model: &[u8], beside: &Beside) -> Result<Vec<u8>, String> {
     let proto = ModelProto::decode(model)
         .ok()
@@ -147,8 +147,10 @@ pub(super) fn tokenizer_json(model: &[u8], beside: &Beside) -> Result<Vec<u8>, S
         (true, _) => "first",
     };
     let (normalizer, pre_tokenizer) = cut(&proto, class, scheme);
+    // U+2581 is SentencePiece's space.
     let mut decoders =
         vec![json!({ "type": "Replace", "pattern": { "String": "\u{2581}" }, "content": " " })];
+    // Tokens such as `<0x0A>` are single bytes, joined before they are read as UTF-8.
     if class != Class::Backend || trainer.byte_fallback() {
         decoders.extend([json!({ "type": "ByteFallback" }), json!({ "type": "Fuse" })]);
     }
@@ -170,7 +172,7 @@ pub(super) fn tokenizer_json(model: &[u8], beside: &Beside) -> Result<Vec<u8>, S
     serde_json::to_vec(&tokenizer).map_err(|e| e.to_string())
 }
 
-/// The normalizer and the pre-tokenizer.
+/// Returns the normalizer and the pre-tokenizer.
 fn cut(proto: &ModelProto, class: Class, scheme: &str) -> (Value, Value) {
     let spaces = json!({ "type": "Replace", "pattern": { "String": " " }, "content": "\u{2581}" });
     match class {
@@ -212,7 +214,7 @@ fn cut(proto: &ModelProto, class: Class, scheme: &str) -> (Value, Value) {
     }
 }
 
-/// The class that `tokenizer_class` names; where it names none a BPE model is Llama's.
+/// Returns the class that `tokenizer_class` names; where it names none a BPE model is Llama's.
 fn class(config: &Value, model_type: i32) -> Result<Class, String> {
     if ![UNIGRAM, BPE].contains(&model_type) {
         return Err(
@@ -220,6 +222,7 @@ fn class(config: &Value, model_type: i32) -> Result<Class, String> {
         );
     }
     let name = config["tokenizer_class"].as_str().unwrap_or_default();
+    // Both spellings of a class occur in files; transformers 5 has one class for them.
     match name.strip_suffix("Fast").unwrap_or(name) {
         "LlamaTokenizer" => Ok(Class::Llama),
         "GemmaTokenizer" => Ok(Class::Gemma),
@@ -280,7 +283,7 @@ impl Names {
     }
 }
 
-/// The text of a token that is written as a string, or as an object with its attributes.
+/// Returns the text of a token that is written as a string, or as an object with its attributes.
 fn content(token: &Value) -> Option<&str> {
     token.as_str().or_else(|| token["content"].as_str())
 }
@@ -296,7 +299,7 @@ fn piece(token: &str, special: bool, normalized: bool) -> Value {
     })
 }
 
-/// A token with the attributes that a file gives it.
+/// Returns a token with the attributes that a file gives it.
 fn token(said: &Value, usual: Value) -> Value {
     let mut token = usual;
     for field in ["single_word", "lstrip", "rstrip", "normalized", "special"] {
@@ -311,8 +314,8 @@ fn token(said: &Value, usual: Value) -> Value {
 /// is known. A name that is a text alone leaves that one's attributes.
 type Added = (Option<usize>, Value, bool);
 
-/// `added_tokens` of tokenizer.json: control and user-defined pieces, what files beside add, and
-/// the special tokens; those that the vocabulary has not get the next ids.
+/// Returns `added_tokens` of tokenizer.json: control and user-defined pieces, what files beside
+/// add, and the special tokens; those that the vocabulary has not get the next ids.
 fn added_tokens(proto: &ModelProto, names: &Names, beside: &Beside) -> Result<Vec<Value>, String> {
     let pieces = proto.pieces.iter().enumerate();
     let mut ids: HashMap<&str, usize> = pieces.map(|(id, p)| (p.text(), id)).collect();
@@ -328,6 +331,7 @@ fn added_tokens(proto: &ModelProto, names: &Names, beside: &Beside) -> Result<Ve
         if text.is_empty() {
             continue;
         }
+        // What the vocabulary has keeps its id.
         let own = *ids.entry(text).or_insert_with(|| {
             next += 1;
             next - 1
@@ -351,7 +355,7 @@ fn added_tokens(proto: &ModelProto, names: &Names, beside: &Beside) -> Result<Ve
     Ok(all)
 }
 
-/// Pieces of the vocabulary that are tokens wherever their text stands.
+/// Returns the pieces of the vocabulary that are tokens wherever their text stands.
 fn control_pieces(proto: &ModelProto) -> Vec<Added> {
     let pieces = proto.pieces.iter();
     let pieces = pieces.filter(|p| [CONTROL, USER_DEFINED].contains(&p.kind()));
@@ -360,8 +364,8 @@ fn control_pieces(proto: &ModelProto) -> Vec<Added> {
         .collect()
 }
 
-/// Tokens with ids: those of tokenizer_config.json, or of added_tokens.json, its forerunner, which
-/// transformers does not read beside it.
+/// Returns the tokens with ids: those of tokenizer_config.json, or of added_tokens.json, its
+/// forerunner, which transformers does not read beside it.
 fn declared(names: &Names, beside: &Beside) -> Result<Vec<Added>, String> {
     let mut declared: Vec<(usize, Value)> = Vec::new();
     if let Some(decoder) = beside.config["added_tokens_decoder"].as_object() {
@@ -382,6 +386,7 @@ fn declared(names: &Names, beside: &Beside) -> Result<Vec<Added>, String> {
             declared.push((id, piece(text, special, !special)));
         }
     }
+    // By number: keys of JSON are sorted as texts, "10" before "9".
     declared.sort_by_key(|(id, _)| *id);
     let declared = declared.into_iter();
     Ok(declared
@@ -389,7 +394,7 @@ fn declared(names: &Names, beside: &Beside) -> Result<Vec<Added>, String> {
         .collect())
 }
 
-/// The special tokens that have names, such as BOS and EOS.
+/// Returns the special tokens that have names, such as BOS and EOS.
 fn named(names: &Names) -> Vec<Added> {
     let named = names.0.iter().filter_map(|(_, said)| {
         let mut token = token(said, piece(content(said)?, true, false));
@@ -399,7 +404,7 @@ fn named(names: &Names) -> Vec<Added> {
     named.collect()
 }
 
-/// The special tokens that have none; transformers 5 renamed the field.
+/// Returns the special tokens that have none; transformers 5 renamed the field.
 fn listed(beside: &Beside) -> Vec<Added> {
     let fields = ["additional_special_tokens", "extra_special_tokens"].into_iter();
     let items = fields.flat_map(|field| beside.config[field].as_array().into_iter().flatten());
@@ -473,6 +478,7 @@ fn bpe(proto: &ModelProto, class: Class, names: &Names, trainer: &TrainerSpec) -
         if vocab.get(text) != Some(&id) {
             continue;
         }
+        // Between characters alone, and never with an empty half.
         let splits = text.char_indices().skip(1).map(|(at, _)| text.split_at(at));
         merges.extend(
             splits

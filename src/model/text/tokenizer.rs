@@ -40,15 +40,15 @@ impl Text {
         })
     }
 
-    /// The id that places a picture: the vocabulary's, or else `beyond`, which is then what markers
-    /// become.
+    /// Returns the id that places a picture: the vocabulary's, or else `beyond`, which is then what
+    /// markers become.
     pub fn image_token(&mut self, beyond: u32) -> u32 {
         let known = self.tokenizer.token_to_id(IMAGE_MARKER);
         self.image = known.is_none().then_some(beyond);
         known.unwrap_or(beyond)
     }
 
-    /// Token ids, with the special tokens that the tokenizer adds (BOS, usually).
+    /// Returns token ids, with the special tokens that the tokenizer adds (BOS, usually).
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, Error> {
         Ok(self
             .encode_with_places(text, true)?
@@ -57,7 +57,8 @@ impl Text {
             .collect())
     }
 
-    /// Token ids of a prompt, with special tokens unless the chat template has written them.
+    /// Returns the token ids of a prompt, with special tokens unless the chat template has written
+    /// them.
     pub fn encode_prompt(&self, prompt: &Rendered) -> Result<Vec<u32>, Error> {
         Ok(self
             .encode_with_places(&prompt.text, !prompt.begun)?
@@ -66,8 +67,8 @@ impl Text {
             .collect())
     }
 
-    /// Token ids, each with the bytes of `text` that it stands for; none for a special token that
-    /// was added, where `special` asks for them.
+    /// Returns token ids, each with the bytes of `text` that it stands for; none for a special
+    /// token that was added, where `special` asks for them.
     pub fn encode_with_places(
         &self,
         text: &str,
@@ -77,6 +78,8 @@ impl Text {
             return self.encode_translated(text, special);
         }
         let has_surrounded = self.around_image.is_some();
+        // A marker of the vocabulary is cut out only where tokens are put around it; else the
+        // tokenizer finds it by itself.
         let known = || self.token_id(IMAGE_MARKER).filter(|_| has_surrounded);
         let Some(image) = self.image.or_else(known) else {
             return self.encode_part(text, 0, special);
@@ -121,7 +124,7 @@ impl Text {
         Ok(ids.into_iter().map(place).collect())
     }
 
-    /// `text` begins at byte `at` of the whole.
+    /// Tokenizes a part of a prompt, which begins at byte `at` of the whole.
     fn encode_part(
         &self,
         text: &str,
@@ -161,8 +164,8 @@ impl Text {
         }
     }
 
-    /// The ids of `continuation` where it follows `prompt`: what tokenizing both together adds.
-    /// Where the two melt into other tokens at the seam, the continuation is tokenized alone.
+    /// Returns the ids of `continuation` where it follows `prompt`: what tokenizing both together
+    /// adds. Where the two melt into other tokens at the seam, the continuation is tokenized alone.
     pub fn encode_continuation(
         &self,
         prompt: &Rendered,
@@ -192,7 +195,7 @@ impl Text {
         Ok(self.checked(alone.get_ids())?.to_vec())
     }
 
-    /// The text of `ids`, special tokens left out.
+    /// Returns the text of `ids`, special tokens left out.
     pub fn decode(&self, ids: &[u32]) -> Result<String, Error> {
         decode(&self.tokenizer, ids)
     }
@@ -244,7 +247,7 @@ impl Text {
             .ok_or_else(|| Error::Text(format!("tokenizer: no {token}")))
     }
 
-    /// The id of a token, if the vocabulary has it.
+    /// Returns the id of a token, if the vocabulary has it.
     pub fn token_id(&self, token: &str) -> Option<u32> {
         self.tokenizer.token_to_id(token)
     }
@@ -308,6 +311,7 @@ fn tokenizer(source: &Source) -> Result<Tokenizer, Error> {
 fn ready(mut tokenizer: Tokenizer) -> Result<Tokenizer, String> {
     tokenizer.with_truncation(None).map_err(|e| e.to_string())?;
     tokenizer.with_padding(None);
+    // Nothing, one character, words, and what a vocabulary may have no token for.
     for text in [
         "",
         "a",
@@ -355,7 +359,7 @@ pub struct Detokenizer {
 }
 
 impl Detokenizer {
-    /// The text that became certain with `id`; empty while a character is incomplete.
+    /// Returns the text that became certain with `id`; empty while a character is incomplete.
     pub fn push(&mut self, id: u32, text: &Text) -> Result<String, Error> {
         self.ids.push(id);
         let (before, now) = self.decode(text)?;

@@ -35,6 +35,7 @@ struct Means(Vec<(String, Vec<f32>)>);
 
 impl Hooks for Means {
     fn on(&mut self, point: Point, _: &[Span], value: Tensor) -> TensorResult<Tensor> {
+        // Hooks are called at every point; `wants` alone does not keep them away.
         if self.wants(point, 0) {
             let mean = value.to_dtype(DType::F32)?.mean(0)?; // (D,)
             self.0.push((point.to_string(), mean.to_vec1()?));

@@ -85,10 +85,12 @@ impl TextModel {
             if !is_wanted() {
                 return Err(ReplyError::Cancelled);
             }
+            // The place of the token just written, which the pass reads.
             let at = tokens + written.len() - 1;
             next = self.likeliest(&self.pass(&[next], at, &mut cache, &mut NoHooks)?)?;
         }
         let reply = self.text.decode(&written)?;
+        // Behind the last one: what a model writes to itself may name its own mark.
         let (_, reply) = reply.rsplit_once(REASONING_END).unwrap_or(("", &reply));
         Ok(reply.trim().to_owned())
     }
@@ -105,6 +107,7 @@ impl TextModel {
             if !is_wanted() {
                 return Err(ReplyError::Cancelled);
             }
+            // Positions go on where the chunk before has ended.
             last = Some(self.pass(chunk, number * CHUNK, cache, &mut NoHooks)?);
         }
         // A template writes something before every answer.
@@ -117,6 +120,7 @@ impl TextModel {
         let last = rows.narrow(0, rows.dim(0)? - 1, 1)?; // (1, D)
         let found = likeliest(&self.logits(&last)?)?.to_vec2::<f32>()?;
         match found[0][..] {
+            // Id and log-probability, both as f32; ids are exact in it, see `MAX_VOCABULARY`.
             [token, logprob] if logprob.is_finite() => Ok(token as u32),
             _ => Err(Error::Text("its numbers overflow".into()).into()),
         }

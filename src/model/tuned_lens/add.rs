@@ -64,6 +64,7 @@ fn read(folder: &Path, sizes: (usize, usize), budget: u64) -> Result<TunedLens, 
     let wrong = |reason: String| Error::unsupported(&shown, reason);
     let json: Option<Value> = Source::Folder(folder.to_owned()).json("config.json")?;
     let json = json.ok_or_else(|| wrong("config.json is not there".into()))?;
+    // Before the weights are opened: those of another model may be large.
     let has_bias = check(&json, sizes).map_err(wrong)?;
     let file = beside::file_in(folder, &FILES).map_err(wrong)?;
     let checkpoint = Checkpoint::open(&[file]).map_err(|error| wrong(error.to_string()))?;
@@ -86,6 +87,7 @@ fn check(json: &Value, (layers, width): (usize, usize)) -> Result<bool, String> 
             FIELDS.join(", ")
         ));
     }
+    // Where it is absent, the default of `TunedLensConfig`.
     let kind = fields.get("lens_type").map_or(Some(LINEAR), Value::as_str);
     if kind != Some(LINEAR) {
         let kind = &fields["lens_type"];
@@ -100,6 +102,7 @@ fn check(json: &Value, (layers, width): (usize, usize)) -> Result<bool, String> 
         }
     }
     match fields.get("bias") {
+        // The default of the package's `TunedLensConfig`.
         None => Ok(true),
         Some(Value::Bool(bias)) => Ok(*bias),
         Some(other) => Err(format!("bias is {other}; true and false are read")),
@@ -115,6 +118,7 @@ fn translators(
     let tensors = checkpoint.tensors(DType::F32, &Device::Cpu, &|_, _| {});
     let mut translators = Vec::with_capacity(layers);
     for layer in 0..layers {
+        // (D, D): what is added to a row is as wide as the row.
         let weight = beside::finite(&tensors, &format!("{layer}.weight"), &[width, width])?;
         let bias = has_bias.then(|| beside::finite(&tensors, &format!("{layer}.bias"), &[width]));
         let linear = Linear::new(weight, bias.transpose()?);

@@ -31,6 +31,7 @@ impl TunedLens {
     pub fn at(self: &Arc<Self>, point: Point) -> Option<Translator> {
         let layer = match (point.site, point.layer) {
             (Site::ResidPre, Some(layer)) => layer,
+            // What leaves a layer enters the next one.
             (Site::ResidPost, Some(layer)) => layer + 1,
             (Site::Embed, _) => 0,
             _ => return None,
@@ -67,7 +68,9 @@ impl Translator {
     /// Maps rows `(n, D)`, on the thread of the device that they are on.
     pub(in crate::model) fn forward(&self, x: &Tensor) -> Result<Tensor, Error> {
         let rows = x.to_dtype(DType::F32)?;
+        // (n, D) -> (n, D).
         let moved = self.lens.translators[self.layer].forward(&rows)?;
+        // The maps are f32; the norm and the head behind them take rows of the model's dtype.
         Ok((rows + moved)?.to_dtype(x.dtype())?)
     }
 }

@@ -63,6 +63,8 @@ impl Family for InternVl {
     fn tower(&self, config: &Value) -> Result<Box<dyn TowerConfig>, Error> {
         let vision = InternVitConfig::deserialize(&config["vision_config"])
             .map_err(|e| Error::Config(format!("vision_config: {e}")))?;
+        // What is no number becomes 0, which `check` refuses; where it is absent the default is in
+        // already.
         let ratio = config["downsample_ratio"].as_f64().unwrap_or_default();
         vision.check(ratio)?;
         // With the class token kept, transformers' `pixel_shuffle` gets rows that are no square and

@@ -141,6 +141,8 @@ impl InternVitConfig {
         Ok(Block {
             ln1: self.norm(weights, &format!("{at}.layernorm_before"))?,
             attention: self.attention(weights, &format!("{at}.attention"))?,
+            // The scale stands where Gemma 2 has a norm: on what a part is about to add to the
+            // stream.
             ln1_post: Some(layer_scale(weights, &format!("{at}.lambda_1"), width)?),
             ln2: self.norm(weights, &format!("{at}.layernorm_after"))?,
             mlp: Mlp {
@@ -196,6 +198,7 @@ impl InternVitConfig {
     fn qk_norm(&self, weights: &Tensors<'_>, name: &str) -> Result<Option<Norm>, Error> {
         // transformers gives them no eps of the configuration's.
         let norm = || rms_norm(weights, name, self.hidden_size, 1e-6);
+        // Over all heads together, `(D)`; Qwen3 norms each head by itself.
         let norm = self.use_qk_norm.then(norm);
         norm.transpose()
     }
@@ -287,6 +290,8 @@ impl InternVit {
         let blocks: Vec<Block> = (0..config.num_hidden_layers)
             .map(|layer| config.block(weights, layer))
             .collect::<Result<_, _>>()?;
+        // `nn.Identity` in the reference where the mean is pooled, else a layer norm whatever
+        // `norm_type` says.
         let last_norm = if config.use_mean_pooling {
             None
         } else {
@@ -337,9 +342,11 @@ impl VisionTower for InternVit {
         let patches = self.patches.forward(&cut)?.reshape((batch, (), width))?; // (V, N, D)
         // Both tables in the dtype of the patches, which gradients flow through in f32.
         let class = self.class.to_dtype(patches.dtype())?;
+        // (1, 1, D) -> (V, 1, D): all views begin with the same row.
         let class = class.broadcast_as((batch, 1, width))?;
         let x = Tensor::cat(&[&class, &patches], 1)?; // (V, N + 1, D)
         let x = match &self.position {
+            // (1, N + 1, D): the class token has a position, too.
             Some(position) => x.broadcast_add(&position.to_dtype(x.dtype())?)?,
             None => x,
         };
@@ -360,6 +367,7 @@ impl VisionTower for InternVit {
         let ((rows, columns), merge) = (views.first().map_or((0, 0), |v| v.grid), self.merge);
         let width = self.info.width;
         let x = x.reshape((views.len(), rows * columns + 1, width))?; // (V, R, D)
+        // Each side in two dimensions: which square a patch is in, and its place within it.
         let split = vec![
             views.len() * rows / merge,
             merge,
@@ -367,6 +375,7 @@ impl VisionTower for InternVit {
             merge,
             width,
         ];
+        // `check` has made sure that squares fill the grid.
         let x = x.i((.., 1..))?.contiguous()?.reshape(split)?; // (V H/M, M, W/M, M, D)
         let x = x.transpose(1, 2)?.contiguous()?; // (V H/M, W/M, M, M, D)
         Ok(x.reshape(((), merge * merge * width))?) // (V N, M M D)

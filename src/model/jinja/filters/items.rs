@@ -22,7 +22,7 @@ fn path_step(part: &str) -> Value {
     }
 }
 
-/// The steps of an attribute such as `function.name` or `0`.
+/// Returns the steps of an attribute such as `function.name` or `0`.
 pub(super) fn path(attribute: Option<&Value>) -> Result<Vec<Value>, Failure> {
     match attribute {
         None | Some(Value::None) => Ok(Vec::new()),
@@ -51,7 +51,7 @@ pub(super) fn follow(
     Ok(item)
 }
 
-/// A string in small letters; anything else as it is.
+/// Returns a string in small letters; anything else as it is.
 fn ignore_case(value: Value, budget: &mut Budget) -> Made {
     match value {
         Value::Str(text) => {
@@ -62,7 +62,7 @@ fn ignore_case(value: Value, budget: &mut Budget) -> Made {
     }
 }
 
-/// The one key of an item.
+/// Returns the one key of an item.
 fn only(keys: &Value) -> &Value {
     match keys {
         Value::List(keys) if keys.items.len() == 1 => &keys.items[0],
@@ -107,6 +107,7 @@ pub(super) fn of_items(name: &str, value: &Value, passed: Passed, budget: &mut B
         "first" => {
             let [] = passed.positional(name)?;
             let first = match value {
+                // One is taken of a generator, and the rest stays.
                 Value::Iterator(queue) => queue.items.borrow_mut().pop_front(),
                 other => other.items(budget)?.into_iter().next(),
             };
@@ -234,6 +235,7 @@ fn dictsort(value: &Value, passed: Passed, budget: &mut Budget) -> Made {
             ));
         }
     };
+    // Pairs are sorted by their item 0 or 1.
     let place = Some(&Value::Int(place));
     let items = keyed(pairs(dict, budget)?, place, truth(case), false, budget)?;
     let by_one = items
@@ -319,6 +321,7 @@ fn slice(value: &Value, passed: Passed, budget: &mut Budget) -> Made {
     let slices = whole(Some(needed(slices, "slice", "slices")?), "slice", 0)?;
     let slices = usize::try_from(slices).ok().filter(|s| *s > 0);
     let slices = slices.ok_or_else(|| Failure::new("slice needs 1 slice or more"))?;
+    // There may be more slices than items: the others are empty lists.
     budget.items(slices)?;
     let items = value.items(budget)?;
     let (each, extra) = (items.len() / slices, items.len() % slices);

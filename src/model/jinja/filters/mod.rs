@@ -24,6 +24,8 @@ pub(super) fn call(name: &str, value: Value, passed: Passed, budget: &mut Budget
         "map" | "select" | "reject" | "selectattr" | "rejectattr" => {
             lazily(name, &value, passed, budget)
         }
+        // Not jinja2's own, which writes HTML-safe JSON: transformers puts `json.dumps` in its
+        // place.
         "tojson" => to_json(&value, passed, budget),
         "abs" | "int" | "float" | "round" => of_number(name, &value, passed),
         "attr" => {
@@ -44,6 +46,7 @@ pub(super) fn call(name: &str, value: Value, passed: Passed, budget: &mut Budget
         "d" | "default" => {
             let [usual, boolean] = passed.bind(name, ["default_value", "boolean"])?;
             let boolean = boolean.is_some_and(|b| b.is_true());
+            // `boolean` asks for the default in place of anything that is false, "" and 0 included.
             let missing = matches!(value, Value::Undefined(_)) || boolean && !value.is_true();
             Ok(if missing {
                 usual.unwrap_or_else(|| Value::str(""))

@@ -18,7 +18,7 @@ fn truncated(number: f64) -> Made {
     }
 }
 
-/// The whole number that a text writes, as Python's `int` reads it.
+/// Returns the whole number that a text writes, as Python's `int` reads it.
 fn parse_int(text: &str, base: u32) -> Option<Result<i64, Failure>> {
     let text = text.trim_matches(is_space);
     let (sign, digits) = match text.strip_prefix(['+', '-']) {
@@ -81,6 +81,7 @@ pub(super) fn of_number(name: &str, value: &Value, passed: Passed) -> Made {
                 .filter(|b| (2..=36).contains(b));
             let base = base.ok_or_else(|| Failure::new("int: a base of 2 to 36 is needed"))?;
             match value {
+                // Python's `int(nan)` is a ValueError, for which jinja2 has the default.
                 Value::Float(f) if f.is_nan() => Ok(usual.unwrap_or(Value::Int(0))),
                 Value::Float(f) => truncated(*f),
                 Value::Str(text) => match parse_int(text, base) {

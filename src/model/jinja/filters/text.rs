@@ -25,6 +25,7 @@ pub(super) fn of_text(name: &str, value: &Value, passed: Passed, budget: &mut Bu
     budget.charge(text.len())?;
     match name {
         "capitalize" | "lower" | "upper" => methods::call(&Value::Str(text), name, passed, budget),
+        // `safe` marks text for an environment that escapes, which that of transformers does not.
         "string" | "safe" => {
             let [] = passed.positional(name)?;
             Ok(Value::Str(text))
@@ -209,6 +210,7 @@ fn truncate(text: &str, passed: Passed, budget: &mut Budget) -> Made {
             "truncate needs a length of {ends} or more and a leeway of 0 or more"
         )));
     }
+    // One that is longer by the leeway or less stays whole.
     if (text.chars().count() as i64) <= length.saturating_add(leeway) {
         return Ok(Value::str(text));
     }

@@ -83,6 +83,7 @@ fn is_cased(c: char) -> bool {
 /// Python's `str.swapcase`.
 fn swap_case(text: &str) -> String {
     let lower = text.to_lowercase();
+    // Both are walked together, unless a letter becomes several in small letters.
     let same = lower.chars().count() == text.chars().count();
     let mut lowered = lower.chars();
     let mut out = String::with_capacity(text.len());
@@ -116,7 +117,8 @@ fn is_title_case(c: char) -> bool {
     )
 }
 
-/// A letter, as Unicode's categories have it: `char::is_alphabetic` counts marks and numerals too.
+/// Tells whether `c` is a letter, as Unicode's categories have it: `char::is_alphabetic` counts
+/// marks and numerals too.
 fn is_letter(c: char) -> bool {
     // `regex` is linked already, with Unicode's categories.
     static LETTER: std::sync::LazyLock<Option<regex::Regex>> =
@@ -195,6 +197,7 @@ fn capitalize(text: &str) -> String {
 /// Python's `str.title`.
 fn title(text: &str) -> String {
     let lower = text.to_lowercase();
+    // Both are walked together, unless a letter becomes several in small letters.
     let same = lower.chars().count() == text.chars().count();
     let mut lowered = lower.chars();
     let mut out = String::with_capacity(text.len());

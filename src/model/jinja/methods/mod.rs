@@ -71,7 +71,7 @@ const OF_LISTS_CHANGING: &[&str] = &[
 const OF_DICTS: &[&str] = &["copy", "fromkeys", "get", "items", "keys", "values"];
 const OF_DICTS_CHANGING: &[&str] = &["clear", "pop", "popitem", "setdefault", "update"];
 
-/// Returns the kind of a value's attribute `name`.
+/// The kind of a value's attribute.
 pub(super) enum Attribute {
     Method,
     /// The sandbox lets nobody call it.
@@ -79,7 +79,7 @@ pub(super) enum Attribute {
     None,
 }
 
-/// Tells whether `value` has a method of that name.
+/// Returns the kind of the attribute `name` of `value`.
 pub(super) fn attribute(value: &Value, name: &str) -> Attribute {
     let (known, changing): (&[&str], &[&str]) = match value {
         Value::Str(_) => (OF_STRINGS, &[]),
@@ -240,6 +240,7 @@ fn join(own: &str, passed: Passed, budget: &mut Budget) -> Made {
     let items = needed(items, "join", "iterable")?.items(budget)?;
     let mut out = String::new();
     for (i, item) in items.into_iter().enumerate() {
+        // Python joins strings alone; the filter `join` takes anything.
         let item = text(item, "join")?;
         let between = if i > 0 { own } else { "" };
         budget.fits(out.len() + between.len() + item.len())?;
@@ -277,6 +278,7 @@ fn pad(own: &str, name: &str, passed: Passed, budget: &mut Budget) -> Made {
             let fill = text(fill, name)?;
             let mut chars = fill.chars();
             match (chars.next(), chars.next()) {
+                // `zfill` has its zeros, and takes no fill.
                 (Some(c), None) if name != "zfill" => c,
                 _ => {
                     return Err(Failure::new(format!(
@@ -317,6 +319,7 @@ fn expand_tabs(own: &str, size: usize, budget: &mut Budget) -> Made {
     for c in own.chars() {
         match c {
             '\t' => {
+                // To the next multiple of `size`; with 0 a tab is nothing.
                 let width = if size == 0 { 0 } else { size - column % size };
                 out.extend(std::iter::repeat_n(' ', width));
                 column += width;

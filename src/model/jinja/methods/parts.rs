@@ -25,6 +25,7 @@ pub(in crate::model::jinja) fn strip<'a>(
         }
     };
     let chosen = chars.as_deref();
+    // A set of characters, no word: `"abc".strip("ca")` is `"b"`.
     let gone = |c: char| chosen.map_or_else(|| is_space(c), |these| these.contains(&c));
     Ok(match name {
         "lstrip" => own.trim_start_matches(gone),
@@ -109,6 +110,7 @@ pub(super) fn find(own: &str, name: &str, passed: Passed, budget: &mut Budget) -
         } else {
             within.find(&*wanted)
         };
+        // Python counts characters.
         at.map(|at| (start + within[..at].chars().count()) as i64)
     });
     match found {
@@ -117,8 +119,8 @@ pub(super) fn find(own: &str, name: &str, passed: Passed, budget: &mut Budget) -
     }
 }
 
-/// The part of `own` between two indices of characters, as Python slices; `None` where it begins
-/// past the end.
+/// Returns the part of `own` between two indices of characters, as Python slices; `None` where it
+/// begins past the end.
 fn part(
     own: &str,
     start: Option<Value>,
@@ -188,6 +190,7 @@ pub(super) fn split(
         }
     };
     if from_right {
+        // Found from the right, they came last first.
         parts.reverse();
     }
     budget.items(parts.len())?;
@@ -214,6 +217,7 @@ fn split_at_spaces(own: &str, most: usize, from_right: bool) -> Vec<&str> {
             parts.push(rest);
             return parts;
         };
+        // Spaces beyond ASCII have several bytes.
         let width = rest[at..].chars().next().map_or(1, char::len_utf8);
         if from_right {
             parts.push(&rest[at + width..]);
@@ -229,7 +233,7 @@ fn split_at_spaces(own: &str, most: usize, from_right: bool) -> Vec<&str> {
     parts
 }
 
-/// The lines of a text, as Python's `splitlines` cuts them.
+/// Returns the lines of a text, as Python's `splitlines` cuts them.
 pub(in crate::model::jinja) fn lines(text: &str, keep: bool) -> Vec<&str> {
     let mut lines = Vec::new();
     let mut rest = text;

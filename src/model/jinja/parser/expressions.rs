@@ -17,12 +17,13 @@ impl Parser {
         ) || matches!(self.peek(), Token::Name(name) if ends.contains(&&**name))
     }
 
-    /// An expression, or several with commas as a tuple. `conditional` says whether `a if b else c`
-    /// may stand there.
+    /// Parses an expression, or several with commas as a tuple. `conditional` says whether `a if b
+    /// else c` may stand there.
     pub(super) fn tuple(&mut self, conditional: bool, ends: &[&str]) -> Parsed<Expr> {
         let mut items = Vec::new();
         let mut several = false;
         loop {
+            // Behind a comma that ends the tuple.
             if self.is_tuple_end(ends) {
                 break;
             }
@@ -234,6 +235,8 @@ impl Parser {
                     "false" | "False" => Expr::Const(Literal::Bool(false)),
                     "none" | "None" => Expr::Const(Literal::None),
                     _ => {
+                        // Whether they are read decides how a loop runs, and which arguments a
+                        // macro takes.
                         if matches!(&*name, "loop" | "varargs" | "kwargs" | "caller") {
                             self.pass_on(std::iter::once(name.clone()));
                         }
@@ -259,6 +262,7 @@ impl Parser {
                 self.at += 1;
                 Expr::Const(Literal::Float(number))
             }
+            // Brackets make no tuple, but for an empty pair; commas do.
             Token::Operator("(") => {
                 self.at += 1;
                 if self.skip(")") {
@@ -284,7 +288,7 @@ impl Parser {
         })
     }
 
-    /// Items with commas between them up to `close`, which is passed.
+    /// Parses items with commas between them up to `close`, which is passed.
     fn until<T>(
         &mut self,
         close: &str,
@@ -411,6 +415,7 @@ impl Parser {
                 value = self.filter(Some(value))?;
             } else if self.skip_word("is") {
                 value = self.test(value)?;
+            // jinja2 calls what a filter or a test has made.
             } else if self.is("(") {
                 value = Expr::Call(Box::new(value), self.arguments()?);
             } else {
@@ -434,7 +439,7 @@ impl Parser {
         Ok(Expr::Filter(value.map(Box::new), name, arguments))
     }
 
-    /// The filters of a block, whose first has no bar.
+    /// Parses the filters of a block, whose first has no bar.
     pub(super) fn filters(&mut self, value: Option<Expr>) -> Parsed<Expr> {
         let mut filtered = self.filter(value)?;
         let mut links = 0;

@@ -17,9 +17,10 @@ use crate::model::jinja::lexer::{self, Token};
 const DEPTH: u32 = 100;
 
 /// Operators, subscripts and filters in a row.
+// Each wraps the one before, so that a row is as deep as it is long.
 const CHAIN: usize = 400;
 
-/// The statements of a template.
+/// Parses the statements of a template.
 pub(super) fn parse(source: &str) -> Result<Vec<Statement>, Failure> {
     let tokens = lexer::tokens(source)?;
     let mut parser = Parser {
@@ -32,6 +33,7 @@ pub(super) fn parse(source: &str) -> Result<Vec<Statement>, Failure> {
         markup: Vec::new(),
     };
     let body = parser.body(&[])?;
+    // Those that ended a print have been taken from the list.
     match parser.markup.first() {
         Some(line) => Err(Failure::at(
             *line,

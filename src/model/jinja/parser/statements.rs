@@ -16,7 +16,8 @@ enum Assigns {
 }
 
 impl Parser {
-    /// Text, prints and statements up to a tag that begins with one of `ends`, which is left.
+    /// Parses text, prints and statements up to a tag that begins with one of `ends`, which is
+    /// left.
     pub(super) fn body(&mut self, ends: &[&str]) -> Parsed<Vec<Statement>> {
         self.enter()?;
         let mut statements = Vec::new();
@@ -40,6 +41,8 @@ impl Parser {
                 }
                 Token::BlockBegin => {
                     self.at += 1;
+                    // Left for whoever asked for this body, which may go on with it: `elif`,
+                    // `else`.
                     if matches!(self.peek(), Token::Name(name) if ends.contains(&&**name)) {
                         self.depth -= 1;
                         return Ok(statements);
@@ -69,7 +72,7 @@ impl Parser {
         Ok(())
     }
 
-    /// The body of a statement: its tag ends here. The tag that ends the body is left.
+    /// Parses the body of a statement: its tag ends here. The tag that ends the body is left.
     fn statements(&mut self, ends: &[&str]) -> Parsed<Vec<Statement>> {
         // jinja2 takes a colon there, as Python has one.
         self.skip(":");
@@ -77,7 +80,7 @@ impl Parser {
         self.body(ends)
     }
 
-    /// The same, and the one word that ends it is passed.
+    /// Does the same, and the one word that ends it is passed.
     fn block(&mut self, end: &str) -> Parsed<Vec<Statement>> {
         let body = self.statements(&[end])?;
         self.at += 1;
@@ -179,6 +182,7 @@ impl Parser {
         } else {
             Vec::new()
         };
+        // The tag that ended the body: `endfor`, which `body` has found and left.
         self.at += 1;
         Ok(Kind::For(Arc::new(For {
             target,
@@ -219,6 +223,7 @@ impl Parser {
 
     fn set(&mut self) -> Parsed<Kind> {
         let target = self.target(Assigns::Set, &[])?;
+        // Without it the value is a block, up to {% endset %}.
         if self.skip("=") {
             return Ok(Kind::Set(target, self.tuple(true, &[])?));
         }

@@ -140,10 +140,12 @@ pub(super) fn model(
         "multimodal_projector_bias": has("mm.0.bias"),
         "tie_word_embeddings": is_tied(language),
     });
+    // LLaVA before 1.5 projects by one layer.
     if !has("mm.2.weight") {
         model["projector_layers"] = json!(1);
     }
     if tiles.is_some() {
+        // As the original's code reads its config.json, see `original::merge`.
         let merge = vision.text("mm_patch_merge_type")?.unwrap_or("flat");
         model["mm_patch_merge_type"] = json!(merge);
     }
@@ -268,6 +270,7 @@ fn vision_config(keys: &Keys<'_>) -> Result<Value, Error> {
     let activation = match (flag("clip.use_gelu")?, flag("clip.use_silu")?) {
         (true, false) => "gelu",
         (false, true) => "silu",
+        // llama.cpp's tower has CLIP's activation unless a key says otherwise.
         (false, false) => "quick_gelu",
         (true, true) => return config("clip.use_gelu and clip.use_silu are both true".into()),
     };

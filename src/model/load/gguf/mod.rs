@@ -144,6 +144,7 @@ impl GgufFiles {
 
     /// Returns the file that errors of `name` are about.
     pub(super) fn path_of(&self, name: &str) -> PathBuf {
+        // No such path exists; it tells the GGUF file, and which part of its content.
         self.language.join(name)
     }
 

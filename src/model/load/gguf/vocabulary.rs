@@ -67,6 +67,7 @@ impl<'a> Vocabulary<'a> {
         let missing = || file.wrong("tokenizer.ggml.tokens", "is not there");
         let tokens = file.texts("tokenizer.ggml.tokens")?.ok_or_else(missing)?;
         let kinds = file.integers("tokenizer.ggml.token_type")?;
+        // 1 is an ordinary token.
         let kinds = kinds.unwrap_or_else(|| vec![1; tokens.len()]);
         if kinds.len() != tokens.len() {
             let reason = format!("has {} entries, tokens has {}", kinds.len(), tokens.len());
@@ -246,6 +247,7 @@ impl<'a> Vocabulary<'a> {
             ("add_eos_token", "eos_token"),
         ] {
             if flag == "add_eos_token" {
+                // The text, between what stands before it and what stands behind.
                 single.push(json!({ "Sequence": { "id": "A", "type_id": 0 } }));
             }
             let known = self.special.iter().find(|(known, _)| *known == name);
@@ -275,6 +277,7 @@ fn split(pattern: &str) -> Value {
         "behavior": "Isolated",
         "invert": false,
     });
+    // ByteLevel only spells bytes here; the pattern has cut before it.
     sequence(&[split, byte_level(false)])
 }
 
