@@ -10,17 +10,27 @@
 use std::hint::black_box;
 use std::time::Instant;
 
+use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{D, DType, Device, Tensor};
 use criterion::{Criterion, Throughput, criterion_group};
 use rayon::prelude::*;
 use scotoma::nn::{
     Activation, Attention, Backend, Layout, Linear, NoHooks, Norm, PassState, Stack, softmax,
 };
+use scotoma::weights::Blocks;
 
 const ROWS: usize = 626;
 const WIDTH: usize = 1024;
 const INNER: usize = 4096;
 const HEADS: usize = 16;
+/// Formats of blocks that products are made in.
+const BLOCKS: [GgmlDType; 5] = [
+    GgmlDType::Q4_0,
+    GgmlDType::Q8_0,
+    GgmlDType::Q4K,
+    GgmlDType::Q5K,
+    GgmlDType::Q6K,
+];
 
 fn random(rows: usize, columns: usize) -> Tensor {
     Tensor::randn(0f32, 1.0, (rows, columns), &Device::Cpu).unwrap()
@@ -225,25 +235,40 @@ fn peak() {
         bandwidth / 1e9
     );
     println!("products: time, of the multiply-adds (bf16 can reach 200 %), of a copy's bandwidth");
+    let ceilings = (peak, bandwidth);
     for (rows, input, out) in [(1, 4096, 11008), (8, 4096, 11008), (ROWS, 4096, 4096)] {
+        let (x, weight) = (random(rows, input), random(out, input));
         for dtype in [DType::F32, DType::BF16] {
-            let x = random(rows, input).to_dtype(dtype).unwrap();
-            let weight = random(out, input).to_dtype(dtype).unwrap();
-            let linear = Linear::new(weight, None).unwrap();
-            let time = shortest(10, || {
-                black_box(linear.forward(&x).unwrap());
-            });
-            let rate = (2 * rows * input * out) as f64 / time;
-            let read = (input * out * dtype.size_in_bytes()) as f64 / time;
-            let name = format!("{rows} x {input} x {out} {dtype:?}");
-            println!(
-                "{name:22} {:8.2} ms, {:4.0} GFLOP/s {:4.0} %, {:5.1} GB/s {:4.0} %",
-                time * 1e3,
-                rate / 1e9,
-                100.0 * rate / peak,
-                read / 1e9,
-                100.0 * read / bandwidth,
-            );
+            let linear = Linear::new(weight.to_dtype(dtype).unwrap(), None).unwrap();
+            let bytes = input * out * dtype.size_in_bytes();
+            let x = x.to_dtype(dtype).unwrap();
+            product(&format!("{dtype:?}"), &x, &linear, bytes, ceilings);
+        }
+        for format in BLOCKS {
+            let blocks = QTensor::quantize(&weight, format).unwrap();
+            let bytes = blocks.data().unwrap();
+            let (format, length) = (blocks.dtype(), bytes.len());
+            let linear = Linear::of_blocks(&Blocks { format, bytes }, (out, input), None).unwrap();
+            product(&format!("{format:?}"), &x, &linear, length, ceilings);
         }
     }
+}
+
+/// Prints the time of a product, as shares of (operations, bytes) a second.
+fn product(weight: &str, x: &Tensor, linear: &Linear, bytes: usize, (peak, bandwidth): (f64, f64)) {
+    let ((rows, input), (out, _)) = (x.dims2().unwrap(), linear.sizes());
+    let time = shortest(10, || {
+        black_box(linear.forward(x).unwrap());
+    });
+    let rate = (2 * rows * input * out) as f64 / time;
+    let read = bytes as f64 / time;
+    let name = format!("{rows} x {input} x {out} {weight}");
+    println!(
+        "{name:22} {:8.2} ms, {:4.0} GFLOP/s {:4.0} %, {:5.1} GB/s {:4.0} %",
+        time * 1e3,
+        rate / 1e9,
+        100.0 * rate / peak,
+        read / 1e9,
+        100.0 * read / bandwidth,
+    );
 }

@@ -1,6 +1,6 @@
-"""Writes two tiny judges as GGUF files, a Llama and a Qwen3, and what transformers replies with the same weights.
+"""Writes tiny judges as GGUF files, a Llama, a Qwen2, a Qwen3 and a Gemma, and what transformers replies with the same weights.
 
-    python judges.py [llama] [qwen3]
+    python judges.py [llama] [qwen2] [qwen3] [gemma]
 
 Each is trained for a minute to answer the questions of src/benchmark/judges about items of `shapes` by rules that are easily
 checked, and to answer some other questions with whole sentences, which it learns by heart. The weights are then quantised; the
@@ -22,7 +22,18 @@ import numpy as np
 import torch
 from gguf import GGMLQuantizationType as Kind
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, LlamaTokenizer, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+from transformers import (
+    GemmaConfig,
+    GemmaForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    LlamaTokenizer,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 
 from capture import HERE, ROOT, SHAPES
@@ -49,6 +60,10 @@ CHAT = {
     "{% if add_generation_prompt %}<|im_start|>assistant\n"
     "{% if enable_thinking is defined and not enable_thinking %}<think>\n\n</think>\n\n{% endif %}{% endif %}",
 }
+CHAT["qwen2"] = CHAT["qwen3"]
+CHAT["gemma"] = CHAT["llama"].replace("{{ m['content'] }}{{ eos_token }}", "{{ m['content'] | trim }}{{ eos_token }}")
+PIECES = ("llama", "gemma")
+"""The models whose vocabulary is SentencePiece's."""
 TURN = ["<|im_start|>", "<|im_end|>", "<think>", "</think>"]
 LLAMA3 = {
     "rope_type": "llama3", "rope_theta": 10000.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
@@ -71,14 +86,16 @@ def byte_level() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", chat_template=CHAT["qwen3"])
 
 
-def sentence_pieces() -> LlamaTokenizer:
+def sentence_pieces(name: str) -> LlamaTokenizer:
     config = {"tokenizer_class": "LlamaTokenizer", "legacy": False, "add_bos_token": True, "add_eos_token": False}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    # Gemma's puts no space before a text.
+    config["add_prefix_space"] = name == "llama"
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
         (folder / "tokenizer.model").write_bytes(pieces().SerializeToString())
         (folder / "tokenizer_config.json").write_text(json.dumps(config))
         tokenizer = LlamaTokenizer.from_pretrained(folder)
-    tokenizer.chat_template = CHAT["llama"]
+    tokenizer.chat_template = CHAT[name]
     return tokenizer
 
 
@@ -91,6 +108,12 @@ def model_of(name: str, rows: int):
     if name == "llama":
         return LlamaForCausalLM(LlamaConfig(**shared, rms_norm_eps=1e-5, rope_parameters=LLAMA3, tie_word_embeddings=False))
     rope = {"rope_type": "default", "rope_theta": 1000000.0}
+    if name == "qwen2":
+        return Qwen2ForCausalLM(Qwen2Config(**shared, rms_norm_eps=1e-6, rope_parameters=rope, tie_word_embeddings=True))
+    if name == "gemma":
+        # Wider heads than the stream divided by them, as Gemma's are.
+        rope = {"rope_type": "default", "rope_theta": 10000.0}
+        return GemmaForCausalLM(GemmaConfig(**shared, head_dim=32, rms_norm_eps=1e-6, rope_parameters=rope, bos_token_id=1, eos_token_id=2, pad_token_id=0))
     return Qwen3ForCausalLM(Qwen3Config(**shared, head_dim=32, rms_norm_eps=1e-6, rope_parameters=rope, tie_word_embeddings=True))
 
 
@@ -146,7 +169,7 @@ def train(model, tokenizer, end: int, items: list[dict]) -> None:
 
 def vocabulary(writer: gguf.GGUFWriter, name: str, tokenizer) -> None:
     types = gguf.TokenType
-    if name == "llama":
+    if name in PIECES:
         own = pieces().pieces
         writer.add_tokenizer_model("llama")
         writer.add_tokenizer_pre("default")
@@ -158,6 +181,8 @@ def vocabulary(writer: gguf.GGUFWriter, name: str, tokenizer) -> None:
         writer.add_eos_token_id(2)
         writer.add_add_bos_token(True)
         writer.add_add_eos_token(False)
+        if name == "gemma":
+            writer.add_add_space_prefix(False)
         return
     own = json.loads((SHAPES / "tokenizer.json").read_text())
     vocab, special = tokenizer.get_vocab(), {token["content"] for token in own["added_tokens"]} | set(TURN[:2])
@@ -179,7 +204,7 @@ def write_model(name: str, model, tokenizer) -> None:
     writer = gguf.GGUFWriter(OUT / f"{name}.gguf", name)
     writer.add_name(f"Tiny {name}")
     add_sizes(writer, config)
-    if name == "qwen3":
+    if name in ("qwen3", "gemma"):
         writer.add_key_length(config.head_dim)
         writer.add_value_length(config.head_dim)
     vocabulary(writer, name, tokenizer)
@@ -189,7 +214,7 @@ def write_model(name: str, model, tokenizer) -> None:
         writer.add_tensor("rope_freqs.weight", (plain / model.model.rotary_emb.inv_freq.numpy()).astype(np.float32))
     table = state["model.embed_tokens.weight"]
     add(writer, "token_embd.weight", table, table, Kind.Q8_0)
-    add(writer, "output_norm.weight", state["model.norm.weight"], state["model.norm.weight"])
+    add_norm(writer, name, "output_norm.weight", state["model.norm.weight"])
     if "lm_head.weight" in state:
         add(writer, "output.weight", state["lm_head.weight"], state["lm_head.weight"], Kind.Q8_0)
     heads = {"attn_q": config.num_attention_heads, "attn_k": config.num_key_value_heads} if name == "llama" else {}
@@ -197,7 +222,10 @@ def write_model(name: str, model, tokenizer) -> None:
     for layer in range(config.num_hidden_layers):
         for part, theirs in (LAYER | norms).items():
             parameter, tensor = state[f"model.layers.{layer}.{theirs}.weight"], f"blk.{layer}.{part}.weight"
-            kind = FORMATS.get(part, Kind.Q8_0) if parameter.ndim == 2 else Kind.F32
+            kind = FORMATS.get(part, Kind.Q8_0)
+            if parameter.ndim == 1:
+                add_norm(writer, name, tensor, parameter)
+                continue
             if part not in heads:
                 add(writer, tensor, parameter, parameter, kind)
                 continue
@@ -206,7 +234,21 @@ def write_model(name: str, model, tokenizer) -> None:
             add(writer, tensor, moved, moved, kind)
             with torch.no_grad():
                 parameter.copy_(moved.unflatten(0, (heads[part], -1, 2)).transpose(1, 2).flatten(0, 2))
+        for part in ("q", "k", "v") if name == "qwen2" else ():
+            bias = state[f"model.layers.{layer}.self_attn.{part}_proj.bias"]
+            add(writer, f"blk.{layer}.attn_{part}.bias", bias, bias, Kind.F32)
     finish(writer)
+
+
+def add_norm(writer: gguf.GGUFWriter, name: str, tensor: str, parameter: torch.Tensor) -> None:
+    """Adds the weight of a norm: of a Gemma with 1 added, as its file has it."""
+    if name != "gemma":
+        add(writer, tensor, parameter, parameter, Kind.F32)
+        return
+    more = (parameter + 1).detach().clone()
+    add(writer, tensor, more, more, Kind.F32)
+    with torch.no_grad():
+        parameter.copy_(more - 1)
 
 
 def replies(model, tokenizer, end: int, items: list[dict]) -> list[dict]:
@@ -246,8 +288,8 @@ def main() -> None:
     path = OUT / "replies.json"
     golden = json.loads(path.read_text()) if path.exists() else {}
     for name in sys.argv[1:] or CHAT:
-        tokenizer = sentence_pieces() if name == "llama" else byte_level()
-        end = 2 if name == "llama" else tokenizer.convert_tokens_to_ids("<|im_end|>")
+        tokenizer = sentence_pieces(name) if name in PIECES else byte_level()
+        end = 2 if name in PIECES else tokenizer.convert_tokens_to_ids("<|im_end|>")
         model = model_of(name, len(tokenizer)).float()
         train(model, tokenizer, end, items)
         model.eval()

@@ -24,7 +24,7 @@ use serde::Deserialize;
 
 use crate::common::Running;
 
-const JUDGES: [&str; 2] = ["llama", "qwen3"];
+const JUDGES: [&str; 4] = ["llama", "qwen2", "qwen3", "gemma"];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/judges")
