@@ -97,7 +97,11 @@ fn engine(criterion: &mut Criterion) {
     let engine = Engine::start(Limits::default()).unwrap();
     let view = model
         .processor
-        .picture(&scotoma::vision::decode(&picture(), 1 << 20).unwrap(), 1)
+        .picture(
+            &scotoma::vision::decode(&picture(), 1 << 20).unwrap(),
+            1,
+            1 << 20,
+        )
         .unwrap();
     let (pixels, image) = (
         Pixels::new(model.pixels(&view).unwrap()).unwrap(),

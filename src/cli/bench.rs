@@ -29,7 +29,7 @@ use crate::nn::{
 use crate::pipeline;
 use crate::server::ServerConfig;
 use crate::telemetry::memory_used;
-use crate::vision::{Picture, Rgb};
+use crate::vision::{MAX_PIXELS, Picture, Rgb};
 
 /// Words after a picture, about as many tokens as a benchmark's question has.
 const QUESTION_TOKENS: usize = 50;
@@ -311,7 +311,7 @@ impl Measured {
             height: side,
             data: pixels,
         };
-        Ok(self.model.processor.picture(&picture, 1)?)
+        Ok(self.model.processor.picture(&picture, 1, MAX_PIXELS)?)
     }
 
     /// Counts the tokens of a picture and a question.

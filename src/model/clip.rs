@@ -12,7 +12,7 @@ use super::text::chat_files::image_processor;
 use super::vision_tower::{SelectStrategy, ViewBatch, VisionTower, feature_entries};
 use super::vit::{MAX_SIZE, Vit, VitConfig, encoder_block};
 use crate::nn::{Activation, Backend, Block, Layout, Linear, NoHooks, Norm, Stack, Transformer};
-use crate::vision::{Processor, Rgb, Tiling};
+use crate::vision::{MAX_PIXELS, Processor, Rgb, Tiling};
 use crate::weights::Tensors;
 
 /// Pictures, or texts, that go up together.
@@ -230,7 +230,7 @@ impl Clip {
             let mut pixels = Vec::new();
             let mut side = 0;
             for picture in batch {
-                let base = self.processor.picture(picture, 1)?.base;
+                let base = self.processor.picture(picture, 1, MAX_PIXELS)?.base;
                 // Without tiling every picture becomes a square of the tower's size.
                 side = base.image.width;
                 pixels.extend(self.processor.normalise(&base));

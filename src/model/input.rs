@@ -176,7 +176,7 @@ impl Model {
         let decoded = vision::decode(file, max_pixels)?;
         histogram!(names::STAGE_DURATION, "stage" => "decode_image").record(start.elapsed());
         let start = Instant::now();
-        let picture = self.processor.picture(&decoded, together)?;
+        let picture = self.processor.picture(&decoded, together, max_pixels)?;
         histogram!(names::STAGE_DURATION, "stage" => "preprocess").record(start.elapsed());
         Ok(InputImage {
             pixels: Pixels::new(self.pixels(&picture)?)?,

@@ -11,7 +11,7 @@ use super::text::chat_files::image_processor;
 use super::vision_tower::{SelectStrategy, TowerInfo, VisionTower, feature_entries};
 use super::vit::{Vit, VitConfig};
 use crate::nn::{Home, HostTensor, OnDevice};
-use crate::vision::{Processor, Rgb, Tiling};
+use crate::vision::{MAX_PIXELS, Processor, Rgb, Tiling};
 
 /// A resident saliency model; it computes on the thread of its device.
 #[derive(Debug)]
@@ -115,7 +115,7 @@ impl SaliencyModel {
 
     /// Returns the pixels of a picture as it sees them: `(1, 3, H, W)`.
     pub fn pixels(&self, picture: &Rgb) -> Result<HostTensor, Error> {
-        let picture = self.processor.picture(picture, 1)?;
+        let picture = self.processor.picture(picture, 1, MAX_PIXELS)?;
         let (height, width) = picture.view_size();
         let values = self.processor.normalise(&picture.base);
         Ok(HostTensor::from_vec(values, (1, 3, height, width))?)

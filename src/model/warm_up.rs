@@ -4,7 +4,7 @@ use candle_core::Tensor;
 
 use super::{Error, Model};
 use crate::nn::{DecodeSlots, Layout, MemoryTracker, NoHooks, SequenceCache, likeliest};
-use crate::vision::Rgb;
+use crate::vision::{MAX_PIXELS, Rgb};
 
 /// Tokens of the prompt.
 const PROMPT: usize = 8;
@@ -45,7 +45,7 @@ impl Model {
             height: side,
             data: vec![128; 3 * side * side],
         };
-        let picture = self.processor.picture(&grey, 1)?;
+        let picture = self.processor.picture(&grey, 1, MAX_PIXELS)?;
         self.encode_image(&self.pixels(&picture)?, &self.tokens(&picture))
     }
 }

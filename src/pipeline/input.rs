@@ -17,7 +17,7 @@ use crate::model::{
     self, IMAGE_MARKER, ImageFiles, ImageTokens, InputError, InputImage, MeasuredRows, Message,
     MessagePart, Model, Pixels, PromptToken, Rendered, Role, Words,
 };
-use crate::vision::{self, Picture};
+use crate::vision::{self, Picture, Size};
 
 /// Bytes of a prompt's text, of all messages together.
 pub const MAX_TEXT_BYTES: usize = 1 << 20;
@@ -70,7 +70,8 @@ impl Runtime {
         // Checked before they wait for their turn, which they would for nothing.
         let words = words(model, prompt.text.clone(), files.len())?;
         let (field, limit) = (prompt.text.field(), self.limits.image_pixels);
-        let price = Price::of_text(prompt.text.bytes()) + price_of(&files, limit);
+        let price = price_of(model, &files, together, limit);
+        let price = Price::of_text(prompt.text.bytes()) + price;
         let (own, model) = (context.clone(), model.clone());
         let work = move || {
             let read = model.read(&words, own.time, &images(&files, together, limit));
@@ -106,7 +107,7 @@ impl Runtime {
     ) -> Result<Arc<PreparedInput>, Error> {
         let files = self.files(context, &[image])?;
         let (model, limit) = (model.clone(), self.limits.image_pixels);
-        let (own, price) = (context.clone(), price_of(&files, limit));
+        let (own, price) = (context.clone(), price_of(&model, &files, 1, limit));
         let work = move || {
             let read = model.read_images(&images(&files, 1, limit));
             let read = read.map_err(|error| blame(error, "image", &files))?;
@@ -205,20 +206,30 @@ fn images(files: &[File], together: usize, max_pixels: u64) -> ImageFiles<'_> {
     }
 }
 
-/// Prices decoding files one after the other.
-fn price_of(files: &[File], max_pixels: u64) -> Price {
+/// Prices reading files one after the other, each as one of `together` pictures.
+fn price_of(model: &Model, files: &[File], together: usize, max_pixels: u64) -> Price {
+    let held = |size| model.processor.pixels(size, together);
     let prices = files
         .iter()
-        .map(|file| price_of_picture(&file.bytes, max_pixels));
+        .map(|file| price_of_picture(&file.bytes, max_pixels, held));
     prices.fold(Price::BASE, |all, one| all + one)
 }
 
-/// Prices decoding the file of a picture.
-pub(super) fn price_of_picture(bytes: &[u8], max_pixels: u64) -> Price {
+/// Prices reading the file of a picture, of which `held` says the pixels that are in memory for a
+/// size.
+pub(super) fn price_of_picture(bytes: &[u8], max_pixels: u64, held: impl Fn(Size) -> u64) -> Price {
     // One that exceeds the limit is not decoded.
     // Read off the header, so that the price is known before anything is decoded.
-    let pixels = Some(vision::count_pixels(bytes, max_pixels)).filter(|n| *n <= max_pixels);
-    Price::of_picture(pixels.unwrap_or(0), bytes.len())
+    let size = vision::size_of(bytes, max_pixels);
+    let (own, held) = (size.map_or(0, pixels_of), size.map_or(0, held));
+    // A square beyond the limit, which it would be padded to, is not made.
+    let pixels = if held <= max_pixels { held } else { own };
+    Price::of_picture(pixels, bytes.len())
+}
+
+/// Returns the pixels of a picture of a size.
+pub(super) fn pixels_of((height, width): Size) -> u64 {
+    height as u64 * width as u64
 }
 
 /// Returns as how many pictures of one request each of `count` is prepared: a picture that comes

@@ -187,7 +187,8 @@ impl Runtime {
         let mut found = BTreeMap::new();
         for &(place, bytes) in files {
             let (bytes, limit) = (bytes.to_vec(), self.limits.image_pixels);
-            let (own, price) = (model.clone(), price_of_picture(&bytes, limit));
+            let held = |size| model.processor.pixels(size, together);
+            let (own, price) = (model.clone(), price_of_picture(&bytes, limit, held));
             // As many pictures as the input has: one that came alone might be cut into tiles, and have
             // other visual tokens than the ones that it replaces.
             let client = &input.context.client;

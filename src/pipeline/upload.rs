@@ -1,7 +1,7 @@
 //! UploadImage: a picture kept, to be named later.
 
 use super::error::Error;
-use super::input::price_of_picture;
+use super::input::{pixels_of, price_of_picture};
 use super::request_context::RequestContext;
 use super::runtime::Runtime;
 use super::stores::Bytes;
@@ -24,7 +24,7 @@ impl Runtime {
         // It is kept as it came, and decoded all the same: a handle stands for a picture that requests
         // can use.
         let (bytes, limit) = (data.clone(), self.limits.image_pixels);
-        let price = price_of_picture(&data, limit);
+        let price = price_of_picture(&data, limit, pixels_of);
         let decoded = self.turns.run(&context.client, price, move || {
             let picture = vision::decode(&bytes, limit).map_err(|source| Error::Image {
                 field: "data".into(),

@@ -22,6 +22,46 @@ pub enum Error {
         /// Pixels in all.
         limit: u64,
     },
+    /// An edge longer than the limit.
+    #[error("the picture has {width} x {height} pixels; edges of up to {limit} pixels are read")]
+    EdgeTooLong {
+        /// Pixels.
+        width: u32,
+        /// Pixels.
+        height: u32,
+        /// Pixels of an edge.
+        limit: u32,
+    },
+    /// A picture whose long edge becomes longer than the limit when the short one is enlarged.
+    #[error(
+        "the picture of {width} x {height} pixels has an edge of {edge} pixels after resizing; up \
+         to {limit} are supported"
+    )]
+    TooThin {
+        /// Pixels.
+        width: usize,
+        /// Pixels.
+        height: usize,
+        /// Pixels of the long edge after resizing.
+        edge: usize,
+        /// Pixels of an edge.
+        limit: u32,
+    },
+    /// A picture that is padded to a square of more pixels than the limit.
+    #[error(
+        "the picture of {width} x {height} pixels is padded to {side} x {side}, the limit is \
+         {limit} pixels"
+    )]
+    SquareTooLarge {
+        /// Pixels.
+        width: usize,
+        /// Pixels.
+        height: usize,
+        /// Pixels of the square's side.
+        side: usize,
+        /// Pixels in all.
+        limit: u64,
+    },
     /// No pixels at all, or a shape that shrinks to none.
     #[error("the picture of {width} x {height} pixels leaves nothing after resizing")]
     Empty {

@@ -46,11 +46,11 @@ impl Checkpoint {
         path.is_file().then(|| Self::open(&[path])).transpose()
     }
 
-    /// Merges an adapter: `config` is its adapter_config.json, and `beside` the tensors that were
-    /// trained whole in a file of their own. Every tensor of both must find its place.
+    /// Merges an adapter: `config` is the text of its adapter_config.json, and `beside` the tensors
+    /// that were trained whole in a file of their own. Every tensor of both must find its place.
     pub fn adapt(
         &mut self,
-        config: &serde_json::Value,
+        config: &[u8],
         adapter: Self,
         beside: Option<Self>,
     ) -> Result<(), Error> {

@@ -6,11 +6,13 @@
 //! 2024) included.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use candle_core::{DType, Tensor};
 use regex::Regex;
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 use super::Error;
 
@@ -111,9 +113,40 @@ pub(super) struct Config {
     #[serde(default)]
     target_modules: Value,
     #[serde(default)]
-    rank_pattern: Option<Map<String, Value>>,
+    rank_pattern: Option<Patterns>,
     #[serde(default)]
-    alpha_pattern: Option<Map<String, Value>>,
+    alpha_pattern: Option<Patterns>,
+}
+
+/// Values by pattern, in the order of the file: of several that fit, PEFT takes the first.
+#[derive(Debug)]
+struct Patterns(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Patterns {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(PatternsVisitor)
+    }
+}
+
+struct PatternsVisitor;
+
+impl<'de> Visitor<'de> for PatternsVisitor {
+    type Value = Patterns;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("values by pattern")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Patterns, A::Error> {
+        let mut patterns: Vec<(String, Value)> = Vec::new();
+        while let Some((pattern, value)) = map.next_entry()? {
+            if patterns.iter().any(|(known, _)| *known == pattern) {
+                return Err(A::Error::custom(format!("pattern {pattern} occurs twice")));
+            }
+            patterns.push((pattern, value));
+        }
+        Ok(Patterns(patterns))
+    }
 }
 
 // PEFT's defaults.
@@ -164,7 +197,9 @@ const HARMLESS_STARTS: &[&str] = &["gaussian", "eva", "orthogonal"];
 impl Config {
     /// Parses adapter_config.json; a field that would change the numbers and is not known is an
     /// error that names it.
-    pub(super) fn parse(json: &Value) -> Result<Self, Error> {
+    pub(super) fn parse(text: &[u8]) -> Result<Self, Error> {
+        let damaged = |e: serde_json::Error| invalid_config(e.to_string());
+        let json: Value = serde_json::from_slice(text).map_err(damaged)?;
         let fields = json
             .as_object()
             .ok_or_else(|| invalid_config("not an object".into()))?;
@@ -195,7 +230,8 @@ impl Config {
                 return Err(invalid_config(format!("{field} {value} is not supported")));
             }
         }
-        let config = Self::deserialize(json).map_err(|e| invalid_config(e.to_string()))?;
+        // Of the text, whose order a `Value` has lost.
+        let config: Self = serde_json::from_slice(text).map_err(damaged)?;
         // The scale is alpha / r.
         if config.r == 0 || !config.lora_alpha.is_finite() {
             return Err(invalid_config(format!(
@@ -276,12 +312,11 @@ fn regex(field: &str, pattern: &str) -> Result<Regex, Error> {
 
 /// Returns the value of the first pattern that a module's name ends with.
 fn matching<'a>(
-    patterns: Option<&'a Map<String, Value>>,
+    patterns: Option<&'a Patterns>,
     field: &str,
     module: &str,
 ) -> Result<Option<&'a Value>, Error> {
-    // Sorted by keys, as PEFT writes the file (`sort_keys`), and so reads it again.
-    for (pattern, value) in patterns.into_iter().flatten() {
+    for (pattern, value) in patterns.into_iter().flat_map(|patterns| &patterns.0) {
         // PEFT's `get_pattern_key`: the pattern is an ending behind a point, and the first that
         // fits counts.
         if regex(field, &format!("^(?:.*\\.)?(?:{pattern})$"))?.is_match(module) {
@@ -373,9 +408,13 @@ fn ends_with_name(module: &str, suffix: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
-    use super::{Config, Role, role};
+    use super::{Config, Error, Role, role};
+
+    fn parse(json: &Value) -> Result<Config, Error> {
+        Config::parse(json.to_string().as_bytes())
+    }
 
     #[test]
     fn names_of_all_versions() {
@@ -408,7 +447,7 @@ mod tests {
 
     #[test]
     fn scales() {
-        let config = Config::parse(&json!({
+        let config = parse(&json!({
             "peft_type": "LORA", "r": 4, "lora_alpha": 8, "use_rslora": true, "lora_dropout": 0.1,
             "rank_pattern": {"layers.1.self_attn.q_proj": 16}, "alpha_pattern": {".*k_proj": 2.0},
         }))
@@ -428,6 +467,22 @@ mod tests {
     }
 
     #[test]
+    fn of_several_patterns_the_first_in_the_file_counts() {
+        let module = "model.layers.0.self_attn.q_proj";
+        for (patterns, alpha) in [
+            (r#"{"q_proj": 16, "layers.0.self_attn.q_proj": 32}"#, 16.0),
+            (r#"{"layers.0.self_attn.q_proj": 32, "q_proj": 16}"#, 32.0),
+        ] {
+            let text = format!(r#"{{"r": 8, "alpha_pattern": {patterns}}}"#);
+            let config = Config::parse(text.as_bytes()).unwrap();
+            assert_eq!(config.scale(module).unwrap(), (8, alpha / 8.0));
+        }
+        let twice = br#"{"rank_pattern": {"q_proj": 16, "q_proj": 4}}"#;
+        let error = Config::parse(twice).unwrap_err().to_string();
+        assert!(error.contains("pattern q_proj occurs twice"), "{error}");
+    }
+
+    #[test]
     fn what_would_change_the_numbers_is_named() {
         for (field, value) in [
             ("use_qalora", json!(true)),
@@ -437,13 +492,10 @@ mod tests {
             ("a_field_of_tomorrow", json!({"x": 1})),
             ("peft_type", json!("LOHA")),
         ] {
-            let error = Config::parse(&json!({ field: value }))
-                .unwrap_err()
-                .to_string();
+            let error = parse(&json!({ field: value })).unwrap_err().to_string();
             assert!(error.contains(field), "{error}");
         }
-        let config =
-            Config::parse(&json!({ "target_modules": ["q_proj"], "loftq_config": {} })).unwrap();
+        let config = parse(&json!({ "target_modules": ["q_proj"], "loftq_config": {} })).unwrap();
         assert!(config.check_target("layers.0.q_proj").is_ok());
         assert!(config.check_target("layers.0.xq_proj").is_err());
         assert!(config.check_magnitude("layers.0.q_proj", true).is_err());

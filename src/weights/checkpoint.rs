@@ -173,7 +173,7 @@ impl Checkpoint {
         {
             // Of pickles alone: the headers of other formats were checked against the file before.
             if range.end > bytes.len() {
-                return Err(Error::Container {
+                return Err(Error::Pickle {
                     path: path.to_owned(),
                     reason: format!("tensor {name} is cut off"),
                 });

@@ -16,6 +16,15 @@ pub(super) const MAX_BYTES: usize = 8 << 20;
 /// quarter of a million.
 const MAX_VALUES: usize = 1 << 19;
 
+/// Tensors of a pickle: an honest one takes eight values at least.
+const MAX_TENSORS: usize = MAX_VALUES / 8;
+
+/// Dimensions of a tensor; torch computes with no more.
+const MAX_DIMENSIONS: usize = 64;
+
+/// Bytes of the name of a tensor, of its storage or of its class.
+const MAX_NAME: usize = 512;
+
 /// A tensor as the pickle describes it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Described {
@@ -47,13 +56,18 @@ enum Node<'a> {
         kind: &'a str,
         key: &'a str,
     },
-    Tensor {
-        storage: Id,
-        dtype: Option<&'a str>,
-        offset: usize,
-        shape: Vec<usize>,
-        strides: Vec<usize>,
-    },
+    Tensor(Rebuilt<'a>),
+}
+
+/// The arguments that a tensor is rebuilt from. Numbers of values, not copies: any number of
+/// tensors may share a shape.
+#[derive(Debug, Clone, Copy)]
+struct Rebuilt<'a> {
+    storage: Id,
+    dtype: Option<&'a str>,
+    offset: Id,
+    shape: Id,
+    strides: Id,
 }
 
 /// Reads the tensors of the dictionary at the top of a pickle, in its order.
@@ -393,22 +407,22 @@ impl<'a> Machine<'a> {
     /// Runs REDUCE and NEWOBJ: a tensor, an ordered dictionary, or an object that is passed over.
     fn call(&mut self) -> Result<(), String> {
         let (arguments, function) = (self.pop()?, self.pop()?);
-        let arguments = self.sequence(arguments).unwrap_or_default().to_vec();
+        let arguments = self.sequence(arguments).unwrap_or_default();
         let node = match self.nodes[function] {
             // A state dict is one; its items follow by SETITEMS.
             Node::Global("collections", "OrderedDict") => Node::Dict(Vec::new()),
-            Node::Global("torch._utils", "_rebuild_tensor_v2") => self.tensor(&arguments, None)?,
+            Node::Global("torch._utils", "_rebuild_tensor_v2") => tensor(arguments, None)?,
             Node::Global("torch._utils", "_rebuild_tensor_v3") => {
                 let dtype = arguments.get(6).map(|id| &self.nodes[*id]);
                 let Some(Node::Global("torch", dtype)) = dtype else {
                     return Err("a tensor without a dtype".into());
                 };
-                self.tensor(&arguments, Some(dtype))?
+                tensor(arguments, Some(dtype))?
             }
             Node::Global("torch._utils", "_rebuild_parameter") => {
                 // Parameter(data, requires_grad, hooks) is its data.
-                self.stack
-                    .push(*arguments.first().ok_or("a parameter without data")?);
+                let data = *arguments.first().ok_or("a parameter without data")?;
+                self.stack.push(data);
                 return Ok(());
             }
             _ => Node::Opaque,
@@ -419,8 +433,14 @@ impl<'a> Machine<'a> {
 
     /// Reads the sizes of a tensor.
     fn sizes(&self, id: Id) -> Result<Vec<usize>, String> {
-        let sizes = self.sequence(id).unwrap_or_default().iter();
-        sizes.map(|&id| self.size(id)).collect()
+        let sizes = self.sequence(id).unwrap_or_default();
+        if sizes.len() > MAX_DIMENSIONS {
+            return Err(format!(
+                "a tensor of {} dimensions; at most {MAX_DIMENSIONS} are read",
+                sizes.len()
+            ));
+        }
+        sizes.iter().map(|&id| self.size(id)).collect()
     }
 
     fn size(&self, id: Id) -> Result<usize, String> {
@@ -428,24 +448,6 @@ impl<'a> Machine<'a> {
             Node::Int(n) => usize::try_from(n).map_err(|_| format!("a tensor of size {n}")),
             _ => Err("a tensor whose size is no number".into()),
         }
-    }
-
-    /// Reads `(storage, offset, size, strides, ...)`.
-    fn tensor(&self, arguments: &[Id], dtype: Option<&'a str>) -> Result<Node<'a>, String> {
-        let [storage, offset, shape, strides, ..] = arguments else {
-            return Err("a tensor without a size".into());
-        };
-        let (shape, strides) = (self.sizes(*shape)?, self.sizes(*strides)?);
-        if shape.len() != strides.len() {
-            return Err("a tensor with more sizes than strides".into());
-        }
-        Ok(Node::Tensor {
-            storage: *storage,
-            dtype,
-            offset: self.size(*offset)?,
-            shape,
-            strides,
-        })
     }
 
     fn sequence(&self, id: Id) -> Option<&[Id]> {
@@ -462,35 +464,61 @@ impl<'a> Machine<'a> {
         };
         let mut found = Vec::new();
         for (name, value) in items {
-            let (
-                Node::Text(name),
-                Node::Tensor {
-                    storage,
-                    dtype,
-                    offset,
-                    shape,
-                    strides,
-                },
-            ) = (&self.nodes[*name], &self.nodes[*value])
+            let (Node::Text(name), Node::Tensor(tensor)) =
+                (&self.nodes[*name], &self.nodes[*value])
             else {
                 continue;
             };
-            let Node::Storage { kind, key } = self.nodes[*storage] else {
-                return Err(format!("tensor {name} has no storage"));
-            };
-            found.push(Described {
-                name: (*name).to_owned(),
-                // `_rebuild_tensor_v3` names a dtype since its storage is of untyped bytes; before
-                // it the storage's class says the type.
-                kind: dtype.unwrap_or(kind).to_owned(),
-                key: key.to_owned(),
-                offset: *offset,
-                shape: shape.clone(),
-                strides: strides.clone(),
-            });
+            if found.len() == MAX_TENSORS {
+                return Err(format!("its pickle has more than {MAX_TENSORS} tensors"));
+            }
+            found.push(self.described(name, *tensor)?);
         }
         Ok(found)
     }
+
+    /// Copies what describes a tensor.
+    fn described(&self, name: &str, tensor: Rebuilt<'_>) -> Result<Described, String> {
+        let Node::Storage { kind, key } = self.nodes[tensor.storage] else {
+            return Err(format!("tensor {name} has no storage"));
+        };
+        // `_rebuild_tensor_v3` names a dtype since its storage is of untyped bytes; before it the
+        // storage's class says the type.
+        let kind = tensor.dtype.unwrap_or(kind);
+        // Every tensor may have the same name, storage and shape, and each gets copies.
+        let mut names = [name, kind, key].into_iter().map(str::len);
+        if let Some(bytes) = names.find(|&bytes| bytes > MAX_NAME) {
+            return Err(format!(
+                "a tensor with a name of {bytes} bytes; at most {MAX_NAME} are read"
+            ));
+        }
+        let (shape, strides) = (self.sizes(tensor.shape)?, self.sizes(tensor.strides)?);
+        if shape.len() != strides.len() {
+            return Err("a tensor with more sizes than strides".into());
+        }
+        Ok(Described {
+            name: name.to_owned(),
+            kind: kind.to_owned(),
+            key: key.to_owned(),
+            offset: self.size(tensor.offset)?,
+            shape,
+            strides,
+        })
+    }
+}
+
+/// Makes a tensor of `(storage, offset, size, strides, ...)`.
+fn tensor<'a>(arguments: &[Id], dtype: Option<&'a str>) -> Result<Node<'a>, String> {
+    let &[storage, offset, shape, strides, ..] = arguments else {
+        return Err("a tensor without a size".into());
+    };
+    Ok(Node::Tensor(Rebuilt {
+        storage,
+        dtype,
+        offset,
+        shape,
+        strides,
+    }))
 }
 
 fn pairs(items: &[Id]) -> Result<Vec<(Id, Id)>, String> {
@@ -502,7 +530,52 @@ fn pairs(items: &[Id]) -> Result<Vec<(Id, Id)>, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_VALUES, tensors};
+    use super::{MAX_NAME, MAX_TENSORS, MAX_VALUES, tensors};
+
+    /// A pickle of a dictionary; `items` follow its mark. Remembered as 0 and 1 are a tensor of
+    /// `name` and `dimensions`, and its name.
+    fn of_tensor(name: &str, dimensions: usize, items: &[u8]) -> Vec<u8> {
+        let text = |text: &str| {
+            let length = (text.len() as u32).to_le_bytes();
+            [&b"X"[..], &length, text.as_bytes()].concat()
+        };
+        let sizes = [&b"("[..], &b"K\x01".repeat(dimensions), b"t"].concat();
+        [
+            &b"\x80\x02"[..],
+            &text(name),
+            b"q\x010ctorch._utils\n_rebuild_tensor_v2\n((",
+            &text("storage"),
+            b"ctorch\nFloatStorage\n",
+            &text("0"),
+            b"tQK\x00",
+            &sizes,
+            b"q\x02h\x02tRq\x000}(",
+            items,
+            b"u.",
+        ]
+        .concat()
+    }
+
+    #[test]
+    fn what_tensors_share_is_bounded_before_it_is_copied() {
+        let one = tensors(&of_tensor("a", 64, b"h\x01h\x00")).unwrap();
+        assert_eq!((one.len(), &*one[0].name), (1, "a"));
+        assert_eq!(
+            (&one[0].shape, &one[0].strides),
+            (&vec![1; 64], &vec![1; 64])
+        );
+        let error = tensors(&of_tensor("a", 65, b"h\x01h\x00")).unwrap_err();
+        assert_eq!(error, "a tensor of 65 dimensions; at most 64 are read");
+        let long = "a".repeat(MAX_NAME + 1);
+        let error = tensors(&of_tensor(&long, 1, b"h\x01h\x00")).unwrap_err();
+        assert_eq!(
+            error,
+            "a tensor with a name of 513 bytes; at most 512 are read"
+        );
+        let many = b"h\x01h\x00".repeat(MAX_TENSORS + 1);
+        let error = tensors(&of_tensor("a", 1, &many)).unwrap_err();
+        assert_eq!(error, "its pickle has more than 65536 tensors");
+    }
 
     #[test]
     fn lengths_are_checked_before_anything_is_allocated() {

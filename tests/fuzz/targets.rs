@@ -103,7 +103,7 @@ fn show_pictures(model: &Model) {
             height,
             data,
         };
-        if let Ok(picture) = model.processor.picture(&picture, 1) {
+        if let Ok(picture) = model.processor.picture(&picture, 1, 1 << 20) {
             let _ = (model.tokens(&picture), model.pixels(&picture));
         }
     }

@@ -150,13 +150,32 @@ fn shards_and_their_index() {
     copy.fails(&["model-00002-of-00002.safetensors"]);
 }
 
-/// A torch file whose pickle is `pickle`.
+/// A torch file whose pickle is `pickle`, with one storage of four bytes.
 fn torch_file(pickle: &[u8]) -> Vec<u8> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
-    zip.start_file("archive/data.pkl", stored).unwrap();
-    zip.write_all(pickle).unwrap();
+    for (name, content) in [("archive/data.pkl", pickle), ("archive/data/0", &[0; 4])] {
+        zip.start_file(name, stored).unwrap();
+        zip.write_all(content).unwrap();
+    }
     zip.finish().unwrap().into_inner()
+}
+
+/// A tensor whose storage reaches beyond the end of the file, by what the archive's directory says.
+#[test]
+fn a_tensor_of_a_pickle_that_is_cut_off() {
+    let shard = "pytorch_model-00001-of-00002.bin";
+    let copy = Copy::of(PICKLED);
+    let pickle = b"\x80\x02}(X\x01\0\0\0actorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storage\
+        ctorch\nFloatStorage\nX\x01\0\0\x000tQK\x00M\x10\x27\x85K\x01\x85tRu.";
+    let mut file = torch_file(pickle);
+    // The last entry of the directory: two sizes of four bytes stand 20 behind its beginning.
+    let entry = file.windows(4).rposition(|w| w == b"PK\x01\x02").unwrap();
+    for size in [20, 24] {
+        file[entry + size..][..4].copy_from_slice(&40_000_u32.to_le_bytes());
+    }
+    copy.write(shard, &file);
+    copy.fails(&[shard, "not a PyTorch checkpoint", "tensor a is cut off"]);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use safetensors::SafeTensors;
-use scotoma::vision::{Error, decode};
+use scotoma::vision::{Error, MAX_PIXELS, Rgb, decode, encode_png, size_of};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -108,6 +108,105 @@ fn tiles_are_counted_before_they_cost_memory() {
     file.extend([0, 3]);
     let error = decode(&file, LIMIT).unwrap_err().to_string();
     assert!(error.contains("262144 tiles; at most 8192"), "{error}");
+}
+
+#[test]
+fn strips_are_refused_by_their_longest_edge() {
+    let strip = |width| encode_png(&Rgb::filled(width, 1, [7; 3])).unwrap();
+    assert_eq!(decode(&strip(1 << 16), MAX_PIXELS).unwrap().width, 1 << 16);
+    assert_eq!(size_of(&strip(1 << 16), MAX_PIXELS), Some((1, 1 << 16)));
+    for (file, size) in [
+        (strip(100_000), "100000 x 1"),
+        (b"P5 1 65537 255\n".to_vec(), "1 x 65537"),
+    ] {
+        let error = decode(&file, MAX_PIXELS).unwrap_err().to_string();
+        let expected =
+            format!("the picture has {size} pixels; edges of up to 65536 pixels are read");
+        assert_eq!(error, expected);
+        assert_eq!(size_of(&file, MAX_PIXELS), None);
+    }
+}
+
+/// A grey TIFF of 3 x 2 with bytes last first; `own` are entries (tag, type, count, value).
+fn big_endian_tiff(own: &[(u16, u16, u32, [u8; 4])]) -> Vec<u8> {
+    let short = |tag: u16, value: u16| {
+        let [high, low] = value.to_be_bytes();
+        (tag, 3, 1, [high, low, 0, 0])
+    };
+    // Width, height, bits, compression, photometric, place, samples, rows of a strip, its bytes.
+    let usual = [
+        (256, 3),
+        (257, 2),
+        (258, 8),
+        (259, 1),
+        (262, 1),
+        (273, 200),
+        (277, 1),
+        (278, 2),
+        (279, 6),
+    ];
+    let mut entries = usual.map(|(tag, value)| short(tag, value)).to_vec();
+    entries.retain(|entry| own.iter().all(|other| other.0 != entry.0));
+    entries.extend(own);
+    entries.sort_by_key(|entry| entry.0);
+    let mut file = b"MM\0*\0\0\0\x08".to_vec();
+    file.extend((entries.len() as u16).to_be_bytes());
+    for (tag, kind, count, value) in entries {
+        file.extend(tag.to_be_bytes());
+        file.extend(u16::to_be_bytes(kind));
+        file.extend(u32::to_be_bytes(count));
+        file.extend(value);
+    }
+    file.resize(200, 0);
+    file.extend([10, 11, 12, 13, 14, 15]);
+    file
+}
+
+/// What Pillow 13.0.0 makes of each: it goes by the numbers of every type but bytes.
+#[test]
+fn tags_of_tiff_are_read_by_their_types() {
+    let (plain, turned) = ([10, 11, 12, 13, 14, 15], [13, 10, 14, 11, 15, 12]);
+    let black = [245, 244, 243, 242, 241, 240];
+    let (high, low) = (|n: u8| [n, 0, 0, 0], |n: u8| [0, 0, 0, n]);
+    for (entry, expected) in [
+        ((274, 3, 1, [0, 6, 0, 0]), turned),
+        // LONG, SLONG, IFD, SSHORT and SBYTE.
+        ((274, 4, 1, low(6)), turned),
+        ((274, 9, 1, low(6)), turned),
+        ((274, 13, 1, low(6)), turned),
+        ((274, 8, 1, [0, 6, 0, 0]), turned),
+        ((274, 6, 1, high(6)), turned),
+        // The first of two; none at all.
+        ((274, 3, 2, [0, 6, 0, 3]), turned),
+        ((274, 3, 0, [0, 6, 0, 0]), plain),
+        // 65542, whose low half is 6.
+        ((274, 4, 1, [0, 1, 0, 6]), plain),
+        // BYTE and UNDEFINED.
+        ((274, 1, 1, high(6)), plain),
+        ((274, 7, 1, high(6)), plain),
+        // Photometric interpretation and order of bits.
+        ((262, 4, 1, low(0)), black),
+        ((262, 4, 1, low(1)), plain),
+        ((266, 4, 1, low(1)), plain),
+    ] {
+        let picture = decode(&big_endian_tiff(&[entry]), LIMIT);
+        let picture = picture.unwrap_or_else(|error| panic!("{entry:?}: {error}"));
+        let grey: Vec<u8> = picture.data.iter().copied().step_by(3).collect();
+        assert_eq!(grey, expected, "{entry:?}");
+    }
+    for (entry, says) in [
+        // FLOAT 6, which Pillow turns by; two of LONG stand elsewhere.
+        ((274, 11, 1, [0x40, 0xc0, 0, 0]), "tag 274 is 1 of type 11"),
+        (
+            (274, 4, 2, low(8)),
+            "tag 274 is 2 of type 4; one whole number is read",
+        ),
+        ((266, 4, 1, low(2)), "bits in reverse order is not read"),
+        ((259, 4, 1, low(7)), "TIFF with JPEG data is not read"),
+    ] {
+        let error = decode(&big_endian_tiff(&[entry]), LIMIT).unwrap_err();
+        assert!(error.to_string().contains(says), "{entry:?}: {error}");
+    }
 }
 
 #[test]

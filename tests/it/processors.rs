@@ -16,6 +16,9 @@ use tonic::Code;
 #[derive(Deserialize)]
 struct Row(usize, usize, usize, usize, String, f32);
 
+/// Pixels that a picture may be padded to.
+const LIMIT: u64 = 1 << 20;
+
 const CLIP: ([f32; 3], [f32; 3]) = (
     [0.481_454_66, 0.457_827_5, 0.408_210_73],
     [0.268_629_54, 0.261_302_6, 0.275_777_1],
@@ -107,7 +110,7 @@ fn each_processor_has_the_bits_of_its_library() {
                 let (json, tiling) = config(family, side);
                 let processor = Processor::from_json(&json, side, tiling, Some(backend)).unwrap();
                 let picture = processor
-                    .picture(&pattern(width, height), together)
+                    .picture(&pattern(width, height), together, LIMIT)
                     .unwrap();
                 let found = picture.views();
                 let values: Vec<f32> = found
@@ -124,6 +127,88 @@ fn each_processor_has_the_bits_of_its_library() {
                 );
             }
             println!("{:<12} {family:<24} 210 of 210 equal", backend.name());
+        }
+    }
+}
+
+#[test]
+fn squares_that_strips_would_be_padded_to_are_refused_before_they_are_made() {
+    let processor = |family| {
+        let (json, tiling) = config(family, 28);
+        Processor::from_json(&json, 28, tiling, None).unwrap()
+    };
+    let padded = [("llava_padded", 1), ("llava_onevision_padded", 2)];
+    for (family, together) in padded {
+        let processor = processor(family);
+        let strip = |width| processor.picture(&Rgb::filled(width, 1, [9; 3]), together, LIMIT);
+        assert_eq!(
+            strip(100_000).unwrap_err().to_string(),
+            "the picture of 100000 x 1 pixels is padded to 100000 x 100000, the limit is 1048576 \
+             pixels"
+        );
+        assert_eq!(strip(1024).unwrap().views().len(), 1);
+        // What the turn is paid by.
+        assert_eq!(processor.pixels((1, 1000), together), 1_000_000);
+        assert_eq!(processor.pixels((1000, 1), together), 1_000_000);
+    }
+    for (family, together) in [("llava", 1), ("llava_next", 2), ("llava_onevision", 1)] {
+        assert_eq!(processor(family).pixels((1, 1000), together), 1000);
+    }
+}
+
+#[test]
+fn strips_that_resizing_makes_too_long_are_told_so() {
+    let (json, tiling) = config("llava", 28);
+    let processor = Processor::from_json(&json, 28, tiling, None).unwrap();
+    let strip = |height| processor.picture(&Rgb::filled(1, height, [9; 3]), 1, LIMIT);
+    // 28 * 2340 = 65520.
+    strip(2340).unwrap();
+    assert_eq!(
+        strip(3000).unwrap_err().to_string(),
+        "the picture of 1 x 3000 pixels has an edge of 84000 pixels after resizing; up to 65536 \
+         are supported"
+    );
+}
+
+#[test]
+fn settings_that_would_wipe_pixels_out_are_refused() {
+    for (field, value, says) in [
+        (
+            "rescale_factor",
+            json!(0),
+            "rescale_factor 0; a number above 0",
+        ),
+        (
+            "rescale_factor",
+            json!(-0.5),
+            "rescale_factor -0.5; a number above 0",
+        ),
+        (
+            "rescale_factor",
+            json!(1e300),
+            "makes all pixels equal, or infinite",
+        ),
+        (
+            "rescale_factor",
+            json!(1e-300),
+            "makes all pixels equal, or infinite",
+        ),
+        (
+            "image_mean",
+            json!([0.5, 1e39, 0.5]),
+            "image_mean [0.5, inf, 0.5]; finite numbers",
+        ),
+        (
+            "image_std",
+            json!([0.5, 0.5, 1e-42]),
+            "makes all pixels equal, or infinite",
+        ),
+    ] {
+        for backend in ProcessorBackend::ALL {
+            let (mut json, tiling) = config("llava", 28);
+            json[field] = value.clone();
+            let error = Processor::from_json(&json, 28, tiling, Some(backend)).unwrap_err();
+            assert!(error.to_string().contains(says), "{field} {value}: {error}");
         }
     }
 }

@@ -2,7 +2,7 @@
 //! processors make them (tests/goldens/sizes.json, written by capture.py).
 
 use scotoma::model::{ImageTokens, ViewInfo};
-use scotoma::vision::{Processor, Rgb, Size, Tiling, best_canvas};
+use scotoma::vision::{MAX_PIXELS, Processor, Rgb, Size, Tiling, best_canvas};
 use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -141,7 +141,7 @@ fn pixel_values_are_those_of_hugging_face_to_the_bit() {
         let processor = Processor::from_json(&json, 28, family.tiling, None).unwrap();
         for row in rows(family.name) {
             let picture = processor
-                .picture(&pattern(row.tiny_width, row.tiny_height), 1)
+                .picture(&pattern(row.tiny_width, row.tiny_height), 1, MAX_PIXELS)
                 .unwrap();
             let views = picture.views();
             let at = format!("{} {} x {}", family.name, row.tiny_width, row.tiny_height);

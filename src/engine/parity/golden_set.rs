@@ -150,7 +150,8 @@ impl GoldenSet {
         for name in &case.images {
             let bytes = self.pictures.require(&format!("{name}.png"))?;
             let decoded = vision::decode(&bytes, vision::MAX_PIXELS)?;
-            pictures.push(model.processor.picture(&decoded, case.images.len())?);
+            let processor = &model.processor;
+            pictures.push(processor.picture(&decoded, case.images.len(), vision::MAX_PIXELS)?);
         }
         Ok(pictures)
     }

@@ -254,7 +254,7 @@ impl Source {
                 let Self::Folder(folder) = adapter.as_ref() else {
                     return Err(adapter.missing("adapter_config.json"));
                 };
-                let config = adapter.json("adapter_config.json")?.unwrap_or_default();
+                let config = adapter.require("adapter_config.json")?;
                 let mut whole = base.checkpoint()?;
                 whole.adapt(
                     &config,

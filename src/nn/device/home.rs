@@ -275,6 +275,20 @@ impl<T: Send + Sync + 'static> OnDevice<T> {
         })
     }
 
+    /// Returns whether the calling thread is its home and still has it: [`get`](Self::get) finds
+    /// it.
+    pub fn is_here(&self) -> bool {
+        match &self.0 {
+            Place::Host(_) => true,
+            Place::Home(slot, _) => {
+                let found = slot
+                    .owner
+                    .with_values(|values| values.contains_key(&slot.key));
+                found == Some(true)
+            }
+        }
+    }
+
     /// Returns whether its home still has it.
     pub fn is_live(&self) -> bool {
         match &self.0 {

@@ -2,7 +2,7 @@
 //! bring back.
 
 use std::ops::Deref;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{DType, Device, Result, Shape, Tensor, WithDType};
 
@@ -12,8 +12,8 @@ use super::home::{Home, OnDevice, for_host};
 #[derive(Debug, Clone)]
 pub struct HostTensor {
     values: Tensor,
-    /// A copy on the device, once one was kept there.
-    kept: Arc<OnceLock<OnDevice<Tensor>>>,
+    /// Copies that were kept, one for each device.
+    kept: Arc<Mutex<Vec<OnDevice<Tensor>>>>,
 }
 
 impl HostTensor {
@@ -61,15 +61,24 @@ impl HostTensor {
         if device.is_cpu() {
             return Ok(self.values.clone());
         }
-        // A copy that was there before the device was restarted is of no use.
-        if let Some(Ok(copy)) = self.kept.get().map(OnDevice::get)
-            && copy.device().same_device(device)
-        {
-            return Ok(copy.clone());
+        self.keep_copy(device, || self.upload(device))
+    }
+
+    /// Returns the copy that is kept on `device`, or the one that `make` makes, which is kept from
+    /// then on.
+    fn keep_copy(&self, device: &Device, make: impl FnOnce() -> Result<Tensor>) -> Result<Tensor> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that was there before its device was restarted is of no use.
+        kept.retain(OnDevice::is_live);
+        // Those of other threads are for their devices.
+        for copy in kept.iter().filter(|copy| copy.is_here()) {
+            let copy = copy.get()?;
+            if copy.device().same_device(device) {
+                return Ok(copy.clone());
+            }
         }
-        let copy = self.upload(device)?;
-        // One that is kept already, for another device, stays.
-        let _ = self.kept.set(Home::here().keep(copy.clone())?);
+        let copy = make()?;
+        kept.push(Home::here().keep(copy.clone())?);
         Ok(copy)
     }
 
@@ -106,5 +115,39 @@ impl Deref for HostTensor {
 
     fn deref(&self) -> &Tensor {
         &self.values
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::thread;
+
+    use super::*;
+
+    /// Returns how many copies two steps make on the calling thread's device.
+    fn copies(tensor: &HostTensor) -> usize {
+        let made = Cell::new(0);
+        let make = || {
+            made.set(made.get() + 1);
+            tensor.upload(&Device::Cpu)
+        };
+        for _ in 0..2 {
+            tensor.keep_copy(&Device::Cpu, make).unwrap();
+        }
+        made.get()
+    }
+
+    #[test]
+    fn each_device_keeps_a_copy_and_makes_another_after_a_restart() {
+        let tensor = HostTensor::from_vec(vec![1f32, 2.0], 2).unwrap();
+        let other = tensor.clone();
+        thread::spawn(move || assert_eq!(copies(&other), 1))
+            .join()
+            .unwrap();
+        assert_eq!(copies(&tensor), 1, "beside that of the other device");
+        Home::here().clear();
+        assert_eq!(copies(&tensor), 1, "in place of the one that is gone");
+        assert_eq!(copies(&tensor), 0);
     }
 }

@@ -299,17 +299,13 @@ impl LayerSlots {
         let absent_slot_holds_keys =
             (0..present.len()).any(|slot| !present[slot] && self.lengths[slot] > 0);
         for (to, new, is_key) in [(&self.keys, k, true), (&self.values, v, false)] {
-            for entry in entries.iter().filter(|e| !e.prompt_kv.is_empty()) {
+            for entry in entries.iter().filter(|e| self.lengths[e.slot] == 0) {
                 let segments: Vec<&Tensor> = entry
                     .prompt_kv
                     .iter()
                     .map(|(keys, values)| if is_key { keys } else { values })
                     .collect();
-                let prompt = candle::heads_first(&segments, 1)?; // (1, K, n, Dh)
-                // Against the right: its last key stands before this step's column. `begin_step`
-                // has seen to it that the longest prompt fits there.
-                to.narrow(0, entry.slot, 1)?
-                    .slice_set(&prompt, 2, column - prompt.dim(2)?)?;
+                begin(&to.narrow(0, entry.slot, 1)?, &segments, column)?;
             }
             if absent_slot_holds_keys {
                 for entry in entries {
@@ -330,6 +326,27 @@ impl LayerSlots {
         }
         Ok(())
     }
+}
+
+/// Fills a slot `(1, K, S, Dh)` up to `column`: with a prompt's keys or values `(n, K, Dh)` on the
+/// right, and zeros before them.
+fn begin(slot: &Tensor, prompt: &[&Tensor], column: usize) -> Result<()> {
+    let (_, heads, _, width) = slot.dims4()?;
+    let mut first = column;
+    if !prompt.is_empty() {
+        let prompt = candle::heads_first(prompt, 1)?; // (1, K, n, Dh)
+        // Its last key stands before this step's column. `begin_step` has seen to it that the
+        // longest prompt fits there.
+        first -= prompt.dim(2)?;
+        slot.slice_set(&prompt, 2, first)?;
+    }
+    if first > 0 {
+        // Those columns are masked, but a NaN that another sequence has left there would survive a
+        // weight of 0.
+        let zeros = Tensor::zeros((1, heads, first, width), slot.dtype(), slot.device())?;
+        slot.slice_set(&zeros, 2, 0)?;
+    }
+    Ok(())
 }
 
 /// The layout that slots are moved to.
@@ -601,6 +618,55 @@ mod tests {
         );
         sequences.clear();
         assert_eq!(memory.bytes(), 0);
+    }
+
+    /// A sequence of one layer: its slot's number, the level of all its keys and values, the keys
+    /// that it sees, and those of its prompt.
+    type Flat = (usize, f64, usize, usize);
+
+    fn flat_rows(level: f64, count: usize) -> Tensor {
+        let ones = Tensor::ones((count, KV_HEADS, WIDTH), DType::F32, &Device::Cpu);
+        (ones.unwrap() * level).unwrap()
+    }
+
+    /// Runs a step of flat sequences; returns the sum of each row.
+    fn attend_flat(slots: &DecodeSlots, sequences: &[Flat]) -> Vec<f32> {
+        let (mut entries, mut rows) = (Vec::new(), Vec::new());
+        for &(slot, level, seen, prompt) in sequences {
+            let prompt = (prompt > 0).then(|| flat_rows(level, prompt));
+            entries.push(SlotEntry {
+                slot,
+                row: rows.len() as u32,
+                seen,
+                prompt_kv: prompt.into_iter().map(|kv| (kv.clone(), kv)).collect(),
+            });
+            rows.push(flat_rows(level, 1));
+        }
+        let kv = Tensor::cat(&rows, 0).unwrap();
+        let q = Tensor::ones((rows.len(), HEADS, WIDTH), DType::F32, &Device::Cpu).unwrap();
+        let masks = Masks::default();
+        let z = slots.attend((0, 0), &entries, (&q, &kv, &kv), plainly(0.5), &masks);
+        z.unwrap().sum((1, 2)).unwrap().to_vec1().unwrap()
+    }
+
+    /// A sequence whose numbers overflow harms itself alone, also where another one gets its slot.
+    #[test]
+    fn what_a_sequence_leaves_in_its_slot_reaches_no_other() {
+        let number = |slot: &Option<Slot>| slot.as_ref().unwrap().number();
+        let slots = DecodeSlots::new(&MemoryTracker::default());
+        let (mut overflows, mut stays, mut late) = (None, None, None);
+        slots
+            .begin_step(&mut [&mut overflows, &mut stays], 4)
+            .unwrap();
+        let (taken, other) = (number(&overflows), number(&stays));
+        let found = attend_flat(&slots, &[(taken, f64::NAN, 5, 4), (other, 1.0, 5, 4)]);
+        assert!(found[0].is_nan() && found[1].is_finite(), "{found:?}");
+        drop(overflows);
+        slots.begin_step(&mut [&mut late, &mut stays], 1).unwrap();
+        assert_eq!(number(&late), taken);
+        // Its two keys stand on the right of the columns that the other one sees as well.
+        let found = attend_flat(&slots, &[(taken, 1.0, 2, 1), (other, 1.0, 6, 0)]);
+        assert!(found.iter().all(|sum| sum.is_finite()), "{found:?}");
     }
 
     #[test]

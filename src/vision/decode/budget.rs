@@ -1,6 +1,6 @@
 //! Limits of decoding, checked before anything is decoded.
 
-use crate::vision::Error;
+use crate::vision::{Error, MAX_EDGE};
 
 /// Limits of one picture.
 #[derive(Debug, Clone, Copy)]
@@ -34,12 +34,19 @@ impl Budget {
         self.buffered.saturating_mul(16).max(1 << 20)
     }
 
-    /// Refuses pictures that are empty or above the limit.
+    /// Refuses pictures that are empty or above a limit.
     pub(super) fn check(self, width: u32, height: u32) -> Result<(), Error> {
         if width == 0 || height == 0 {
             return Err(Error::Empty {
                 width: width as usize,
                 height: height as usize,
+            });
+        }
+        if width.max(height) > MAX_EDGE {
+            return Err(Error::EdgeTooLong {
+                width,
+                height,
+                limit: MAX_EDGE,
             });
         }
         // In 64 bits, which the product of two of 32 fits in.

@@ -18,7 +18,7 @@ mod webp;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use self::budget::Budget;
-use crate::vision::{Error, Rgb};
+use crate::vision::{Error, Rgb, Size};
 
 /// The format of a file, by its first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,12 +68,16 @@ impl FileFormat {
     }
 }
 
-/// Returns the pixels of a picture, by the head of its file; 0 where it will not be decoded.
-pub fn count_pixels(bytes: &[u8], max_pixels: u64) -> u64 {
+/// Returns the size of a picture, by the head of its file; `None` where it will not be decoded.
+pub fn size_of(bytes: &[u8], max_pixels: u64) -> Option<Size> {
     // Every format checks the size in its head before it decodes, and a budget of 0 stops it there.
     match decode_within(bytes, Budget::of_head(max_pixels)) {
-        Err(Error::TooLarge { width, height, .. }) => u64::from(width) * u64::from(height),
-        _ => 0,
+        Err(Error::TooLarge { width, height, .. })
+            if u64::from(width) * u64::from(height) <= max_pixels =>
+        {
+            Some((height as usize, width as usize))
+        }
+        _ => None,
     }
 }
 

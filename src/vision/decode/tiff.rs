@@ -21,22 +21,26 @@ const FILL_ORDER: u16 = 266;
 const ORIENTATION: u16 = 274;
 const EXTRA_SAMPLES: u16 = 338;
 /// The value of the tag of extra samples for alpha that colours are not multiplied by.
-const PLAIN_ALPHA: u16 = 2;
+const PLAIN_ALPHA: u64 = 2;
 /// Values of the photometric tag.
-const WHITE_IS_ZERO: u16 = 0;
+const WHITE_IS_ZERO: u64 = 0;
 const BLACK_IS_ZERO: u16 = 1;
-const PALETTE: u16 = 3;
+const PALETTE: u64 = 3;
+/// The type of numbers of 16 bits.
+const SHORT: u16 = 3;
+/// Types of bytes, which are no numbers to Pillow: BYTE, ASCII and UNDEFINED.
+const BYTES: [u16; 3] = [1, 2, 7];
 
 pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
     // A copy, in which a tag is changed below.
     let mut file = bytes.to_vec();
     let tags = Directory::of(bytes).ok_or_else(|| damaged("no directory"))?;
     check(&tags)?;
-    let photometric = tags.value(PHOTOMETRIC).unwrap_or(WHITE_IS_ZERO);
+    let (photometric, orientation) = (tags.photometric()?, tags.orientation()?);
     // The crate reads no palettes and does not invert every depth: it is told that values are grey,
     // for what they are.
     if matches!(photometric, WHITE_IS_ZERO | PALETTE) {
-        tags.set(&mut file, PHOTOMETRIC, BLACK_IS_ZERO);
+        tags.set_short(&mut file, PHOTOMETRIC, BLACK_IS_ZERO);
     }
     let mut decoder = Decoder::new(Cursor::new(&file))
         .map_err(damaged)?
@@ -75,7 +79,7 @@ pub(super) fn decode(bytes: &[u8], budget: Budget) -> Result<Rgb, Error> {
             height,
             data,
         },
-        tags.value(ORIENTATION).unwrap_or(1),
+        orientation,
     ))
 }
 
@@ -139,18 +143,18 @@ impl Form {
 
 /// Fails where a tag says that the crate, or Pillow, reads the picture otherwise.
 fn check(tags: &Directory) -> Result<(), Error> {
-    match tags.value(COMPRESSION).unwrap_or(1) {
+    match tags.value(COMPRESSION)?.unwrap_or(1) {
         6 | 7 => return Err(Error::Unsupported("TIFF with JPEG data")),
         50001 => return Err(Error::Unsupported("TIFF with WebP data")),
         _ => {}
     }
-    if tags.value(FILL_ORDER).is_some_and(|order| order != 1) {
+    if tags.value(FILL_ORDER)?.is_some_and(|order| order != 1) {
         return Err(Error::Unsupported("TIFF with bits in reverse order"));
     }
     // Pillow divides by premultiplied alpha; beside samples without a name the crate undoes
     // predictors and tiles otherwise.
     if tags
-        .value(EXTRA_SAMPLES)
+        .value(EXTRA_SAMPLES)?
         .is_some_and(|kind| kind != PLAIN_ALPHA)
     {
         return Err(Error::Unsupported(
@@ -230,7 +234,7 @@ fn of_channels(
 }
 
 /// Turns a picture by the camera's `orientation` (1 to 8).
-fn turned(picture: Rgb, orientation: u16) -> Rgb {
+fn turned(picture: Rgb, orientation: u64) -> Rgb {
     if !(2..=8).contains(&orientation) {
         return picture;
     }
@@ -263,10 +267,41 @@ fn turned(picture: Rgb, orientation: u16) -> Rgb {
     }
 }
 
-/// Entries of the first directory: tag, the value's place in the file, and the value.
+/// The first directory of a file.
 struct Directory {
     little: bool,
-    entries: Vec<(u16, usize, u16)>,
+    /// Bytes of the count of an entry's values, and of the values that stand in the entry itself.
+    field: usize,
+    entries: Vec<Entry>,
+}
+
+/// An entry of a directory.
+struct Entry {
+    tag: u16,
+    /// Its place in the file.
+    start: usize,
+    /// Number of the type of its values.
+    kind: u16,
+    /// The number of its values.
+    count: u64,
+    /// The first one, if they are whole numbers that stand in the entry itself.
+    value: Option<u64>,
+}
+
+/// Returns the bytes of a whole number of type `kind`; `None` for other types. Negative ones are
+/// read as large ones, which no tag here has a meaning for either.
+fn width_of(kind: u16) -> Option<usize> {
+    Some(match kind {
+        // SBYTE.
+        6 => 1,
+        // SSHORT.
+        SHORT | 8 => 2,
+        // LONG, SLONG, IFD.
+        4 | 9 | 13 => 4,
+        // LONG8.
+        16 => 8,
+        _ => return None,
+    })
 }
 
 /// Reads a number of `length` bytes.
@@ -286,43 +321,89 @@ impl Directory {
         let little = bytes.starts_with(b"II");
         let big = bytes.get(2..4)?.contains(&b'+');
         let number = |at: usize, length: usize| number(bytes, little, at, length);
-        // Where the directory is, the bytes of its count, those of an entry, and where its value
-        // is.
-        let (at, first, step, value) = if big {
-            (number(8, 8)?, 8, 20, 12)
+        // Where the directory is, the bytes of its count, and those of a field of an entry.
+        let (at, first, field) = if big {
+            (number(8, 8)?, 8, 8)
         } else {
-            (number(4, 4)?, 2, 12, 8)
+            (number(4, 4)?, 2, 4)
         };
         let at = usize::try_from(at).ok()?;
         // Directories have tens of entries; a count beyond would be a loop over garbage.
         let count = number(at, first)?.min(4096) as usize;
         let mut entries = Vec::new();
         for i in 0..count {
-            let start = at.checked_add(first + i * step)?;
-            // A value of one SHORT stands in the entry itself.
-            let place = start + value;
-            entries.push((number(start, 2)? as u16, place, number(place, 2)? as u16));
+            // Tag, type, count and values.
+            let start = at.checked_add(first + i * (4 + 2 * field))?;
+            let (tag, kind) = (number(start, 2)? as u16, number(start + 2, 2)? as u16);
+            let count = number(start + 4, field)?;
+            let fits = |width: &usize| count.saturating_mul(*width as u64) <= field as u64;
+            let value = width_of(kind)
+                .filter(fits)
+                .and_then(|width| number(start + 4 + field, width));
+            entries.push(Entry {
+                tag,
+                start,
+                kind,
+                count,
+                value,
+            });
         }
-        Some(Self { little, entries })
+        Some(Self {
+            little,
+            field,
+            entries,
+        })
     }
 
-    fn value(&self, tag: u16) -> Option<u16> {
-        self.entries
-            .iter()
-            .find(|entry| entry.0 == tag)
-            .map(|entry| entry.2)
+    /// Returns the entry of a tag, if it has values.
+    fn entry(&self, tag: u16) -> Option<&Entry> {
+        let entry = self.entries.iter().find(|entry| entry.tag == tag);
+        entry.filter(|entry| entry.count > 0)
     }
 
-    fn set(&self, file: &mut [u8], tag: u16, value: u16) {
-        let bytes = if self.little {
-            value.to_le_bytes()
-        } else {
-            value.to_be_bytes()
+    /// Returns the first value of a tag.
+    fn value(&self, tag: u16) -> Result<Option<u64>, Error> {
+        let Some(entry) = self.entry(tag) else {
+            return Ok(None);
         };
-        for entry in self.entries.iter().filter(|entry| entry.0 == tag) {
-            if let Some(place) = file.get_mut(entry.1..entry.1 + 2) {
-                place.copy_from_slice(&bytes);
-            }
+        match entry.value {
+            None => Err(damaged(format!(
+                "tag {tag} is {} of type {}; one whole number is read",
+                entry.count, entry.kind
+            ))),
+            found => Ok(found),
+        }
+    }
+
+    fn photometric(&self) -> Result<u64, Error> {
+        Ok(self.value(PHOTOMETRIC)?.unwrap_or(WHITE_IS_ZERO))
+    }
+
+    /// Returns how the picture is to be turned; 1: it is not.
+    fn orientation(&self) -> Result<u64, Error> {
+        let entry = self.entry(ORIENTATION);
+        // Pillow looks for a number, and turns nothing by what is none.
+        if entry.is_some_and(|entry| BYTES.contains(&entry.kind)) {
+            return Ok(1);
+        }
+        Ok(self.value(ORIENTATION)?.unwrap_or(1))
+    }
+
+    /// Makes `value` the one value of a tag that is there.
+    fn set_short(&self, file: &mut [u8], tag: u16, value: u16) {
+        for entry in self.entries.iter().filter(|entry| entry.tag == tag) {
+            let count = entry.start + 4;
+            self.put(file, entry.start + 2, (SHORT.into(), 2));
+            self.put(file, count, (1, self.field));
+            self.put(file, count + self.field, (value.into(), 2));
+        }
+    }
+
+    /// Writes a number of so many bytes at `at`, if the file has them.
+    fn put(&self, file: &mut [u8], at: usize, (value, length): (u64, usize)) {
+        for (i, byte) in file.iter_mut().skip(at).take(length).enumerate() {
+            let behind = if self.little { i } else { length - 1 - i };
+            *byte = (value >> (8 * behind)) as u8;
         }
     }
 }

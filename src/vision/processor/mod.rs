@@ -7,7 +7,8 @@ pub use backend::ProcessorBackend;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Area, Canvas, Error, Filter, Picture, Rgb, Size, View, best_canvas, best_tiles, fitted, resize,
+    Area, Canvas, Error, Filter, MAX_EDGE, Picture, Rgb, Size, View, best_canvas, best_tiles,
+    fitted, resize,
 };
 
 /// Says what becomes of a picture that is not square.
@@ -259,7 +260,7 @@ impl Processor {
         if std.iter().any(|s| !s.is_finite() || *s <= 0.0) {
             return Err(Error::Setting("image_std must be positive".into()));
         }
-        Ok(Self {
+        let processor = Self {
             side,
             shortest_edge,
             resample,
@@ -270,15 +271,48 @@ impl Processor {
                 .unwrap_or([0.481_454_66, 0.457_827_5, 0.408_210_73]),
             std,
             backend: backend.unwrap_or_else(|| ProcessorBackend::of_class(json)),
-        })
+        };
+        processor.check_levels()?;
+        Ok(processor)
+    }
+
+    /// Fails where pixels would become equal, or no numbers.
+    fn check_levels(&self) -> Result<(), Error> {
+        let (factor, mean, std) = (self.rescale_factor, self.mean, self.std);
+        if factor.is_nan() || factor <= 0.0 {
+            let message = format!("rescale_factor {factor}; a number above 0 is valid");
+            return Err(Error::Setting(message));
+        }
+        if mean.iter().any(|m| !m.is_finite()) {
+            let message = format!("image_mean {mean:?}; finite numbers are valid");
+            return Err(Error::Setting(message));
+        }
+        // Each of the three is a number, and yet what is made of them may be beyond f32, or its
+        // differences below it.
+        for channel in 0..3 {
+            let levels = self.levels(channel);
+            let are_finite = levels.iter().all(|level| level.is_finite());
+            if !are_finite || levels[0] >= levels[255] {
+                return Err(Error::Setting(format!(
+                    "rescale_factor {factor} with image_mean {mean:?} and image_std {std:?} makes \
+                     all pixels equal, or infinite"
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Returns the picture as the model sees it; `pictures` come in one request.
     ///
     /// # Errors
-    /// A picture without pixels, and strips so long that resizing would leave nothing of them, or
-    /// take gigabytes.
-    pub fn picture(&self, picture: &Rgb, pictures: usize) -> Result<Picture, Error> {
+    /// A picture without pixels, strips so long that resizing would leave nothing of them, or take
+    /// gigabytes, and those that would be padded to a square of more than `max_pixels`.
+    pub fn picture(
+        &self,
+        picture: &Rgb,
+        pictures: usize,
+        max_pixels: u64,
+    ) -> Result<Picture, Error> {
         let size = (picture.height, picture.width);
         if size.0 == 0 || size.1 == 0 {
             return Err(Error::Empty {
@@ -289,14 +323,14 @@ impl Processor {
         let square = |picture: &Rgb| self.resize(picture, self.side, self.side);
         let (base, canvas) = match &self.aspect {
             Aspect::Crop => (self.crop(picture)?, None),
-            Aspect::Pad => (self.crop(&self.pad(picture))?, None),
+            Aspect::Pad => (self.crop(&self.pad(picture, max_pixels)?)?, None),
             Aspect::Stretch => (square(picture), None),
             Aspect::AnySize { patch } => {
                 let (height, width) = self.whole_patches(size, *patch)?;
                 (self.resize(picture, width, height), None)
             }
-            Aspect::AnyResolution { alone: true, .. } if pictures > 1 => {
-                (square(&self.pad(picture)), None)
+            Aspect::AnyResolution { .. } if self.pads(pictures) => {
+                (square(&self.pad(picture, max_pixels)?), None)
             }
             Aspect::AnyResolution { canvases, .. } => {
                 (square(picture), self.canvas(picture, canvases))
@@ -328,6 +362,27 @@ impl Processor {
         Ok((high.div_ceil(patch) * patch, wide.div_ceil(patch) * patch))
     }
 
+    /// Returns the pixels that are held while a picture of `size` is prepared as one of `pictures`:
+    /// those of the square that it is padded to, if it is.
+    pub fn pixels(&self, (height, width): Size, pictures: usize) -> u64 {
+        let (height, width) = (height as u64, width as u64);
+        if self.pads(pictures) {
+            let side = height.max(width);
+            side.saturating_mul(side)
+        } else {
+            height.saturating_mul(width)
+        }
+    }
+
+    /// Returns whether each of `pictures` that come in one request is padded to a square.
+    fn pads(&self, pictures: usize) -> bool {
+        match self.aspect {
+            Aspect::Pad => true,
+            Aspect::AnyResolution { alone, .. } => alone && pictures > 1,
+            _ => false,
+        }
+    }
+
     /// Returns whether a picture that comes alone is prepared otherwise than several: tiled, not
     /// padded.
     pub fn tiles_lone_pictures(&self) -> bool {
@@ -347,12 +402,13 @@ impl Processor {
         );
         // The long edge is truncated, as in Hugging Face's get_resize_output_image_size.
         let long = (self.shortest_edge as f64 * long as f64 / short as f64) as usize;
-        // A strip of one pixel by a hundred thousand would be enlarged to gigabytes before it is
-        // cut.
-        if long > 1 << 16 {
-            return Err(Error::Empty {
+        // A strip of one pixel by sixty thousand would be enlarged to gigabytes before it is cut.
+        if long > MAX_EDGE as usize {
+            return Err(Error::TooThin {
                 width: picture.width,
                 height: picture.height,
+                edge: long,
+                limit: MAX_EDGE,
             });
         }
         let (width, height) = if picture.width <= picture.height {
@@ -411,13 +467,25 @@ impl Processor {
         })
     }
 
-    fn pad(&self, picture: &Rgb) -> Rgb {
-        let side = picture.width.max(picture.height);
+    /// Pads to a square, of `max_pixels` at most.
+    fn pad(&self, picture: &Rgb, max_pixels: u64) -> Result<Rgb, Error> {
+        let (width, height) = (picture.width, picture.height);
+        let side = width.max(height);
+        // Before it is allocated: a file of a hundred bytes may hold a strip of a pixel by sixty
+        // thousand, whose square takes 12 GiB.
+        if (side as u64).saturating_mul(side as u64) > max_pixels {
+            return Err(Error::SquareTooLarge {
+                width,
+                height,
+                side,
+                limit: max_pixels,
+            });
+        }
         let mut square = Rgb::filled(side, side, self.padding_colour());
         // The odd pixel is behind, as in `expand2square` of the original.
-        let (x, y) = ((side - picture.width) / 2, (side - picture.height) / 2);
+        let (x, y) = ((side - width) / 2, (side - height) / 2);
         square.paste(picture, x as isize, y as isize);
-        square
+        Ok(square)
     }
 
     /// Returns the colour that pictures are padded with: the mean, truncated to 8 bits as the
