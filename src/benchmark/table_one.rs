@@ -278,7 +278,7 @@ fn ends(mut values: Vec<f64>) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::benchmark::{ItemLabel, rule};
+    use crate::benchmark::{ItemLabel, RULES, rule};
 
     fn outcomes(rows: &[(&str, &str, Verdict)]) -> Vec<Outcome> {
         let rows = rows.iter().enumerate();
@@ -328,6 +328,20 @@ mod tests {
         let summarise = rule("mmstar").unwrap().summarise;
         assert!(permuted(&first, &[judged], summarise).is_err());
         assert!(permuted(&first, &[], summarise).is_err());
+    }
+
+    #[test]
+    fn what_reports_draw_is_what_the_table_prints() {
+        let rows = outcomes(&[
+            ("count", "a", Verdict::Correct),
+            ("count", "a", Verdict::Wrong),
+            ("code_reasoning", "b", Verdict::Correct),
+        ]);
+        for rule in &RULES {
+            let metrics = (rule.summarise)(&rows);
+            let (_, printed) = Headline::find(&metrics).unwrap();
+            assert_eq!(metrics[0].name, printed.name, "{}", rule.name());
+        }
     }
 
     #[test]
