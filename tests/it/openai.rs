@@ -1,12 +1,16 @@
 //! OpenAI's API: the same answers as over gRPC, in the form that its clients read.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use scotoma::openai::{OpenAiConfig, Presets};
+use scotoma::pipeline::Share;
 use scotoma::server::{ApiKeys, ServerConfig};
 use scotoma_client::v1::{self, ChatMessage, ChatPart, Role, chat_part::Part, image::Source};
 use scotoma_client::{GenerateRequest, ScoreRequest, permute_tokens};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::common::{Running, http, picture, scrape};
 
@@ -275,6 +279,32 @@ async fn what_is_wrong_is_said_in_openais_form() {
         metrics.contains(r#"method="chat.completions""#),
         "requests are counted"
     );
+}
+
+/// A body that there is no room for is refused as a message over gRPC is: by the budget, with a
+/// delay after which another try helps.
+#[tokio::test]
+async fn a_body_without_room_says_when_to_come_back() {
+    let mut config = ServerConfig::shapes();
+    // Room for one body at a time: what exceeds a budget is let in where nothing else is held.
+    config.limits.pending_bytes = Share { all: 1, one: 1 };
+    let server = Running::start(config).await;
+    let address = server.address.trim_start_matches("http://");
+    let mut held = tokio::net::TcpStream::connect(address).await.unwrap();
+    let begun = format!(
+        "POST /v1/completions HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
+         Content-Length: 1000\r\n\r\n{{\"prompt\""
+    );
+    held.write_all(begun.as_bytes()).await.unwrap();
+    // The server has to have seen it.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let (status, head, answer) = post(&server, "/v1/completions", &json!({"prompt": "x"})).await;
+    assert_eq!(status, 429, "{answer}");
+    assert!(head.contains("\nretry-after: "), "{head}");
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(answer["error"]["code"], "budget", "{answer}");
+    let message = answer["error"]["message"].as_str().unwrap();
+    assert!(message.contains("--pending-mib"), "{message}");
 }
 
 #[tokio::test]
