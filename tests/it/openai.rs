@@ -401,9 +401,28 @@ async fn an_echo_has_the_likelihood_of_the_prompt() {
     assert!(last.get(tokens[end].as_str().unwrap()).is_some(), "{last}");
     // A shorter prompt of the same request is read on its own.
     assert_eq!(answer["choices"][1]["index"], 1);
+    // Its tokens are counted whatever is asked beside it, and where nothing runs.
+    let counted = async |more: Value| {
+        let mut asked = json!({"prompt": prompt, "echo": true, "max_tokens": 0});
+        asked
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        let (_, _, answer) = post(&server, "/v1/completions", &asked).await;
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        answer["usage"]["prompt_tokens"].as_u64().unwrap()
+    };
+    let tokens = counted(json!({})).await;
+    assert_eq!(tokens, counted(json!({"logprobs": 0})).await);
+    assert_eq!(tokens, counted(json!({"max_tokens": 1})).await);
     for (wrong, param) in [
         (json!({"prompt": [1, 2, 3]}), "prompt"),
         (json!({"prompt": "x", "max_tokens": 0}), "max_tokens"),
+        (json!({"prompt": "x", "logprobs": 21}), "logprobs"),
+        (
+            json!({"prompt": "x", "echo": true, "logprobs": 21}),
+            "logprobs",
+        ),
         (
             json!({"prompt": "x", "echo": true, "stream": true}),
             "stream",
