@@ -18,7 +18,9 @@ use super::files;
 use super::intervention_args::variant;
 use super::items_page::{CategoryMeans, FIRST, ItemsPage, share_with_interval};
 use super::json_output::print_line;
-use crate::benchmark::analysis::{Analysis, Counts, Response, analyse, discrimination, rotated};
+use crate::benchmark::analysis::{
+    Analysis, Counts, Response, analyse, discrimination, item_of, rotated,
+};
 use crate::benchmark::report::Mean;
 use crate::benchmark::{self, Item, data, substitute};
 
@@ -275,6 +277,13 @@ fn in_all_orders(item: Result<Item, benchmark::Error>) -> Vec<Result<Item, bench
     let Ok(item) = item else {
         return vec![item];
     };
+    if let (other, true) = item_of(&item.id) {
+        let message = format!(
+            "id {:?}: an order of the options of {other:?} is called so; give it another id",
+            item.id
+        );
+        return vec![Err(benchmark::Error { line: 0, message })];
+    }
     let mut orders: Vec<_> = (1..item.options.len())
         .filter_map(|by| rotated(&item, by))
         .map(Ok)

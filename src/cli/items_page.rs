@@ -10,7 +10,7 @@ use super::benchmark_run::Items;
 use super::error::Failure;
 use super::experiment_report::model_line;
 use super::files;
-use crate::benchmark::analysis::{Analysis, ROTATION};
+use crate::benchmark::analysis::{Analysis, item_of};
 use crate::benchmark::report::{Bar, Card, DataTable, Drawing, Mean, Part, bar_chart, html};
 use crate::benchmark::{Item, wilson};
 use crate::vision::{self, Filter, ProcessorBackend};
@@ -155,7 +155,7 @@ impl ItemsPage<'_> {
     fn shown(&self) -> Vec<ShownItem<'_>> {
         let mut by_item: HashMap<&str, Vec<&SampleResult>> = HashMap::new();
         // Orders of options are in `difficulty`, and would fill the table of answers.
-        for result in self.results.iter().filter(|r| !r.id.contains(ROTATION)) {
+        for result in self.results.iter().filter(|r| !item_of(&r.id).1) {
             by_item.entry(&result.id).or_default().push(result);
         }
         let mut shown: Vec<ShownItem<'_>> = self

@@ -149,7 +149,11 @@ async fn an_answer_has_the_same_record_through_either_door() {
             (200, serde_json::to_value(&record).unwrap())
         );
     }
-    assert_eq!(get(&server, "/v1/records/none").await.0, 404);
+    let (status, error) = get(&server, "/v1/records/none").await;
+    assert_eq!(
+        (status, &error["error"]["code"]),
+        (404, &json!("unknown_record"))
+    );
 }
 
 #[tokio::test]
@@ -343,6 +347,14 @@ async fn models_are_listed_with_their_presets() {
     let (_, one) = get(&server, "/v1/models/shapes:permuted").await;
     assert_eq!(one["parent"], "shapes");
     assert_eq!(get(&server, "/v1/models/other").await.0, 404);
+    for (path, param) in [("models", "model"), ("records", "digest")] {
+        let (status, error) = get(&server, &format!("/v1/{path}/%FF")).await;
+        assert_eq!(
+            (status, &error["error"]["param"]),
+            (400, &json!(param)),
+            "{error}"
+        );
+    }
 }
 
 /// What likelihood tools sum is what Score gives, and the likeliest token after the prompt is the
