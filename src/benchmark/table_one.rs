@@ -2,11 +2,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use super::stats::Bootstrap;
 use super::{Metric, Outcome, Verdict};
-use crate::intervention::Draws;
-
-/// Draws of a bootstrap.
-const DRAWS: usize = 1000;
 
 /// A number with its 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -253,26 +250,20 @@ fn mean_and_difference(values: &[f64]) -> (f64, f64) {
 /// Returns the 95 % intervals of the mean and of the difference, by the percentile bootstrap over
 /// groups of items within their strata.
 fn bootstrap(headline: Headline, strata: &[Stratum]) -> ((f64, f64), (f64, f64)) {
-    let mut draws = Draws::new(0, "bootstrap", 0, 0);
+    let mut draws = Bootstrap::new();
     let (mut means, mut differences) = (Vec::new(), Vec::new());
-    for _ in 0..DRAWS {
+    for _ in 0..Bootstrap::DRAWS {
         // The same groups of all variants: what makes one of them hard makes it hard for all.
         let found = values(headline, strata, |groups, add| {
             for _ in 0..groups.len() {
-                let place = (draws.unit() * groups.len() as f64) as usize;
-                add(&groups[place.min(groups.len() - 1)]);
+                add(&groups[draws.place(groups.len())]);
             }
         });
         let (mean, difference) = mean_and_difference(&found);
         means.push(mean);
         differences.push(difference);
     }
-    (ends(means), ends(differences))
-}
-
-fn ends(mut values: Vec<f64>) -> (f64, f64) {
-    values.sort_by(f64::total_cmp);
-    (values[DRAWS / 40], values[DRAWS - 1 - DRAWS / 40])
+    (Bootstrap::interval(means), Bootstrap::interval(differences))
 }
 
 #[cfg(test)]

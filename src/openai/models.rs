@@ -41,14 +41,16 @@ pub(super) async fn retrieve(
     Extension(context): Extension<RequestContext>,
     id: Result<Path<String>, PathRejection>,
 ) -> Response {
-    let found = named("model", id).and_then(|id| {
-        let (model, preset) = door.find(&context, &id)?;
-        Ok(describe(&door, &model, preset))
-    });
+    let found = named("model", id).and_then(|id| found(&door, &context, &id));
     match found {
         Ok(model) => Door::ok(&model),
         Err(error) => door.failed(&context, &error),
     }
+}
+
+fn found(door: &Door, context: &RequestContext, id: &str) -> Result<Value, Error> {
+    let (model, preset) = door.find(context, id)?;
+    Ok(describe(door, &model, preset))
 }
 
 /// Returns the name in a path; the error of one that is no text blames it as `field`.
