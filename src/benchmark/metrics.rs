@@ -164,8 +164,8 @@ const PERCEPTION: [&str; 10] = [
 ];
 
 /// Returns MME's metrics in points: for every subtask 100 times accuracy plus 100 times the share of
-/// pictures of which both answers are right; of these the sums over perception and cognition (2800),
-/// and over each of the two (2000 and 800).
+/// pictures of which both answers are right; of these the sums over perception and cognition
+/// (2800), and over each of the two (2000 and 800).
 pub(super) fn mme(outcomes: &[Outcome]) -> Vec<Metric> {
     let categories = by_category(outcomes);
     let subtasks: Vec<Metric> = categories

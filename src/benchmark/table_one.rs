@@ -328,7 +328,7 @@ mod tests {
             ("count", "a", Verdict::Wrong),
             ("code_reasoning", "b", Verdict::Correct),
         ]);
-        for rule in &RULES {
+        for rule in RULES {
             let metrics = (rule.summarise)(&rows);
             let (_, printed) = Headline::find(&metrics).unwrap();
             assert_eq!(metrics[0].name, printed.name, "{}", rule.name());

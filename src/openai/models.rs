@@ -41,8 +41,7 @@ pub(super) async fn retrieve(
     Extension(context): Extension<RequestContext>,
     id: Result<Path<String>, PathRejection>,
 ) -> Response {
-    let found = named("model", id).and_then(|id| found(&door, &context, &id));
-    match found {
+    match named("model", id).and_then(|id| found(&door, &context, &id)) {
         Ok(model) => Door::ok(&model),
         Err(error) => door.failed(&context, &error),
     }

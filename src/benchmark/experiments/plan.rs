@@ -436,7 +436,9 @@ mod tests {
         let filled = json!({
             "name": "{layer}, {s}", "each": {"layer": [0, 1], "s": [1, 2]},
             "interventions": [
-                {"occludePatches": {"indices": {"indices": [0]}, "fill": "FILL_NOISE", "fillSeed": "{s}"}},
+                {"occludePatches": {
+                    "random": {"ratio": 0.5, "seed": 1}, "fill": "FILL_NOISE", "fillSeed": "{s}",
+                }},
                 named[1].clone(),
             ],
         });
