@@ -166,3 +166,22 @@ async fn an_unload_is_whole_or_has_not_begun() {
     drop(client);
     server.end().await;
 }
+
+/// Models that are loaded at once are all remembered, whichever was written last.
+#[tokio::test(flavor = "multi_thread")]
+async fn loads_at_once_are_all_remembered() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Running::start(config(folder.path())).await;
+    let all: Vec<String> = (0..12).map(|i| format!("mine {i}")).collect();
+    let loads = all.iter().map(async |name| {
+        load(&mut server.client().await, name).await;
+    });
+    futures::future::join_all(loads).await;
+    server.end().await;
+    let server = Running::start(config(folder.path())).await;
+    let mut found = names(&mut server.client().await).await;
+    found.retain(|name| name != "shapes");
+    found.sort_by_key(|name| all.iter().position(|own| own == name));
+    assert_eq!(found, all);
+    server.end().await;
+}
