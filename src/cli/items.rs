@@ -469,10 +469,13 @@ mod tests {
         };
         let ids = |id: &str| -> Vec<String> {
             let orders = in_all_orders(Ok(item(id))).into_iter();
-            orders.map(|order| order.map_or_else(|e| e.to_string(), |item| item.id)).collect()
+            orders
+                .map(|order| order.map_or_else(|e| e.to_string(), |item| item.id))
+                .collect()
         };
         assert_eq!(ids("a~red"), ["a~red", "a~red~r1", "a~red~r2"]);
-        let refused = "id \"7~r1\": an order of the options of \"7\" is called so; give it another id";
+        let refused =
+            "id \"7~r1\": an order of the options of \"7\" is called so; give it another id";
         assert_eq!(ids("7~r1"), [refused]);
     }
 }

@@ -101,7 +101,12 @@ pub(super) async fn record(
         }
         None => {
             let message = "no record of this digest is kept; an answer carries it".into();
-            refused(StatusCode::NOT_FOUND, Code::NotFound, "UNKNOWN_RECORD", message)
+            refused(
+                StatusCode::NOT_FOUND,
+                Code::NotFound,
+                "UNKNOWN_RECORD",
+                message,
+            )
         }
     }
 }

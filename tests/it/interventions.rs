@@ -355,7 +355,10 @@ async fn a_record_with_a_field_that_nobody_read_agrees() {
     }
     old["request"] = request.to_string().into();
     old.as_object_mut().unwrap().remove("digest");
-    old["digest"] = blake3::hash(old.to_string().as_bytes()).to_hex().as_str().into();
+    old["digest"] = blake3::hash(old.to_string().as_bytes())
+        .to_hex()
+        .as_str()
+        .into();
     let old: v1::Provenance = serde_json::from_value(old).unwrap();
     let asked = VerifyRequest {
         provenance: Some(old),

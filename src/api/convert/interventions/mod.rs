@@ -106,7 +106,10 @@ mod tests {
                 json!({"occludePatches": {"random": random, "fill": "FILL_BLUR", "fillSeed": "1"}}),
                 "occlude_patches.fill_seed",
             ),
-            (json!({"permuteTokens": {"blocks": 2}}), "permute_tokens.blocks"),
+            (
+                json!({"permuteTokens": {"blocks": 2}}),
+                "permute_tokens.blocks",
+            ),
             (
                 json!({"occludePatches": {"nonSalient": weights}}),
                 "occlude_patches.non_salient.head",
