@@ -67,7 +67,8 @@ pub enum Error {
     /// Reports bytes that are no message of the method, with what their decoder says.
     #[error("this is no message of the method: {0}")]
     Malformed(String),
-    /// Reports that what the client streams has broken off.
+    /// Reports that what the client streams has broken off, or what a layer has refused of it, with
+    /// the details that the layer gave.
     #[error("the stream of requests ended: {0}")]
     Inbound(Box<tonic::Status>),
 }

@@ -8,7 +8,7 @@ use tonic_health::ServingStatus;
 use super::rpc::{self, ResponseSender, ResponseStream};
 use super::v1::{self, check_parity_response, load_model_response, model_service_server};
 use super::{Error, State, convert};
-use crate::model::{ChatTemplate, Origin};
+use crate::model::Origin;
 use crate::pipeline::{LoadProgress, LoadRequest, ParityCheck, RequestContext};
 
 /// Answers the rpcs of models.
@@ -35,11 +35,11 @@ impl model_service_server::ModelService for Models {
                 ("device", &message.device),
             ],
         );
-        let load = load_request(state, &context, message.clone());
+        let load = load_request(state, &context, message);
         let load = load.map_err(|e| state.status(&context, &e))?;
         // Progress comes in bursts, which a small buffer would drop.
         Ok(state.respond_with_stream(context.clone(), 64, |sender| {
-            load_model(state.clone(), context, (message, load), sender)
+            load_model(state.clone(), context, load, sender)
         }))
     }
 
@@ -49,7 +49,7 @@ impl model_service_server::ModelService for Models {
     ) -> Result<Response<v1::UnloadModelResponse>, Status> {
         let (state, context) = (&self.0, rpc::context(&request));
         asks(&context, &[("model", &request.get_ref().model)]);
-        let work = unload_model(state, &context, request.into_inner());
+        let work = unload_model(state.clone(), context.clone(), request.into_inner());
         state.respond(&context, work).await
     }
 
@@ -67,7 +67,7 @@ impl model_service_server::ModelService for Models {
                 ("file", &message.file),
             ],
         );
-        let work = load_projector(state, &context, request.into_inner());
+        let work = load_projector(state.clone(), context.clone(), request.into_inner());
         state.respond(&context, work).await
     }
 
@@ -162,28 +162,32 @@ fn clipped(text: &str) -> String {
 }
 
 /// Checks a request to load: leave first, since whoever may not load learns nothing of what is on
-/// the server's disks.
+/// the server's disks. Returns it with its name and its places filled in, too, as it is remembered.
 fn load_request(
     state: &State,
     context: &RequestContext,
     mut message: v1::LoadModelRequest,
-) -> Result<LoadRequest, Error> {
+) -> Result<(v1::LoadModelRequest, LoadRequest), Error> {
     // First, since a key may be for some names alone.
     if message.name.is_empty() {
         message.name = Origin::default_name(&message.place);
     }
     state.check_may_load(context, &message.name)?;
-    let places = &state.models.placement().places;
-    message.place = places.place("place", &message.place)?;
-    if !message.adapter.is_empty() {
-        message.adapter = places.place("adapter", &message.adapter)?;
-    }
-    // By name, or a file.
-    let template = &message.chat_template;
-    if !template.is_empty() && !ChatTemplate::is_named(template) {
-        message.chat_template = places.file("chat_template", template)?;
-    }
-    convert::load_request(message)
+    let message = convert::placed(&state.models.placement().places, message)?;
+    Ok((message.clone(), convert::load_request(message)?))
+}
+
+/// Does `work` in a task of its own: what changes the models and has begun ends well even where the
+/// client leaves. The context keeps the server up as long.
+async fn to_the_end<A: Send + 'static>(
+    context: RequestContext,
+    work: impl Future<Output = Result<A, Error>> + Send + 'static,
+) -> Result<A, Error> {
+    let task = tokio::spawn(async move {
+        let _context = context;
+        work.await
+    });
+    task.await.unwrap_or_else(|e| Err(Error::fault(e)))
 }
 
 /// Loads a model and sends how far it has come, then the model.
@@ -194,9 +198,7 @@ async fn load_model(
     sender: ResponseSender<v1::LoadModelResponse>,
 ) -> Result<(), Error> {
     let (worker, progress) = (state.clone(), sender.clone());
-    // In a task of its own: a load that has begun ends well even where the client leaves. The
-    // context keeps the server up as long.
-    let loading = tokio::spawn(async move {
+    let model = to_the_end(context.clone(), async move {
         let runtime = worker.runtime.clone();
         let load = move || runtime.load_model(request, &|done| report(&progress, done));
         let model = tokio::task::spawn_blocking(load)
@@ -209,7 +211,7 @@ async fn load_model(
         context.metrics.set_model(&model.name);
         Ok(model)
     });
-    let model = loading.await.unwrap_or_else(|e| Err(Error::fault(e)))?;
+    let model = model.await?;
     let info = convert::model_info(&state, &model);
     let event = Some(load_model_response::Event::Model(info));
     sender.send(v1::LoadModelResponse { event }).await
@@ -227,16 +229,20 @@ fn report(sender: &ResponseSender<v1::LoadModelResponse>, progress: LoadProgress
 
 /// Takes a model away, and answers once the last request that runs on it has ended.
 async fn unload_model(
-    state: &State,
-    context: &RequestContext,
+    state: Arc<State>,
+    context: RequestContext,
     request: v1::UnloadModelRequest,
 ) -> Result<v1::UnloadModelResponse, Error> {
-    state.check_may_load(context, &request.model)?;
-    // From here on no new request finds it, whether or not the client waits for the end.
-    let unloading = state.unload_model(&request.model)?;
-    let name = unloading.name().to_owned();
-    state.forget_model(&name).await;
-    state.announce(&name, ServingStatus::NotServing).await;
+    state.check_may_load(&context, &request.model)?;
+    let unloading = to_the_end(context, async move {
+        // From here on no new request finds it, whether or not the client waits for the end.
+        let unloading = state.unload_model(&request.model)?;
+        let name = unloading.name().to_owned();
+        state.forget_model(&name).await;
+        state.announce(&name, ServingStatus::NotServing).await;
+        Ok(unloading)
+    });
+    let unloading = unloading.await?;
     Ok(v1::UnloadModelResponse {
         freed_bytes: unloading.finish().await,
     })
@@ -244,18 +250,22 @@ async fn unload_model(
 
 /// Makes one more projector of a model resident.
 async fn load_projector(
-    state: &State,
-    context: &RequestContext,
+    state: Arc<State>,
+    context: RequestContext,
     request: v1::LoadProjectorRequest,
 ) -> Result<v1::LoadProjectorResponse, Error> {
-    state.check_may_load(context, &request.model)?;
-    let model = state.models.resident(context, &request.model)?;
-    let v1::LoadProjectorRequest { name, file, .. } = request.clone();
-    // It holds the file against `--model-root`.
-    state.load_projector(&model, name, file).await?;
-    state.remember_projector(&model.name, request).await;
+    state.check_may_load(&context, &request.model)?;
+    let model = state.models.resident(&context, &request.model)?;
+    let info = to_the_end(context, async move {
+        let v1::LoadProjectorRequest { name, file, .. } = request.clone();
+        // It holds the file against `--model-root`; what is remembered is what it has allowed.
+        let file = state.load_projector(&model, name, file).await?;
+        let request = v1::LoadProjectorRequest { file, ..request };
+        state.remember_projector(&model.name, request).await;
+        Ok(convert::model_info(&state, &model))
+    });
     Ok(v1::LoadProjectorResponse {
-        model: Some(convert::model_info(state, &model)),
+        model: Some(info.await?),
     })
 }
 

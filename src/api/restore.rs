@@ -3,13 +3,13 @@
 use std::sync::{Mutex, PoisonError};
 
 use metrics::gauge;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::loaded::{CommandLineModel, LoadedModel};
 use super::{Error, State, convert, v1};
 use crate::model::Model;
-use crate::pipeline::StateFolder;
+use crate::pipeline::{Places, StateFolder};
 use crate::telemetry::{model_label, names};
 
 /// The document that lists models.
@@ -85,7 +85,10 @@ impl State {
         if !self.models.placement().open {
             return Err(Error::Closed);
         }
-        let request = convert::load_request(loaded.request.clone())?;
+        // Held against the bounds of now: those of an earlier run may have been wider.
+        let places = &self.models.placement().places;
+        let request = convert::placed(places, loaded.request.clone())?;
+        let request = convert::load_request(request)?;
         let model = self.runtime.load_model(request, &|_| {})?;
         if model.digest != loaded.digest {
             // Answers would go on under the name of another model.
@@ -93,10 +96,9 @@ impl State {
             return Err(Error::fault("its files have changed since it was loaded"));
         }
         for projector in &loaded.projectors {
-            let v1::LoadProjectorRequest { name, file, .. } = projector;
-            if let Err(error) = model.add_projector(name, file.as_ref()) {
-                let model = &model.name;
-                tracing::warn!(model, projector = name, %error, "it does not load again");
+            if let Err(error) = add_projector(&model, places, projector) {
+                let (model, projector) = (&model.name, &projector.name);
+                tracing::warn!(model, projector, %error, "it does not load again");
             }
         }
         Ok(())
@@ -138,51 +140,64 @@ impl State {
     /// Forgets a model that was unloaded. One of the command line is remembered as such: it would
     /// take the room of what was loaded in its place.
     pub(super) async fn forget_model(&self, name: &str) {
-        // Unlocked before the wait for the disk.
-        let unloaded = {
-            let mut unloaded = lock(&self.loaded.unloaded);
+        self.change(UNLOADED, &self.loaded.unloaded, |unloaded| {
             let own = self.loaded.command_line.iter().find(|own| own.name == name);
             if let Some(own) = own.filter(|own| !unloaded.contains(own)) {
                 unloaded.push(own.clone());
             }
-            serde_json::to_value(&*unloaded)
-        };
-        self.write(UNLOADED, unloaded).await;
+        })
+        .await;
         self.change_models(|models| models.retain(|known| known.request.name != name))
             .await;
     }
 
     /// Remembers the last report of a model.
     pub(super) async fn remember_parity(&self, report: v1::ParityReport) {
-        let reports = {
-            let mut reports = lock(&self.loaded.parity);
+        self.change(PARITY, &self.loaded.parity, |reports| {
             reports.retain(|known| known.model != report.model);
             reports.push(report);
-            serde_json::to_value(&*reports)
-        };
-        self.write(PARITY, reports).await;
+        })
+        .await;
     }
 
     async fn change_models(&self, change: impl FnOnce(&mut Vec<LoadedModel>)) {
-        let models = {
-            let mut models = lock(&self.loaded.models);
-            change(&mut models);
-            serde_json::to_value(&*models)
-        };
-        self.write(MODELS, models).await;
+        self.change(MODELS, &self.loaded.models, change).await;
     }
 
-    /// Writes a document and waits until it is on the disk: what was answered survives.
-    async fn write(&self, name: &'static str, document: serde_json::Result<Value>) {
-        let Some(folder) = self.state_folder() else {
-            return;
-        };
-        match document {
-            Ok(document) => folder.write_document(name, document),
-            Err(error) => tracing::error!(%error, name, "it is not kept for a restart"),
+    /// Changes a list, and waits until its document is on the disk: what was answered survives.
+    async fn change<T: Serialize>(
+        &self,
+        name: &'static str,
+        list: &Mutex<Vec<T>>,
+        change: impl FnOnce(&mut Vec<T>),
+    ) {
+        {
+            let mut list = lock(list);
+            change(&mut list);
+            // Handed over under the lock: of two changes the later one is written last.
+            match (self.state_folder(), serde_json::to_value(&*list)) {
+                (Some(folder), Ok(document)) => folder.write_document(name, document),
+                (Some(_), Err(error)) => {
+                    tracing::error!(%error, name, "it is not kept for a restart");
+                }
+                (None, _) => {}
+            }
         }
-        folder.flush().await;
+        // Unlocked before the wait for the disk.
+        if let Some(folder) = self.state_folder() {
+            folder.flush().await;
+        }
     }
+}
+
+/// Adds a projector as clients do, with its file held against `places`.
+fn add_projector(
+    model: &Model,
+    places: &Places,
+    projector: &v1::LoadProjectorRequest,
+) -> Result<(), Error> {
+    let file = places.file("file", &projector.file)?;
+    Ok(model.add_projector(&projector.name, file.as_ref())?)
 }
 
 fn is_of(report: &v1::ParityReport, model: &Model) -> bool {

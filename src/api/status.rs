@@ -111,6 +111,9 @@ impl Error {
             Self::MessageTooLarge => of(Code::OutOfRange, "MESSAGE_TOO_LARGE"),
             Self::Malformed(_) => of(Code::InvalidArgument, "MALFORMED_MESSAGE"),
             Self::Closed => of(Code::PermissionDenied, "LOADING_NOT_ALLOWED"),
+            // One of ours, which intake made of a body that it read no further: it has its reason,
+            // and a delay where another try helps.
+            Self::Inbound(status) if !status.details().is_empty() => return (**status).clone(),
             Self::Inbound(status) => of(status.code(), "BROKEN_STREAM"),
         };
         status_of(self, &kind, None, request_id, retry_after)
@@ -238,6 +241,24 @@ mod tests {
     use axum::http::HeaderValue;
 
     use super::*;
+
+    #[test]
+    fn what_ended_a_body_is_said_as_it_was() {
+        let silent = Error::Silent { seconds: 3.0 }.status("7", Duration::ZERO);
+        let error = Error::Inbound(Box::new(silent.clone()));
+        let said = error.status("8", Duration::from_secs(1));
+        assert_eq!(
+            (said.code(), said.message(), said.details()),
+            (silent.code(), silent.message(), silent.details())
+        );
+        let broken = Error::Inbound(Box::new(Status::cancelled("reset")));
+        let said = broken.status("8", Duration::from_secs(1));
+        let reason = said.get_details_error_info().unwrap().reason;
+        assert_eq!(
+            (said.code(), reason.as_str()),
+            (Code::Cancelled, "BROKEN_STREAM")
+        );
+    }
 
     #[test]
     fn texts_fit_a_header_and_stacks_stay_here() {

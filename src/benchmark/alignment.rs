@@ -6,6 +6,8 @@ use std::collections::HashSet;
 
 use rayon::prelude::*;
 
+use super::stats::mean_and_half;
+
 /// A feature of each item, in the order of the items.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Features {
@@ -128,12 +130,8 @@ impl Neighbours {
         let k = other.0.first().map_or(1, Vec::len).max(1) as f64;
         let shares = self.shared_by_item(other).into_iter();
         let shares: Vec<f64> = shares.map(|count| count as f64 / k).collect();
-        let n = shares.len().max(1) as f64;
         // (N) shares, from 0 to 1.
-        let mean = shares.iter().sum::<f64>() / n;
-        let squares: f64 = shares.iter().map(|share| (share - mean).powi(2)).sum();
-        // Half of the interval is 1.96 standard errors of the mean, the variance over n - 1.
-        let half = 1.96 * (squares / (n - 1.0).max(1.0) / n).sqrt();
+        let (mean, half) = mean_and_half(&shares);
         ((mean - half).max(0.0), (mean + half).min(1.0))
     }
 }

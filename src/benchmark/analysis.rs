@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use super::Item;
 
 /// The separator between an item's id and the number of places by which its options are rotated.
-pub const ROTATION: &str = "~r";
+const ROTATION: &str = "~r";
 
 /// The answer to one item under one variant.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Response {
-    /// The item, with [`ROTATION`] and a number where its options were rotated.
+    /// The item, or one of its orders: see [`item_of`].
     pub id: String,
     /// The variant.
     pub variant: String,
@@ -132,16 +132,24 @@ pub fn rotated(item: &Item, by: usize) -> Option<Item> {
     })
 }
 
+/// Returns the item that an id is of, and whether its options are rotated.
+pub fn item_of(id: &str) -> (&str, bool) {
+    match id.rsplit_once(ROTATION) {
+        // The last one with a number behind it: an item's own id may hold the letters as well.
+        Some((item, by)) if !by.is_empty() && by.bytes().all(|b| b.is_ascii_digit()) => {
+            (item, true)
+        }
+        _ => (id, false),
+    }
+}
+
 /// Analyses all items of `responses`, in the order of their ids. `first` is the variant without
 /// interventions, `unseen` are those that do not show the picture. An item without an answer under
 /// `first` is left out.
 pub fn analyse(responses: &[Response], first: &str, unseen: &[&str]) -> Vec<Analysis> {
     let mut items: BTreeMap<&str, Vec<(bool, &Response)>> = BTreeMap::new();
     for response in responses {
-        let (id, turned) = response
-            .id
-            .split_once(ROTATION)
-            .map_or((response.id.as_str(), false), |(id, _)| (id, true));
+        let (id, turned) = item_of(&response.id);
         items.entry(id).or_default().push((turned, response));
     }
     items
@@ -236,6 +244,14 @@ mod tests {
         let turned = rotated(&item, 2).unwrap();
         assert_eq!((turned.id.as_str(), turned.answer.as_str()), ("7~r2", "C"));
         assert_eq!(turned.option('C'), item.option('A'));
+        for (id, expected) in [
+            ("7~r2", ("7", true)),
+            ("a~red~r12", ("a~red", true)),
+            ("a~red", ("a~red", false)),
+            ("a~r", ("a~r", false)),
+        ] {
+            assert_eq!(item_of(id), expected);
+        }
         assert!(rotated(&item, 3).is_none() && rotated(&item, 0).is_none());
         assert!(
             rotated(

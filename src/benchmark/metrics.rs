@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::stats::Bootstrap;
 use super::{Verdict, wilson};
 
 /// The parts of an item that metrics need.
@@ -163,8 +164,8 @@ const PERCEPTION: [&str; 10] = [
 ];
 
 /// Returns MME's metrics in points: for every subtask 100 times accuracy plus 100 times the share of
-/// pictures of which both answers are right; of these the sums over perception (2000) and cognition
-/// (800), and of both (2800).
+/// pictures of which both answers are right; of these the sums over perception and cognition
+/// (2800), and over each of the two (2000 and 800).
 pub(super) fn mme(outcomes: &[Outcome]) -> Vec<Metric> {
     let categories = by_category(outcomes);
     let subtasks: Vec<Metric> = categories
@@ -175,10 +176,11 @@ pub(super) fn mme(outcomes: &[Outcome]) -> Vec<Metric> {
     let (perception, cognition): (Vec<&Metric>, Vec<&Metric>) =
         subtasks.iter().partition(is_perception);
     let all: Vec<&Metric> = subtasks.iter().collect();
+    // The whole first: reports draw the first metric beside Table 1, which prints this one.
     let mut metrics = vec![
+        mme_sum("perception + cognition", &all),
         mme_sum("perception", &perception),
         mme_sum("cognition", &cognition),
-        mme_sum("perception + cognition", &all),
     ];
     metrics.extend(subtasks);
     metrics
@@ -354,29 +356,19 @@ fn mean_over_groups(groups: &[&Vec<f64>]) -> f64 {
     sum / count.max(1) as f64
 }
 
-/// Draws of a bootstrap.
-const DRAWS: usize = 1000;
-
-/// Returns the 95 % interval of `value` over `groups` by the percentile bootstrap (Efron 1979). The
-/// draws are the same in every run.
+/// Returns the 95 % interval of `value` over `groups` by the percentile bootstrap.
 fn bootstrap<T>(groups: &[&T], value: impl Fn(&[&T]) -> f64) -> (f64, f64) {
     if groups.is_empty() {
         return (0.0, 0.0);
     }
     // Groups are drawn, not items: two questions about one picture are not independent.
-    // A stream of its own, of seed 0: equal outcomes have equal intervals.
-    let mut draws = crate::intervention::Draws::new(0, "bootstrap", 0, 0);
-    // Percentiles of the value over as many groups as there are, drawn with replacement.
-    let mut values: Vec<f64> = (0..DRAWS)
-        .map(|_| {
-            let pick =
-                |_| groups[((draws.unit() * groups.len() as f64) as usize).min(groups.len() - 1)];
-            value(&(0..groups.len()).map(pick).collect::<Vec<_>>())
-        })
-        .collect();
-    values.sort_by(f64::total_cmp);
-    // 2.5 % of the draws lie outside at each end.
-    (values[DRAWS / 40], values[DRAWS - 1 - DRAWS / 40])
+    let (mut draws, n) = (Bootstrap::new(), groups.len());
+    let mut values = Vec::with_capacity(Bootstrap::DRAWS);
+    for _ in 0..Bootstrap::DRAWS {
+        let drawn: Vec<&T> = (0..n).map(|_| groups[draws.place(n)]).collect();
+        values.push(value(&drawn));
+    }
+    Bootstrap::interval(values)
 }
 
 /// Returns the two-sided probability of a split as uneven as `better` to `worse` if both are equally

@@ -1,4 +1,6 @@
-//! Intervals of shares.
+//! Intervals of shares, of means, and of whatever can be drawn again.
+
+use crate::intervention::Draws;
 
 /// A share with its 95 % interval, all from 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,6 +39,46 @@ pub fn wilson(right: usize, n: usize) -> Interval {
         low: ((centre - spread) / scale).max(0.0),
         high: ((centre + spread) / scale).min(1.0),
         n,
+    }
+}
+
+/// Returns the mean of `values`, of which there is one at least, and half of its 95 % interval by
+/// the normal distribution.
+pub(super) fn mean_and_half(values: &[f64]) -> (f64, f64) {
+    let n = values.len().max(1) as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
+    // 1.96 standard errors of the mean, the variance over n - 1. Of one value nothing says how far
+    // another would be.
+    let half = 1.96 * (squares / (n - 1.0).max(1.0) / n).sqrt();
+    (mean, half)
+}
+
+/// Draws groups with replacement, the same ones in every run.
+pub(super) struct Bootstrap(Draws);
+
+impl Bootstrap {
+    /// Values of which an interval is made.
+    pub(super) const DRAWS: usize = 1000;
+
+    /// Begins the draws.
+    pub(super) fn new() -> Self {
+        // A stream of its own, of seed 0: equal outcomes have equal intervals.
+        Self(Draws::new(0, "bootstrap", 0, 0))
+    }
+
+    /// Draws one of `n` groups, of which there is one at least.
+    pub(super) fn place(&mut self, n: usize) -> usize {
+        ((self.0.unit() * n as f64) as usize).min(n - 1)
+    }
+
+    /// Returns the 95 % interval of a value by the percentile bootstrap (Efron 1979), from what it
+    /// is in each of the draws.
+    pub(super) fn interval(mut values: Vec<f64>) -> (f64, f64) {
+        values.sort_by(f64::total_cmp);
+        // 2.5 % of the draws lie outside at each end.
+        let outside = Self::DRAWS / 40;
+        (values[outside], values[Self::DRAWS - 1 - outside])
     }
 }
 

@@ -2,11 +2,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use super::stats::Bootstrap;
 use super::{Metric, Outcome, Verdict};
-use crate::intervention::Draws;
-
-/// Draws of a bootstrap.
-const DRAWS: usize = 1000;
 
 /// A number with its 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -253,32 +250,26 @@ fn mean_and_difference(values: &[f64]) -> (f64, f64) {
 /// Returns the 95 % intervals of the mean and of the difference, by the percentile bootstrap over
 /// groups of items within their strata.
 fn bootstrap(headline: Headline, strata: &[Stratum]) -> ((f64, f64), (f64, f64)) {
-    let mut draws = Draws::new(0, "bootstrap", 0, 0);
+    let mut draws = Bootstrap::new();
     let (mut means, mut differences) = (Vec::new(), Vec::new());
-    for _ in 0..DRAWS {
+    for _ in 0..Bootstrap::DRAWS {
         // The same groups of all variants: what makes one of them hard makes it hard for all.
         let found = values(headline, strata, |groups, add| {
             for _ in 0..groups.len() {
-                let place = (draws.unit() * groups.len() as f64) as usize;
-                add(&groups[place.min(groups.len() - 1)]);
+                add(&groups[draws.place(groups.len())]);
             }
         });
         let (mean, difference) = mean_and_difference(&found);
         means.push(mean);
         differences.push(difference);
     }
-    (ends(means), ends(differences))
-}
-
-fn ends(mut values: Vec<f64>) -> (f64, f64) {
-    values.sort_by(f64::total_cmp);
-    (values[DRAWS / 40], values[DRAWS - 1 - DRAWS / 40])
+    (Bootstrap::interval(means), Bootstrap::interval(differences))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::benchmark::{ItemLabel, rule};
+    use crate::benchmark::{ItemLabel, RULES, rule};
 
     fn outcomes(rows: &[(&str, &str, Verdict)]) -> Vec<Outcome> {
         let rows = rows.iter().enumerate();
@@ -328,6 +319,20 @@ mod tests {
         let summarise = rule("mmstar").unwrap().summarise;
         assert!(permuted(&first, &[judged], summarise).is_err());
         assert!(permuted(&first, &[], summarise).is_err());
+    }
+
+    #[test]
+    fn what_reports_draw_is_what_the_table_prints() {
+        let rows = outcomes(&[
+            ("count", "a", Verdict::Correct),
+            ("count", "a", Verdict::Wrong),
+            ("code_reasoning", "b", Verdict::Correct),
+        ]);
+        for rule in RULES {
+            let metrics = (rule.summarise)(&rows);
+            let (_, printed) = Headline::find(&metrics).unwrap();
+            assert_eq!(metrics[0].name, printed.name, "{}", rule.name());
+        }
     }
 
     #[test]

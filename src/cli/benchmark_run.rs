@@ -21,7 +21,7 @@ use super::progress::Progress;
 use super::sample::sample;
 use super::shard_file::{ShardFile, refuse_shard};
 use crate::api::open_seed;
-use crate::benchmark::analysis::ROTATION;
+use crate::benchmark::analysis::item_of;
 use crate::benchmark::data::{ColumnMapping, ItemReader, count};
 use crate::benchmark::{self, Item, Shard, substitute};
 use crate::model;
@@ -314,8 +314,7 @@ pub(super) fn open_items(
 
 /// Returns the id of the row that a result is of: an item whose options were rotated is of the same.
 fn row_of(result: &SampleResult) -> &str {
-    let id = result.id.split_once(ROTATION);
-    id.map_or(&result.id, |(id, _)| id)
+    item_of(&result.id).0
 }
 
 /// Tells whether a variant shows the pictures of this name.

@@ -18,7 +18,9 @@ use super::files;
 use super::intervention_args::variant;
 use super::items_page::{CategoryMeans, FIRST, ItemsPage, share_with_interval};
 use super::json_output::print_line;
-use crate::benchmark::analysis::{Analysis, Counts, Response, analyse, discrimination, rotated};
+use crate::benchmark::analysis::{
+    Analysis, Counts, Response, analyse, discrimination, item_of, rotated,
+};
 use crate::benchmark::report::Mean;
 use crate::benchmark::{self, Item, data, substitute};
 
@@ -275,6 +277,13 @@ fn in_all_orders(item: Result<Item, benchmark::Error>) -> Vec<Result<Item, bench
     let Ok(item) = item else {
         return vec![item];
     };
+    if let (other, true) = item_of(&item.id) {
+        let message = format!(
+            "id {:?}: an order of the options of {other:?} is called so; give it another id",
+            item.id
+        );
+        return vec![Err(benchmark::Error { line: 0, message })];
+    }
     let mut orders: Vec<_> = (1..item.options.len())
         .filter_map(|by| rotated(&item, by))
         .map(Ok)
@@ -444,4 +453,29 @@ fn print(found: &[Analysis]) {
         println!("{name:<20} {n:>6} {difficulty:>19} {stability:>19} {needed:>19} {bias:>19}");
     }
     println!();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_an_order_would_have_is_refused() {
+        let item = |id: &str| Item {
+            id: id.into(),
+            options: ["red", "blue", "green"].map(String::from).to_vec(),
+            answer: "A".into(),
+            ..Item::default()
+        };
+        let ids = |id: &str| -> Vec<String> {
+            let orders = in_all_orders(Ok(item(id))).into_iter();
+            orders
+                .map(|order| order.map_or_else(|e| e.to_string(), |item| item.id))
+                .collect()
+        };
+        assert_eq!(ids("a~red"), ["a~red", "a~red~r1", "a~red~r2"]);
+        let refused =
+            "id \"7~r1\": an order of the options of \"7\" is called so; give it another id";
+        assert_eq!(ids("7~r1"), [refused]);
+    }
 }

@@ -10,7 +10,7 @@ use super::benchmark_run::Items;
 use super::error::Failure;
 use super::experiment_report::model_line;
 use super::files;
-use crate::benchmark::analysis::{Analysis, ROTATION};
+use crate::benchmark::analysis::{Analysis, item_of};
 use crate::benchmark::report::{Bar, Card, DataTable, Drawing, Mean, Part, bar_chart, html};
 use crate::benchmark::{Item, wilson};
 use crate::vision::{self, Filter, ProcessorBackend};
@@ -89,24 +89,25 @@ impl ItemsPage<'_> {
     /// Returns the parts about all items.
     fn overview(&self) -> Vec<Part> {
         let variants = self.by_variant();
-        let bars: Vec<Bar> = variants
-            .iter()
-            .map(|(name, right, n)| {
-                let i = wilson(*right, *n);
-                Bar {
+        let (mut bars, mut rows) = (Vec::new(), Vec::new());
+        for (place, (name, right, n)) in variants.iter().enumerate() {
+            let i = wilson(*right, *n);
+            let [value, low, high] = [i.share, i.low, i.high].map(|share| 1e2 * share);
+            // A share of nothing, where all answers are errors, is none.
+            let mut share = "none".to_owned();
+            if *n > 0 {
+                share = format!("{value:.1} [{low:.1}, {high:.1}]");
+                bars.push(Bar {
                     name: name.clone(),
-                    value: 1e2 * i.share,
-                    interval: (1e2 * i.low, 1e2 * i.high),
-                }
-            })
-            .collect();
-        let rows = variants.iter().zip(&bars).map(|((name, _, n), bar)| {
-            let (low, high) = bar.interval;
-            let share = format!("{:.1} [{low:.1}, {high:.1}]", bar.value);
-            vec![name.clone(), n.to_string(), share]
-        });
+                    value,
+                    interval: (low, high),
+                    is_base: place == 0,
+                });
+            }
+            rows.push(vec![name.clone(), n.to_string(), share]);
+        }
         let heads = ["variant", "n", "right, % [95 % interval]"];
-        let by_variant = DataTable::new("Items that are right.", &heads, rows.collect());
+        let by_variant = DataTable::new("Items that are right.", &heads, rows);
         let heads = [
             "category",
             "n",
@@ -154,7 +155,7 @@ impl ItemsPage<'_> {
     fn shown(&self) -> Vec<ShownItem<'_>> {
         let mut by_item: HashMap<&str, Vec<&SampleResult>> = HashMap::new();
         // Orders of options are in `difficulty`, and would fill the table of answers.
-        for result in self.results.iter().filter(|r| !r.id.contains(ROTATION)) {
+        for result in self.results.iter().filter(|r| !item_of(&r.id).1) {
             by_item.entry(&result.id).or_default().push(result);
         }
         let mut shown: Vec<ShownItem<'_>> = self

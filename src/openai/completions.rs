@@ -23,7 +23,8 @@ use crate::api::{self, Error};
 use crate::model::Model;
 use crate::pipeline::{
     CaptureEvent, CaptureRequest, Finished, GenerateEvent, GenerateRequest, GeneratedToken,
-    Interventions, MultiImage, PromptInput, PromptText, RequestContext, ScoreRequest, TokenLogprob,
+    Interventions, MAX_TOP_LOGPROBS, MultiImage, PromptInput, PromptText, RequestContext,
+    ScoreRequest, TokenLogprob,
 };
 
 /// Prompts of one request.
@@ -96,7 +97,7 @@ impl CompletionBody {
             model: fields.take("model")?.unwrap_or_default(),
             prompts,
             echo,
-            logprobs: fields.take("logprobs")?,
+            logprobs: logprobs(&mut fields)?,
             max_tokens,
             output,
             interventions: fields.take("interventions")?.unwrap_or_default(),
@@ -104,6 +105,19 @@ impl CompletionBody {
         };
         fields.finish()?;
         Ok(asked)
+    }
+}
+
+/// Takes how many likeliest tokens are listed; `None`: no log-probabilities.
+fn logprobs(fields: &mut Fields) -> Result<Option<u32>, Error> {
+    let top = fields.take("logprobs")?;
+    // Here, since the requests that it becomes have other names for it, and other bounds.
+    match top {
+        Some(top) if top > MAX_TOP_LOGPROBS => {
+            let message = format!("{top} is not in 0 to {MAX_TOP_LOGPROBS}");
+            Err(invalid("logprobs", message))
+        }
+        top => Ok(top),
     }
 }
 
@@ -197,6 +211,10 @@ impl Completion<'_> {
             prompt.clone_into(&mut choice.text);
             if self.asked.logprobs.is_some() {
                 self.echo(door, prompt, &mut choice).await?;
+            } else if self.asked.max_tokens == 0 {
+                // Nothing runs that would count them.
+                let places = door.state.places(self.context, &self.model, prompt);
+                choice.prompt_tokens = places.await?.len();
             }
         }
         if self.asked.max_tokens > 0 {

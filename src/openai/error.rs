@@ -66,7 +66,7 @@ pub(super) async fn unknown_method(method: Method, uri: Uri) -> Response {
 }
 
 /// Returns what the layers read as a status, with the HTTP status that it shall have.
-fn refused(http: StatusCode, code: Code, reason: &str, message: String) -> Response {
+pub(super) fn refused(http: StatusCode, code: Code, reason: &str, message: String) -> Response {
     let details = ErrorDetails::with_error_info(reason, "scotoma", HashMap::new());
     let mut response = Status::with_error_details(code, message, details).into_http();
     *response.status_mut() = http;

@@ -4,14 +4,18 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Extension;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
-use tonic::Status;
+use tonic::Code;
 
+use super::body::invalid;
 use super::door::Door;
+use super::error::refused;
+use crate::api::Error;
 use crate::model::Model;
 use crate::pipeline::RequestContext;
 
@@ -35,11 +39,25 @@ pub(super) async fn list(
 pub(super) async fn retrieve(
     State(door): State<Arc<Door>>,
     Extension(context): Extension<RequestContext>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Response {
-    match door.find(&context, &id) {
-        Ok((model, preset)) => Door::ok(&describe(&door, &model, preset)),
+    match named("model", id).and_then(|id| found(&door, &context, &id)) {
+        Ok(model) => Door::ok(&model),
         Err(error) => door.failed(&context, &error),
+    }
+}
+
+fn found(door: &Door, context: &RequestContext, id: &str) -> Result<Value, Error> {
+    let (model, preset) = door.find(context, id)?;
+    Ok(describe(door, &model, preset))
+}
+
+/// Returns the name in a path; the error of one that is no text blames it as `field`.
+fn named(field: &'static str, path: Result<Path<String>, PathRejection>) -> Result<String, Error> {
+    match path {
+        Ok(Path(name)) => Ok(name),
+        // Bytes behind `%` that are no UTF-8.
+        Err(rejection) => Err(invalid(field, rejection.body_text())),
     }
 }
 
@@ -67,8 +85,12 @@ fn describe(door: &Door, model: &Model, preset: Option<&str>) -> Value {
 pub(super) async fn record(
     State(door): State<Arc<Door>>,
     Extension(context): Extension<RequestContext>,
-    Path(digest): Path<String>,
+    digest: Result<Path<String>, PathRejection>,
 ) -> Response {
+    let digest = match named("digest", digest) {
+        Ok(digest) => digest,
+        Err(error) => return door.failed(&context, &error),
+    };
     match door.state.records.get(&context.client.tenant, &digest) {
         Some(record) => {
             // As it was kept: parsed and written anew it might be another text.
@@ -78,7 +100,13 @@ pub(super) async fn record(
             Door::went_well(response)
         }
         None => {
-            Status::not_found("no record of this digest is kept; an answer carries it").into_http()
+            let message = "no record of this digest is kept; an answer carries it".into();
+            refused(
+                StatusCode::NOT_FOUND,
+                Code::NotFound,
+                "UNKNOWN_RECORD",
+                message,
+            )
         }
     }
 }

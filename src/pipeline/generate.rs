@@ -20,7 +20,8 @@ use crate::model::{Detokenizer, Text};
 use crate::telemetry::names;
 
 const MAX_STOPS: usize = 8;
-const MAX_TOP_LOGPROBS: u32 = 20;
+/// Likeliest tokens that are listed with each token.
+pub const MAX_TOP_LOGPROBS: u32 = 20;
 
 /// An answer on its way. Dropping it cancels the request.
 #[derive(Debug)]

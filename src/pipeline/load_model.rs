@@ -71,13 +71,13 @@ impl Runtime {
         Ok(Unloading { model, engine })
     }
 
-    /// Makes one more projector of a model resident under `name`.
+    /// Makes one more projector of a model resident under `name`; returns its file as it was loaded.
     pub async fn load_projector(
         &self,
         model: &Arc<Model>,
         name: String,
         file: String,
-    ) -> Result<(), Error> {
+    ) -> Result<String, Error> {
         if name == model::DEFAULT_PROJECTOR {
             let message = format!("{}; a name other than default is needed", shown(&name));
             return Err(Error::invalid("name", message));
@@ -89,13 +89,14 @@ impl Runtime {
             let message = format!("{} is no file of the server", shown(&file));
             return Err(Error::invalid("file", message));
         }
-        let model = model.clone();
+        let (model, place) = (model.clone(), file.clone());
         // On a thread of its own: it reads a file and digests it.
-        let load = move || model.add_projector(&name, Path::new(&file));
+        let load = move || model.add_projector(&name, Path::new(&place));
         tokio::task::spawn_blocking(load)
             .await
             .map_err(|e| Error::Fault(e.to_string()))?
-            .map_err(Error::load("file"))
+            .map_err(Error::load("file"))?;
+        Ok(file)
     }
 }
 

@@ -55,7 +55,7 @@ pub use budget::{Arrived, Budget, Flags, OverBudget, Reservation, Share};
 pub use capture::CaptureRun;
 pub use compile::{CompiledRequest, MAX_INTERVENTIONS};
 pub use error::Error;
-pub use generate::Generation;
+pub use generate::{Generation, MAX_TOP_LOGPROBS};
 pub use grid::{AxisValues, ParseInterventions, SweepGrid};
 pub use in_flight::{InFlight, InFlightGuard, Phase};
 pub use input::{MAX_TEXT_BYTES, PreparedInput};

@@ -106,11 +106,6 @@ impl ApiKeys {
         self.all().is_empty()
     }
 
-    /// Returns how many keys there are.
-    pub(super) fn count(&self) -> usize {
-        self.all().len()
-    }
-
     /// Returns the account of `key`. All are compared, each in constant time.
     pub(super) fn account_of(&self, key: &str) -> Option<Arc<Account>> {
         let hash = blake3::hash(key.as_bytes());

@@ -95,10 +95,7 @@ impl Connections {
 }
 
 /// Returns the connections that come to `listener`. Never ends, whatever accepting fails with.
-pub(super) fn accept(
-    listener: TcpListener,
-    settings: Settings,
-) -> impl Stream<Item = io::Result<Connection>> {
+pub(super) fn accept(listener: TcpListener, settings: Settings) -> impl Stream<Item = Connection> {
     let incoming = TcpIncoming::from(listener)
         // Else a small message waits for the acknowledgement of the one before: 40 ms to the
         // first token (measured).
@@ -113,7 +110,7 @@ pub(super) fn accept(
     };
     stream::unfold(acceptor, |mut acceptor| async move {
         let connection = acceptor.next().await?;
-        Some((Ok(connection), acceptor))
+        Some((connection, acceptor))
     })
 }
 

@@ -98,13 +98,9 @@ pub(super) fn router() -> Router {
 
 fn answer(at: usize, request: &HeaderMap) -> Response {
     let (file, made) = (&FILES[at], &MADE[at]);
-    let mut response = if names(
-        request,
-        IF_NONE_MATCH,
-        made.etag.to_str().unwrap_or_default(),
-    ) {
+    let mut response = if is_known(request, made.etag.to_str().unwrap_or_default()) {
         StatusCode::NOT_MODIFIED.into_response()
-    } else if names(request, ACCEPT_ENCODING, "gzip") && !made.gzip.is_empty() {
+    } else if listed(request, ACCEPT_ENCODING).any(takes_gzip) && !made.gzip.is_empty() {
         let mut response = made.gzip.as_slice().into_response();
         let encoding = HeaderValue::from_static("gzip");
         response.headers_mut().insert(CONTENT_ENCODING, encoding);
@@ -131,15 +127,25 @@ fn answer(at: usize, request: &HeaderMap) -> Response {
     response
 }
 
-/// Says whether a header with a list of values has `value` among them, weights and weakness aside.
-fn names(headers: &HeaderMap, name: HeaderName, value: &str) -> bool {
-    let listed = headers.get_all(name);
-    let mut listed = listed.iter().filter_map(|list| list.to_str().ok());
-    listed.any(|list| {
-        let mut items = list.split(',').map(str::trim);
-        // A proxy that compresses makes `W/"..."` of a validator; an encoding may carry `;q=0.5`.
-        items.any(|item| item.trim_start_matches("W/").split(';').next() == Some(value))
-    })
+/// Lists the elements of a header that is a list.
+fn listed(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    let all = headers.get_all(name).into_iter();
+    let texts = all.filter_map(|list| list.to_str().ok());
+    texts.flat_map(|list| list.split(',').map(str::trim))
+}
+
+/// Says whether the client has the content of that name.
+fn is_known(headers: &HeaderMap, etag: &str) -> bool {
+    // A proxy that compresses makes `W/"..."` of a validator.
+    listed(headers, IF_NONE_MATCH).any(|item| item.trim_start_matches("W/") == etag)
+}
+
+/// Says whether an element of `accept-encoding` is gzip; with a weight of 0 it says that gzip is not
+/// taken (RFC 9110, 12.4.2).
+fn takes_gzip(item: &str) -> bool {
+    let (coding, weight) = item.split_once(';').unwrap_or((item, "q=1"));
+    let weight = weight.trim().trim_start_matches(['q', 'Q', '=']);
+    coding.trim_end().eq_ignore_ascii_case("gzip") && weight.parse::<f64>() != Ok(0.0)
 }
 
 #[cfg(test)]
@@ -185,5 +191,9 @@ mod tests {
         let small = asked(&[(ACCEPT_ENCODING, "br, gzip;q=0.8")]);
         assert_eq!(small.headers()[CONTENT_ENCODING], "gzip");
         assert_eq!(small.headers()[ETAG], whole.headers()[ETAG]);
+        for refused in ["br, gzip;q=0", "gzip; q=0.000, identity"] {
+            let whole = asked(&[(ACCEPT_ENCODING, refused)]);
+            assert!(!whole.headers().contains_key(CONTENT_ENCODING), "{refused}");
+        }
     }
 }

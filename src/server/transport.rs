@@ -20,8 +20,6 @@ use super::{Live, Tls};
 
 /// Bounds how long the handshake of a connection may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Waits this long where no connection can be accepted, as when descriptors have run out.
-const PAUSE: Duration = Duration::from_millis(100);
 /// Closes connections once none of them has taken a byte for this long.
 const STILLNESS: Duration = Duration::from_secs(1);
 /// Looks this often whether they have.
@@ -51,7 +49,7 @@ impl Transports {
     ) -> impl Stream<Item = io::Result<Transport<IO>>> + use<IO, S>
     where
         IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
-        S: Stream<Item = io::Result<IO>> + Send + 'static,
+        S: Stream<Item = IO> + Send + 'static,
     {
         let (ready, taken) = mpsc::channel(16);
         let taker = Taker {
@@ -121,7 +119,7 @@ impl<IO> Taker<IO>
 where
     IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
 {
-    async fn run(self, incoming: impl Stream<Item = io::Result<IO>> + Send) {
+    async fn run(self, incoming: impl Stream<Item = IO> + Send) {
         let mut incoming = pin!(incoming);
         loop {
             let accepted = tokio::select! {
@@ -131,11 +129,7 @@ where
             };
             match accepted {
                 None => return,
-                Some(Ok(stream)) => self.take(stream).await,
-                Some(Err(error)) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(PAUSE).await;
-                }
+                Some(stream) => self.take(stream).await,
             }
         }
     }

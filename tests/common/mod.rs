@@ -242,6 +242,17 @@ pub async fn http(address: &str, line: &str, headers: &str, body: &[u8]) -> Stri
     String::from_utf8_lossy(&response).into_owned()
 }
 
+/// What the health service says of `service`: 1 is serving, 2 is not.
+pub async fn serving(server: &Running, service: &str) -> i32 {
+    use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+    let endpoint = tonic::transport::Endpoint::from_shared(server.address.clone()).unwrap();
+    let mut client = HealthClient::new(endpoint.connect().await.unwrap());
+    let request = HealthCheckRequest {
+        service: service.into(),
+    };
+    client.check(request).await.unwrap().into_inner().status
+}
+
 /// Asks a short question about a picture of the benchmark.
 pub fn ask(interventions: Vec<Intervention>) -> GenerateRequest {
     GenerateRequest {

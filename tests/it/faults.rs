@@ -19,7 +19,9 @@ use scotoma_client::{GenerateRequest, permute_tokens};
 use serde_json::{Value, json};
 use tonic::Code;
 
-use crate::common::{Running, ask, eventually, goldens, job, long, metric, model, scrape, variant};
+use crate::common::{
+    Running, ask, eventually, goldens, job, long, metric, model, scrape, serving, variant,
+};
 
 const SET: &str = "tiny-next-llama";
 const NO_MEMORY: &str = "DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")";
@@ -207,16 +209,6 @@ fn a_lost_device_ends_what_runs_and_comes_back() {
     assert_eq!(answer.unwrap().0.len(), 4);
 }
 
-async fn health(server: &Running, service: &str) -> i32 {
-    use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
-    let endpoint = tonic::transport::Endpoint::from_shared(server.address.clone()).unwrap();
-    let mut client = HealthClient::new(endpoint.connect().await.unwrap());
-    let request = HealthCheckRequest {
-        service: service.into(),
-    };
-    client.check(request).await.unwrap().into_inner().status
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_loads_its_models_again_when_the_device_was_lost() {
     let lose = Arc::new(AtomicBool::new(false));
@@ -267,7 +259,7 @@ async fn a_server_loads_its_models_again_when_the_device_was_lost() {
     assert!(error.to_string().contains("restarted"), "{error}");
     assert!(error.retry_after().is_some(), "no delay: {error:?}");
     eventually("the models are back", async || {
-        health(&server, "model/next").await == 1 && health(&server, "").await == 1
+        serving(&server, "model/next").await == 1 && serving(&server, "").await == 1
     })
     .await;
     for (question, before) in questions.into_iter().zip(before) {

@@ -317,6 +317,57 @@ async fn fifty_records_replay_in_another_server() {
     );
 }
 
+/// Fields that an earlier server recorded and did not read are refused in requests; its records are
+/// the same runs still.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_with_a_field_that_nobody_read_agrees() {
+    let server = Running::start(ServerConfig::shapes()).await;
+    let mut client = server.client().await;
+    let list = json!([
+        {"occludePatches": {"salient": {"share": 0.5, "weights": {"weights": [1.0, 2.0, 3.0, 4.0]}}}},
+        {"permuteTokens": {"seed": "1"}},
+        {"scale": {"target": {
+            "point": "language_model.blocks.1.hook_resid_pre",
+            "tokens": {"anyOf": [{"named": "NAMED_VISUAL"}]},
+        }, "factor": 0.5}},
+    ]);
+    let finished = client.generate(ask(&list)).await.unwrap();
+    let record = finished.finish().await.unwrap().provenance.unwrap();
+    let mut old = serde_json::to_value(&record).unwrap();
+    let mut request: Value = serde_json::from_str(old["request"].as_str().unwrap()).unwrap();
+    for (at, kind, field, value) in [
+        (0, "occludePatches", "blurSigma", json!(2.0)),
+        (0, "occludePatches", "fillSeed", json!("7")),
+        (0, "salient", "head", json!(1)),
+        (1, "permuteTokens", "blocks", json!(3)),
+    ] {
+        let lists = [
+            &mut old["plan"][at]["intervention"],
+            &mut request["Generate"]["interventions"][at],
+        ];
+        for own in lists {
+            let own = match kind {
+                "salient" => &mut own["occludePatches"]["salient"],
+                kind => &mut own[kind],
+            };
+            own[field] = value.clone();
+        }
+    }
+    old["request"] = request.to_string().into();
+    old.as_object_mut().unwrap().remove("digest");
+    old["digest"] = blake3::hash(old.to_string().as_bytes())
+        .to_hex()
+        .as_str()
+        .into();
+    let old: v1::Provenance = serde_json::from_value(old).unwrap();
+    let asked = VerifyRequest {
+        provenance: Some(old),
+        images: vec![image()],
+    };
+    let verified = client.verify(asked).await.unwrap();
+    assert!(verified.agrees, "{:?}", verified.differences);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_never_fires_or_cannot_be_is_refused() {
     let server = Running::start(ServerConfig::shapes()).await;

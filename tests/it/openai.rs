@@ -1,12 +1,16 @@
 //! OpenAI's API: the same answers as over gRPC, in the form that its clients read.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use scotoma::openai::{OpenAiConfig, Presets};
+use scotoma::pipeline::Share;
 use scotoma::server::{ApiKeys, ServerConfig};
 use scotoma_client::v1::{self, ChatMessage, ChatPart, Role, chat_part::Part, image::Source};
 use scotoma_client::{GenerateRequest, ScoreRequest, permute_tokens};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::common::{Running, http, picture, scrape};
 
@@ -145,7 +149,11 @@ async fn an_answer_has_the_same_record_through_either_door() {
             (200, serde_json::to_value(&record).unwrap())
         );
     }
-    assert_eq!(get(&server, "/v1/records/none").await.0, 404);
+    let (status, error) = get(&server, "/v1/records/none").await;
+    assert_eq!(
+        (status, &error["error"]["code"]),
+        (404, &json!("unknown_record"))
+    );
 }
 
 #[tokio::test]
@@ -277,6 +285,32 @@ async fn what_is_wrong_is_said_in_openais_form() {
     );
 }
 
+/// A body that there is no room for is refused as a message over gRPC is: by the budget, with a
+/// delay after which another try helps.
+#[tokio::test]
+async fn a_body_without_room_says_when_to_come_back() {
+    let mut config = ServerConfig::shapes();
+    // Room for one body at a time: what exceeds a budget is let in where nothing else is held.
+    config.limits.pending_bytes = Share { all: 1, one: 1 };
+    let server = Running::start(config).await;
+    let address = server.address.trim_start_matches("http://");
+    let mut held = tokio::net::TcpStream::connect(address).await.unwrap();
+    let begun = format!(
+        "POST /v1/completions HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
+         Content-Length: 1000\r\n\r\n{{\"prompt\""
+    );
+    held.write_all(begun.as_bytes()).await.unwrap();
+    // The server has to have seen it.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let (status, head, answer) = post(&server, "/v1/completions", &json!({"prompt": "x"})).await;
+    assert_eq!(status, 429, "{answer}");
+    assert!(head.contains("\nretry-after: "), "{head}");
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(answer["error"]["code"], "budget", "{answer}");
+    let message = answer["error"]["message"].as_str().unwrap();
+    assert!(message.contains("--pending-mib"), "{message}");
+}
+
 #[tokio::test]
 async fn keys_are_asked_for() {
     let key = "0123456789abcdef0123456789abcdef";
@@ -313,6 +347,14 @@ async fn models_are_listed_with_their_presets() {
     let (_, one) = get(&server, "/v1/models/shapes:permuted").await;
     assert_eq!(one["parent"], "shapes");
     assert_eq!(get(&server, "/v1/models/other").await.0, 404);
+    for (path, param) in [("models", "model"), ("records", "digest")] {
+        let (status, error) = get(&server, &format!("/v1/{path}/%FF")).await;
+        assert_eq!(
+            (status, &error["error"]["param"]),
+            (400, &json!(param)),
+            "{error}"
+        );
+    }
 }
 
 /// What likelihood tools sum is what Score gives, and the likeliest token after the prompt is the
@@ -371,9 +413,28 @@ async fn an_echo_has_the_likelihood_of_the_prompt() {
     assert!(last.get(tokens[end].as_str().unwrap()).is_some(), "{last}");
     // A shorter prompt of the same request is read on its own.
     assert_eq!(answer["choices"][1]["index"], 1);
+    // Its tokens are counted whatever is asked beside it, and where nothing runs.
+    let counted = async |more: Value| {
+        let mut asked = json!({"prompt": prompt, "echo": true, "max_tokens": 0});
+        asked
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        let (_, _, answer) = post(&server, "/v1/completions", &asked).await;
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        answer["usage"]["prompt_tokens"].as_u64().unwrap()
+    };
+    let tokens = counted(json!({})).await;
+    assert_eq!(tokens, counted(json!({"logprobs": 0})).await);
+    assert_eq!(tokens, counted(json!({"max_tokens": 1})).await);
     for (wrong, param) in [
         (json!({"prompt": [1, 2, 3]}), "prompt"),
         (json!({"prompt": "x", "max_tokens": 0}), "max_tokens"),
+        (json!({"prompt": "x", "logprobs": 21}), "logprobs"),
+        (
+            json!({"prompt": "x", "echo": true, "logprobs": 21}),
+            "logprobs",
+        ),
         (
             json!({"prompt": "x", "echo": true, "stream": true}),
             "stream",

@@ -44,7 +44,8 @@ fn seeded(list: &mut Value) {
                 if draws.contains(&name.as_str()) {
                     value["seed"] = json!("7");
                 }
-                if name == "occludePatches" {
+                // Other fills draw nothing, and refuse a seed.
+                if name == "occludePatches" && value["fill"] == "FILL_NOISE" {
                     value["fillSeed"] = json!("7");
                 }
                 seeded(value);

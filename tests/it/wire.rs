@@ -1,7 +1,7 @@
 //! Over the wire: a real server, the real client, and what happens to bad input, leavers and
 //! deadlines.
 
-use crate::common::{Running, ask, eventually, http, long, picture, scrape};
+use crate::common::{Running, ask, eventually, http, long, picture, scrape, serving};
 use scotoma::server::ServerConfig;
 use scotoma_client::v1;
 use scotoma_client::{
@@ -868,16 +868,6 @@ fn on(model: &str, interventions: Vec<Intervention>) -> GenerateRequest {
     }
 }
 
-async fn serving(server: &Running, model: &str) -> i32 {
-    use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
-    let endpoint = tonic::transport::Endpoint::from_shared(server.address.clone()).unwrap();
-    let mut client = HealthClient::new(endpoint.connect().await.unwrap());
-    let request = HealthCheckRequest {
-        service: format!("model/{model}"),
-    };
-    client.check(request).await.unwrap().into_inner().status
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn models_come_and_go() {
     let (server, mut client) = open(u64::MAX).await;
@@ -889,7 +879,7 @@ async fn models_come_and_go() {
         (first.name.as_str(), first.family.as_str()),
         ("next", "llava_next")
     );
-    assert_eq!(serving(&server, "next").await, 1);
+    assert_eq!(serving(&server, "model/next").await, 1);
     let alone = generate(&mut client, on("next", vec![permute_tokens(1)]))
         .await
         .unwrap();
@@ -978,7 +968,7 @@ async fn models_come_and_go() {
     .await;
     running.finish().await.unwrap();
     assert_eq!(unload.await.unwrap().unwrap(), first.resident_bytes);
-    assert_eq!(serving(&server, "next").await, 2);
+    assert_eq!(serving(&server, "model/next").await, 2);
     assert_eq!(client.list_models().await.unwrap().len(), 2);
     assert_eq!(
         generate(&mut client, ask(vec![])).await.unwrap().provenance,

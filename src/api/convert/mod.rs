@@ -16,7 +16,7 @@ pub(super) use attribute::{attribute, attribute_finished};
 pub(super) use interventions::request_interventions;
 pub use interventions::{drawn_interventions, interventions_from_json};
 pub(super) use model::{
-    empty_parity_report, hook_points, load_request, model_info, parity_case, parity_report,
+    empty_parity_report, hook_points, load_request, model_info, parity_case, parity_report, placed,
 };
 pub use request::capture_targets;
 pub(super) use request::{image, multi_image, prompt, requested_dtype, sampling, targets};

@@ -3,13 +3,32 @@
 use crate::api::{Error, State, v1};
 use crate::field_path::shown;
 use crate::intervention;
-use crate::model::{self, DecoderConfig, Model, SaeActivation, SparseAutoencoder, TowerInfo};
+use crate::model::{
+    self, ChatTemplate, DecoderConfig, Model, SaeActivation, SparseAutoencoder, TowerInfo,
+};
 use crate::nn::{HookRow, Point, Stack};
-use crate::pipeline::{LoadOptions, LoadRequest, ParityCase, ParityReport, PointParity};
+use crate::pipeline::{LoadOptions, LoadRequest, ParityCase, ParityReport, Places, PointParity};
 use crate::vision::ProcessorBackend;
 use crate::weights::WeightFormat;
 
-/// Converts a request to load, whose name is filled in.
+/// Returns a request to load whose places are those of the files, as far as `places` allows them.
+pub(in crate::api) fn placed(
+    places: &Places,
+    mut message: v1::LoadModelRequest,
+) -> Result<v1::LoadModelRequest, Error> {
+    message.place = places.place("place", &message.place)?;
+    if !message.adapter.is_empty() {
+        message.adapter = places.place("adapter", &message.adapter)?;
+    }
+    // By name, or a file.
+    let template = &message.chat_template;
+    if !template.is_empty() && !ChatTemplate::is_named(template) {
+        message.chat_template = places.file("chat_template", template)?;
+    }
+    Ok(message)
+}
+
+/// Converts a request to load, whose name and places are filled in.
 pub(in crate::api) fn load_request(message: v1::LoadModelRequest) -> Result<LoadRequest, Error> {
     let invalid = |field: &'static str| move |e: String| Error::invalid(field, e);
     let origin = message.place.parse().map_err(invalid("place"))?;

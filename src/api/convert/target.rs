@@ -1,7 +1,7 @@
 //! Targets and token selectors.
 
 use super::super::{Error, v1};
-use super::values::{unknown, unset};
+use super::values::{unknown, unread, unset};
 use crate::intervention::{
     Amount, MeasuredAmount, MeasuredTokens, Named, SaliencySource, Salient, Seeds, Steps, Target,
     TokenMeasure, TokenSelector, Tokens,
@@ -145,20 +145,13 @@ fn token_measure(path: &str, message: &v1::MeasuredTokens) -> Result<TokenMeasur
             return Err(unknown(format!("{path}.measure"), message.measure, &valid));
         }
     };
-    // What nobody reads is a mistake of whoever wrote it.
     if !message.vector.is_empty() && !matches!(measure, TokenMeasure::Similarity(_)) {
-        return Err(unused(path, "vector", "MEASURE_SIMILARITY"));
+        return Err(unread(path, "vector", "MEASURE_SIMILARITY"));
     }
     if message.looking != 0 && !matches!(measure, TokenMeasure::Received(_)) {
-        return Err(unused(path, "looking", "MEASURE_ATTENTION_RECEIVED"));
+        return Err(unread(path, "looking", "MEASURE_ATTENTION_RECEIVED"));
     }
     Ok(measure)
-}
-
-/// Returns the error of a field that only another measure, `by`, takes.
-fn unused(path: &str, name: &str, by: &str) -> Error {
-    let message = format!("{by} alone takes it; leave it unset");
-    Error::invalid(format!("{path}.{name}"), message)
 }
 
 /// Returns the most attended patches.
@@ -170,6 +163,9 @@ pub(super) fn salient(path: &str, message: &v1::SalientPatches) -> Result<Salien
         Some(Share::Count(count)) => Amount::Count(count),
         None => return Err(unset(&format!("{path}.amount"), "mass, share, count")),
     };
+    if message.head.is_some() && matches!(message.source, Some(Source::Weights(_))) {
+        return Err(unread(path, "head", "attention of a tower or a model"));
+    }
     let source = match &message.source {
         None => SaliencySource::Tower,
         Some(Source::Model(name)) => SaliencySource::Model(name.clone()),

@@ -19,6 +19,13 @@ pub(super) fn unset(field: &str, valid: &str) -> Error {
     Error::invalid(field, format!("unset; one of {valid} is needed"))
 }
 
+/// Returns the error of a field that only another choice, `by`, reads: what nobody reads is a
+/// mistake of whoever wrote it.
+pub(super) fn unread(path: &str, name: &str, by: &str) -> Error {
+    let message = format!("{by} alone takes it; leave it unset");
+    Error::invalid(format!("{path}.{name}"), message)
+}
+
 /// Returns a stack; the language model where it is unspecified.
 pub(super) fn stack(path: &str, number: i32) -> Result<Stack, Error> {
     match v1::Stack::try_from(number) {

@@ -8,6 +8,7 @@ mod preview;
 mod score;
 mod sweep;
 mod trace;
+mod unread;
 mod upload;
 mod verify;
 

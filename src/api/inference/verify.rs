@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{attribute, capture, generate, score, trace};
+use super::{attribute, capture, generate, score, trace, unread};
 use crate::api::{Error, State, convert, v1};
 use crate::field_path::shown;
 use crate::pipeline::{self, Recorded, Replay, RequestContext, VerifyRequest};
@@ -20,7 +20,8 @@ pub(super) async fn verify(
         .ok_or_else(|| Error::invalid("provenance", "unset; a record is needed"))?;
     // As canonical JSON, of which its digest is taken.
     let record = serde_json::to_value(&record).and_then(Recorded::from_json);
-    let record = record.map_err(|e| pipeline::Error::Record(e.to_string()))?;
+    let mut record = record.map_err(|e| pipeline::Error::Record(e.to_string()))?;
+    unread::leave_out(&mut record);
     let model = state.models.resident(&context, &record.model)?;
     // Templates may write the date: they are told that of the first run.
     if !record.template_time.is_empty() {

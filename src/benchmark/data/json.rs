@@ -1,12 +1,9 @@
 //! Manifests: one JSON object a line.
 
-use std::fmt;
 use std::io::BufRead;
 
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
-use serde_json::{Map, Value};
-
 use super::raw::{Cells, MAX_ROW, RawRow};
+use super::unique::UniqueObject;
 use crate::benchmark::Error;
 
 /// Reads the object of a manifest's line.
@@ -65,7 +62,7 @@ pub(super) fn next<R: BufRead>(
 /// Parses an object. `NaN`, which Python's json.dumps writes for a missing value, is null; a name
 /// that stands there twice is an error.
 pub(super) fn object(text: &[u8]) -> Result<Cells, String> {
-    let first = match serde_json::from_slice::<Unique>(text) {
+    let first = match serde_json::from_slice::<UniqueObject>(text) {
         Ok(object) => return Ok(object.0),
         Err(error) => error,
     };
@@ -73,7 +70,7 @@ pub(super) fn object(text: &[u8]) -> Result<Cells, String> {
     let Some(text) = without_nan(text) else {
         return Err(first.to_string());
     };
-    serde_json::from_slice::<Unique>(&text)
+    serde_json::from_slice::<UniqueObject>(&text)
         .map(|o| o.0)
         .map_err(|e| e.to_string())
 }
@@ -103,43 +100,10 @@ fn without_nan(text: &[u8]) -> Option<Vec<u8>> {
     found.then_some(out)
 }
 
-/// An object in which every name stands once.
-struct Unique(Map<String, Value>);
-
-impl<'de> Deserialize<'de> for Unique {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(UniqueVisitor)
-    }
-}
-
-struct UniqueVisitor;
-
-impl<'de> Visitor<'de> for UniqueVisitor {
-    type Value = Unique;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object of columns")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Unique, A::Error> {
-        let mut object = Map::new();
-        while let Some((name, value)) = entries.next_entry::<String, Value>()? {
-            // serde_json's own map would keep the last one without a word.
-            if object.contains_key(&name) {
-                return Err(A::Error::custom(format!(
-                    "column {name:?} stands there twice"
-                )));
-            }
-            object.insert(name, value);
-        }
-        Ok(Unique(object))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     #[test]
     fn what_python_writes_for_nothing_is_null() {
@@ -152,6 +116,7 @@ mod tests {
             r#"{"a": Infinity}"#,
             r#"{"a": NaNa}"#,
             r#"{"a": 1, "a": 2}"#,
+            r#"{"a": [{"b": 1, "b": 2}]}"#,
             "[1]",
             "NaN",
             r#"{"a\"#,

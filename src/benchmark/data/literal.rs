@@ -5,6 +5,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Number, Value};
 
+use super::unique::UniqueValue;
+
 /// Nesting of lists, each of which takes a frame of the stack.
 const MAX_DEPTH: usize = 32;
 
@@ -19,7 +21,7 @@ pub(super) fn parse(text: &str) -> Option<Value> {
         return None;
     }
     // JSON first: the two agree where both read a text, but for rare escapes.
-    if let Ok(value) = serde_json::from_str(text) {
+    if let Ok(UniqueValue(value)) = serde_json::from_str(text) {
         return Some(value);
     }
     let mut reader = LiteralParser { text, at: 0 };
@@ -279,6 +281,9 @@ mod tests {
             "{'a'}",
             "[__import__('os')]",
             "['\\u00']",
+            "{'A': 'x', 'A': 'y'}",
+            r#"{"A": "x", "A": "y"}"#,
+            r#"[{"A": "x", "A": "y"}]"#,
             &"[".repeat(10_000),
         ] {
             assert_eq!(parse(text), None, "{text}");

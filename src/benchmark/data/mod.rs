@@ -15,6 +15,7 @@ mod pictures;
 mod raw;
 mod reader;
 mod table;
+mod unique;
 mod value;
 mod write;
 

@@ -371,7 +371,7 @@ fn key(interventions: &[Value]) -> String {
 }
 
 /// Fields of interventions that hold a seed.
-const SEEDS: [&str; 2] = ["seed", "randomSeed"];
+const SEEDS: [&str; 3] = ["seed", "randomSeed", "fillSeed"];
 
 /// Removes every seed.
 fn without_seeds(interventions: &[Value]) -> Vec<Value> {

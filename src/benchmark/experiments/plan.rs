@@ -433,6 +433,16 @@ mod tests {
             "interventions": [{"permuteTokens": {"seed": "{s}"}}, named[1].clone()],
         });
         assert_eq!(planned(&whole(json!({}), drawn)).unwrap().len(), 5);
+        let filled = json!({
+            "name": "{layer}, {s}", "each": {"layer": [0, 1], "s": [1, 2]},
+            "interventions": [
+                {"occludePatches": {
+                    "random": {"ratio": 0.5, "seed": 1}, "fill": "FILL_NOISE", "fillSeed": "{s}",
+                }},
+                named[1].clone(),
+            ],
+        });
+        assert_eq!(planned(&whole(json!({}), filled)).unwrap().len(), 5);
         let twice = json!({"variants": [
             {"name": "x"},
             {"name": "y", "at": 1, "series": "s"},

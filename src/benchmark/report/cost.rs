@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::document::DataTable;
+use crate::benchmark::stats::mean_and_half;
 
 /// Holds what one answer took.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -51,11 +52,7 @@ pub struct VariantCost {
 impl Mean {
     /// Returns the mean of `values`, of which there is one at least.
     pub fn of(values: &[f64]) -> Self {
-        let n = values.len().max(1) as f64;
-        let value = values.iter().sum::<f64>() / n;
-        let squares: f64 = values.iter().map(|v| (v - value).powi(2)).sum();
-        // Of one value nothing says how far another would be.
-        let half = 1.96 * (squares / (n - 1.0).max(1.0) / n).sqrt();
+        let (value, half) = mean_and_half(values);
         Self {
             value,
             interval: (value - half, value + half),

@@ -185,7 +185,8 @@ fn panel(report: &Report<'_>, costs: &HashMap<&str, &VariantCost>, axis: &CostAx
         .planned
         .first()
         .and_then(|p| costs.get(p.name.as_str()));
-    if let Some(at) = first.and_then(|cost| (axis.value)(cost)) {
+    let at = first.and_then(|cost| (axis.value)(cost));
+    if let Some(at) = at.filter(|_| report.compared_with().is_some()) {
         let (x, y) = (x(at / axis.size), y(metric.value));
         let _ = write!(body, r#"<circle cx="{x:.1}" cy="{y:.1}" r="5"/>"#);
         body += &legend(20.0 * series.len() as f64, "", &report.planned[0].name);

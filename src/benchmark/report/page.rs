@@ -177,7 +177,7 @@ impl Report<'_> {
             .filter(|p| Some(p.series) == printed.series.as_deref())
             .collect();
         // Only a series of one point is one number, as the paper's is.
-        if let ([own], Some(first)) = (own.as_slice(), self.main_metric()) {
+        if let ([own], Some(first)) = (own.as_slice(), self.compared_with()) {
             let (value, mean) = (shown(first, first.value), shown(first, own.mean()));
             let draws = own.values.len();
             rows.push(vec![
@@ -250,8 +250,12 @@ impl Report<'_> {
 
     fn loss_with_interval(&self, value: f64, (low, high): (f64, f64)) -> String {
         // What rises in the metric falls in the loss: its least is that of the upper end.
-        let [value, least, most] = [value, high, low].map(|v| self.loss(v));
-        format!("{value:.1} % [{least:.1}, {most:.1}]")
+        match [value, high, low].map(|v| self.loss(v)) {
+            [Some(value), Some(least), Some(most)] => {
+                format!("{value:.1} % [{least:.1}, {most:.1}]")
+            }
+            _ => "none".into(),
+        }
     }
 
     /// Adds what `first` loses over what `second` does, place by place.
@@ -297,12 +301,11 @@ impl Report<'_> {
     }
 
     fn loss_ratio(&self, above: f64, below: f64) -> String {
-        let (above, below) = (self.loss(above), self.loss(below));
-        // A ratio to a loss of nothing says nothing.
-        if below.abs() < 1e-9 {
-            "no loss below".into()
-        } else {
-            format!("{:.2}", above / below)
+        match (self.loss(above), self.loss(below)) {
+            // A ratio to a loss of nothing says nothing.
+            (Some(_), Some(below)) if below.abs() < 1e-9 => "no loss below".into(),
+            (Some(above), Some(below)) => format!("{:.2}", above / below),
+            _ => "none".into(),
         }
     }
 
@@ -511,5 +514,49 @@ mod tests {
         let png = plot::png(&report.svg()).unwrap();
         assert!(png.starts_with(b"\x89PNG") && png.len() > 1000);
         assert!(report.html().contains("<svg") && !report.html().contains("GEOMETRY"));
+    }
+
+    #[test]
+    fn what_is_nothing_is_no_bar_and_no_loss() {
+        let variant = |name: &str, panel: &str, seed: &str| {
+            serde_json::json!({"name": name, "panel": panel,
+                "interventions": [{"permuteTokens": {"seed": seed}}]})
+        };
+        let json = serde_json::json!({
+            "name": "n", "title": "N", "about": "", "plot": "bars", "ratio": ["a", "b"],
+            "variants": [
+                {"name": "original"},
+                variant("a", "left", "1"),
+                variant("b", "left", "2"),
+                variant("c", "right", "3"),
+            ],
+        });
+        let experiment = experiment(&json.to_string()).unwrap();
+        let planned = experiment.plan(Layers::of(1, 1), false).unwrap();
+        let metrics = [("original", 0.0), ("a", 0.4), ("b", 0.2), ("c", 0.0)];
+        let mut metrics = metrics.map(|(name, value)| metric(name, value));
+        // All its answers are errors.
+        metrics[3].1.n = 0;
+        let report = Report {
+            experiment: &experiment,
+            benchmark: "mmvp",
+            planned: &planned,
+            metrics: &metrics,
+            comparisons: &[],
+            costs: &[],
+            layers: 0,
+            answers: &[],
+            facts: &[],
+            picture: None,
+        };
+        let svg = report.svg();
+        let drawn = |name: &str| svg.matches(&format!(">{name}</text>")).count();
+        // The first beside those of either panel, every other one once.
+        assert_eq!(["original", "a", "b", "c"].map(drawn), [2, 1, 1, 0]);
+        let page = report.markdown();
+        assert!(!page.contains("NaN"), "{page}");
+        let lost = "| left | a | 1 | 10 | 40.0 | 40.0 [30.0, 50.0] | 40.0 | none | none |";
+        assert!(page.contains(lost), "{page}");
+        assert!(page.contains("| left | none | none | none |"), "{page}");
     }
 }

@@ -41,7 +41,7 @@ pub(super) fn svg(report: &Report<'_>) -> String {
     let drawn: Vec<Panel> = panels
         .iter()
         .map(|panel| match report.experiment.plot {
-            PlotKind::Bars => bars(report),
+            PlotKind::Bars => bars(report, panel),
             PlotKind::Curve => curve(report, panel),
             PlotKind::Grid => grid(report, panel),
         })
@@ -153,20 +153,24 @@ pub(super) fn cell_text((x, y): (f64, f64), side: f64, ink: &str, words: &str) -
 
 pub(super) const FAINT: &str = r##"stroke="#ddd""##;
 
-fn bars(report: &Report<'_>) -> Panel {
-    let rows: Vec<Bar> = report
-        .planned
-        .iter()
-        .filter_map(|planned| {
-            let metric = report.metric_of(&planned.name)?;
-            let (low, high) = metric.interval;
-            Some(Bar {
-                name: planned.name.clone(),
-                value: shown(metric, metric.value),
-                interval: (shown(metric, low), shown(metric, high)),
-            })
-        })
-        .collect();
+/// Draws a bar for each variant of a panel, below that of the first variant.
+fn bars(report: &Report<'_>, panel: &str) -> Panel {
+    let mut rows: Vec<Bar> = Vec::new();
+    for (i, planned) in report.planned.iter().enumerate() {
+        let is_base = i == 0;
+        // A share of nothing, where all answers are errors, is no bar.
+        let metric = report.metric_of(&planned.name).filter(|m| m.has_items());
+        let Some(metric) = metric.filter(|_| is_base || planned.panel == panel) else {
+            continue;
+        };
+        let (low, high) = metric.interval;
+        rows.push(Bar {
+            name: planned.name.clone(),
+            value: shown(metric, metric.value),
+            interval: (shown(metric, low), shown(metric, high)),
+            is_base,
+        });
+    }
     // Up to what the metric can be, not to the longest bar: so all reports of a metric have one
     // scale.
     bar_panel(
@@ -184,9 +188,11 @@ pub struct Bar {
     pub value: f64,
     /// The ends of its 95 % interval.
     pub interval: (f64, f64),
+    /// True for the one that the others are compared with.
+    pub is_base: bool,
 }
 
-/// Draws bars on a scale up to `most`; the first is what the others are compared with.
+/// Draws bars on a scale up to `most`.
 pub fn bar_chart(title: &str, bars: &[Bar], most: f64) -> String {
     let panel = bar_panel(bars, most);
     let mut svg = opened(panel.width, panel.height + 40.0, title);
@@ -207,8 +213,8 @@ fn bar_panel(bars: &[Bar], most: f64) -> Panel {
     }
     for (i, bar) in bars.iter().enumerate() {
         let y = 6.0 + row * i as f64;
-        // Grey for the first: it is what the others are compared with.
-        let colour = if i == 0 { COLOURS[5] } else { COLOURS[0] };
+        // Grey for what the others are compared with.
+        let colour = COLOURS[if bar.is_base { 5 } else { 0 }];
         body += &text((left - 8.0, y + 16.0), "end", &bar.name);
         let _ = write!(
             body,
@@ -323,10 +329,12 @@ fn curve_axes(report: &Report<'_>, scale: &CurveScale<'_>, places: &[f64]) -> St
     let middle = (f64::midpoint(left, right), CurveScale::HEIGHT - 8.0);
     body += &text(middle, "middle", axis);
     // What every point is compared with.
-    let base = scale.y(metric.value);
-    let dashed = r##"stroke="#222" stroke-dasharray="5 4""##;
-    body += &line((left, base), (right, base), dashed);
-    body += &text((right + 6.0, base + 4.0), "start", &report.planned[0].name);
+    if let Some(first) = report.compared_with() {
+        let base = scale.y(first.value);
+        let dashed = r##"stroke="#222" stroke-dasharray="5 4""##;
+        body += &line((left, base), (right, base), dashed);
+        body += &text((right + 6.0, base + 4.0), "start", &report.planned[0].name);
+    }
     body
 }
 
@@ -418,7 +426,7 @@ fn grid(report: &Report<'_>, panel: &str) -> Panel {
         }
         width += size + 40.0;
     }
-    if let (Some(first), Some(metric)) = (report.planned.first(), report.main_metric()) {
+    if let (Some(first), Some(metric)) = (report.planned.first(), report.compared_with()) {
         let words = format!("{}: {:.1}", first.name, shown(metric, metric.value));
         body += &text((20.0, size + 24.0), "start", &words);
     }

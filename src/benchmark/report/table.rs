@@ -128,6 +128,11 @@ impl Report<'_> {
         self.metrics.first().map(|(_, metric)| metric)
     }
 
+    /// Returns that metric where it is over anything: what the other variants are compared with.
+    pub(super) fn compared_with(&self) -> Option<&Metric> {
+        self.main_metric().filter(|metric| metric.has_items())
+    }
+
     /// Returns what stands above a drawing of that metric: its name, its unit, and the items of
     /// each variant.
     pub(super) fn drawn_title(&self) -> String {
@@ -199,14 +204,10 @@ impl Report<'_> {
     }
 
     /// Returns the loss against the first variant, in % of it: definition 3.1 of the paper where the
-    /// variants add noise, its PIL (3.1) where they keep one part.
-    pub(super) fn loss(&self, value: f64) -> f64 {
-        let first = self.main_metric().map_or(0.0, |m| m.value);
-        if first > 0.0 {
-            100.0 * (first - value) / first
-        } else {
-            // Of nothing nothing can be lost.
-            f64::NAN
-        }
+    /// variants add noise, its PIL (3.1) where they keep one part. Of nothing nothing can be lost:
+    /// `None`.
+    pub(super) fn loss(&self, value: f64) -> Option<f64> {
+        let first = self.main_metric()?.value;
+        (first > 0.0).then(|| 100.0 * (first - value) / first)
     }
 }

@@ -31,7 +31,7 @@ impl Report<'_> {
     /// Returns the drawn metric of each variant with what its answers took, draws of one thing
     /// together; nothing where the experiment is not about what that is worth.
     pub fn tradeoffs(&self) -> Vec<Tradeoff> {
-        let (Some(first), Some(main)) = (self.planned.first(), self.main_metric()) else {
+        let (Some(first), Some(main)) = (self.planned.first(), self.compared_with()) else {
             return Vec::new();
         };
         if !self.experiment.cost {

@@ -136,7 +136,11 @@ pub fn verdict_of(message: &v1::SampleResult) -> Option<Verdict> {
         Ok(v1::Verdict::Unparsed) => Some(Verdict::Unparsed),
         Ok(v1::Verdict::Unjudged) => Some(Verdict::Unjudged),
         Ok(v1::Verdict::Graded) => {
-            // A file can be edited: grades stay within those that a judge can give.
+            // A file can be edited: grades stay within those that a judge can give, and what is no
+            // number, which JSON may say as "NaN", is none of them.
+            if !message.grade.is_finite() {
+                return None;
+            }
             // A grade is divided by it.
             let of = if message.grade_of > 0.0 {
                 message.grade_of.min(10.0)
@@ -203,5 +207,27 @@ fn usage_of(message: v1::Usage) -> Usage {
         flops: message.flops,
         baseline_flops: message.baseline_flops,
         standalone_flops: message.standalone_flops,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grade_is_a_number_that_a_judge_can_give() {
+        for (grade, grade_of, expected) in [
+            ("7", "8", Some((7.0, 8.0))),
+            ("70", "NaN", Some((10.0, 1.0))),
+            ("NaN", "8", None),
+            ("-Infinity", "8", None),
+        ] {
+            let json = serde_json::json!({
+                "verdict": "VERDICT_GRADED", "grade": grade, "gradeOf": grade_of,
+            });
+            let message: v1::SampleResult = serde_json::from_value(json).unwrap();
+            let expected = expected.map(|(grade, of)| Verdict::Graded { grade, of });
+            assert_eq!(verdict_of(&message), expected, "{grade}");
+        }
     }
 }

@@ -12,10 +12,11 @@ use crate::pipeline::Image;
 pub(in crate::api) fn question(sample: v1::Sample) -> Result<Question, Error> {
     let mut substitutes = BTreeMap::new();
     for (name, pictures) in sample.substitutes {
-        substitutes.insert(name, images(pictures.images)?);
+        let pictures = images(&substitute(&name), pictures.images)?;
+        substitutes.insert(name, pictures);
     }
     Ok(Question {
-        images: images(sample.images)?,
+        images: images(&"sample.images".into(), sample.images)?,
         substitutes,
         item: Item {
             id: sample.id,
@@ -47,6 +48,10 @@ pub(in crate::api) fn row(
         ("line", row.line)
     };
     let invalid = |message: String| Error::invalid("row", format!("{unit} {at}: {message}"));
+    if !row.cells.is_empty() && !row.json.is_empty() {
+        let message = format!("{unit} {at}: given beside row.json; a row is one or the other");
+        return (String::new(), Err(Error::invalid("row.cells", message)));
+    }
     let cells = match cells(row.cells, &row.json) {
         Ok(cells) => cells,
         // Its id cannot be read either: the error has the number of the row.
@@ -76,38 +81,45 @@ fn cells(cells: HashMap<String, String>, json: &str) -> Result<data::Cells, Stri
 
 /// Takes the pictures out of an item; those that came beside the row count instead of its own.
 fn of_item(mut item: Item, beside: Vec<v1::Image>) -> Result<Question, Error> {
-    let own = sent(std::mem::take(&mut item.images));
-    let substitutes = std::mem::take(&mut item.substitutes).into_iter();
+    // What the columns hold is a sample from here on, as its question and its answer are.
+    let own = sent(&"sample.images".into(), std::mem::take(&mut item.images));
+    let mut substitutes = BTreeMap::new();
+    for (name, pictures) in std::mem::take(&mut item.substitutes) {
+        let pictures = sent(&substitute(&name), pictures);
+        substitutes.insert(name, pictures);
+    }
     Ok(Question {
         // Pictures that came beside a row go before those that its cells name.
         images: if beside.is_empty() {
             own
         } else {
-            images(beside)?
+            images(&"row.images".into(), beside)?
         },
-        substitutes: substitutes.map(|(name, all)| (name, sent(all))).collect(),
+        substitutes,
         item,
         held: None,
     })
 }
 
-fn images(all: Vec<v1::Image>) -> Result<Vec<Image>, Error> {
+/// Converts the pictures of the list at `path`, by which errors name them.
+fn images(path: &FieldPath, all: Vec<v1::Image>) -> Result<Vec<Image>, Error> {
     let numbered = all.into_iter().enumerate();
     numbered
-        .map(|(i, image)| convert::image(field(i), image))
+        .map(|(i, image)| convert::image(path.clone().index(i), image))
         .collect()
 }
 
-fn sent(all: Vec<Vec<u8>>) -> Vec<Image> {
+fn sent(path: &FieldPath, all: Vec<Vec<u8>>) -> Vec<Image> {
     let numbered = all.into_iter().enumerate();
     numbered
-        .map(|(i, bytes)| Image::sent(field(i), bytes.into()))
+        .map(|(i, bytes)| Image::sent(path.clone().index(i), bytes.into()))
         .collect()
 }
 
-/// Returns the path that errors name a picture by; a substitute stands in place of the item's own.
-fn field(index: usize) -> FieldPath {
-    FieldPath::from("sample.images").index(index)
+/// Returns the path of the pictures that stand in place of a sample's own under `name`.
+fn substitute(name: &str) -> FieldPath {
+    let all = FieldPath::from("sample.substitutes");
+    all.join(name).join("images")
 }
 
 /// Holds the files that a client has sent with a row, by the names that its columns give them.
@@ -127,5 +139,54 @@ impl data::PictureSource for SentFiles {
         Err(format!(
             "it names row {index}; the picture itself is needed here"
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(found: Result<Question, Error>) -> String {
+        found.map(|_| ()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_of_what_was_sent() {
+        let reading = data::ColumnMapping::of("mmvp");
+        let json = r#"{"question": "Which?", "A": "red", "B": "blue", "answer": "A"}"#;
+        let given = || v1::Row {
+            number: 1,
+            json: json.into(),
+            ..v1::Row::default()
+        };
+        let beside = v1::Row {
+            images: vec![v1::Image::default()],
+            ..given()
+        };
+        let (_, found) = row(beside, &reading);
+        assert_eq!(
+            said(found),
+            "row.images[0].source: unset; data or handle is needed"
+        );
+        let twice = v1::Row {
+            cells: HashMap::from([("question".to_owned(), "Which?".to_owned())]),
+            ..given()
+        };
+        let (_, found) = row(twice, &reading);
+        assert_eq!(
+            said(found),
+            "row.cells: row 1: given beside row.json; a row is one or the other"
+        );
+        let pictures = v1::Pictures {
+            images: vec![v1::Image::default()],
+        };
+        let sample = v1::Sample {
+            substitutes: HashMap::from([("other".to_owned(), pictures)]),
+            ..v1::Sample::default()
+        };
+        assert_eq!(
+            said(question(sample)),
+            "sample.substitutes.other.images[0].source: unset; data or handle is needed"
+        );
     }
 }

@@ -94,6 +94,42 @@ mod tests {
     use super::interventions_from_json;
 
     #[test]
+    fn what_nobody_reads_is_refused_by_name() {
+        let weights = json!({"share": 0.5, "head": 1, "weights": {"weights": [1.0]}});
+        let random = json!({"ratio": 0.5});
+        for (one, field) in [
+            (
+                json!({"occludePatches": {"random": random, "blurSigma": 2}}),
+                "occlude_patches.blur_sigma",
+            ),
+            (
+                json!({"occludePatches": {"random": random, "fill": "FILL_BLUR", "fillSeed": "1"}}),
+                "occlude_patches.fill_seed",
+            ),
+            (
+                json!({"permuteTokens": {"blocks": 2}}),
+                "permute_tokens.blocks",
+            ),
+            (
+                json!({"occludePatches": {"nonSalient": weights}}),
+                "occlude_patches.non_salient.head",
+            ),
+            (
+                json!({"selectTokens": {"tokens": {"anyOf": [{"salient": weights}]}}}),
+                "select_tokens.tokens.any_of[0].salient.head",
+            ),
+            (
+                json!({"selectTokens": {"merge": {"count": 2}}}),
+                "select_tokens.merge",
+            ),
+        ] {
+            let error = interventions_from_json(&json!([one])).unwrap_err();
+            let said = format!("interventions[0].{field}: ");
+            assert!(error.starts_with(&said), "{error}");
+        }
+    }
+
+    #[test]
     fn two_members_of_a_oneof_are_both_named() {
         for (both, said) in [
             (

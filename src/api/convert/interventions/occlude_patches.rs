@@ -2,7 +2,7 @@
 
 use crate::api::convert::FromWire;
 use crate::api::convert::target::salient;
-use crate::api::convert::values::{unknown, unset};
+use crate::api::convert::values::{unknown, unread, unset};
 use crate::api::{Error, v1};
 use crate::intervention::{Choice, Fill, OccludePatches, Seeds};
 
@@ -23,6 +23,12 @@ impl FromWire<v1::OccludePatches> for OccludePatches {
                 return Err(unknown(format!("{path}.fill"), message.fill, &valid));
             }
         };
+        if message.blur_sigma != 0.0 && !matches!(fill, Fill::Blur(_)) {
+            return Err(unread(path, "blur_sigma", "FILL_BLUR"));
+        }
+        if message.fill_seed.is_some() && fill != Fill::Noise {
+            return Err(unread(path, "fill_seed", "FILL_NOISE"));
+        }
         let choice = match &mut message.choice {
             Some(Arm::Random(random)) => Choice::Random {
                 ratio: random.ratio,
@@ -42,7 +48,7 @@ impl FromWire<v1::OccludePatches> for OccludePatches {
         let fill_seed = if fill == Fill::Noise {
             seeds.fill(&mut message.fill_seed)
         } else {
-            message.fill_seed.unwrap_or_default()
+            0
         };
         Ok(Self {
             choice,

@@ -1,7 +1,7 @@
 //! Converts `PermuteTokens` messages.
 
 use crate::api::convert::FromWire;
-use crate::api::convert::values::unknown;
+use crate::api::convert::values::{unknown, unread};
 use crate::api::{Error, v1};
 use crate::intervention::{Order, PermuteTokens, Scope, Seeds};
 
@@ -23,6 +23,9 @@ impl FromWire<v1::PermuteTokens> for PermuteTokens {
                 return Err(unknown(format!("{path}.scope"), message.scope, &valid));
             }
         };
+        if message.blocks > 0 && !matches!(scope, Scope::WithinBlocks(_)) {
+            return Err(unread(path, "blocks", "SCOPE_WITHIN_BLOCKS"));
+        }
         // A seed that is drawn stands in the message, and so in the record.
         let source = message
             .source

@@ -2,7 +2,7 @@
 
 use crate::api::convert::FromWire;
 use crate::api::convert::target::selector;
-use crate::api::convert::values::{unknown, unset};
+use crate::api::convert::values::{unknown, unread, unset};
 use crate::api::{Error, v1};
 use crate::intervention::{
     Merge, MergeAmount, MergeSimilarity, Mode, PoolValue, Seeds, SelectTokens,
@@ -21,10 +21,8 @@ impl FromWire<v1::SelectTokens> for SelectTokens {
                 return Err(unknown(format!("{path}.mode"), message.mode, &valid));
             }
         };
-        // What nobody reads is a mistake of whoever wrote it.
         if message.merge.is_some() && !matches!(mode, Mode::Merge(_)) {
-            let why = "MODE_MERGE alone takes it; leave it unset";
-            return Err(Error::invalid(format!("{path}.merge"), why));
+            return Err(unread(path, "merge", "MODE_MERGE"));
         }
         let compact = match Positions::try_from(message.positions) {
             Ok(Positions::Unspecified | Positions::Original) => false,

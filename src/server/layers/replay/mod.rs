@@ -9,6 +9,7 @@
 mod run;
 mod table;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,10 +84,8 @@ async fn begin(
         .await
         .map_err(|e| failed(Error::fault(e)))?;
     let name = (context.client.tenant.clone(), key);
-    let (run, is_new) = replays.run(name, digest, &context).map_err(failed)?;
-    // Before it runs: a run that nobody reads is abandoned.
-    let reader = Reader::new(run.clone());
-    if is_new {
+    let (reader, run) = replays.join(name, digest, &context).map_err(failed)?;
+    if let Some(run) = run {
         let request = Request::from_parts(parts, Body::from(bytes));
         // Not joined: it outlives this call where another one reads on.
         tokio::spawn(execute(replays.clone(), run, request, next));
@@ -126,29 +125,96 @@ fn key_of(value: &HeaderValue) -> Option<String> {
 
 /// Runs a call to its end, or until nobody has read it for a while.
 async fn execute(replays: Replays, run: Arc<Run>, request: Request, next: Next) {
-    let mut is_good = false;
-    let work = async {
-        let (parts, mut body) = next.run(request).await.into_parts();
-        is_good = parts.headers.get("grpc-status").is_none_or(|s| s == "0");
-        run.lock().head = Some(parts.headers);
-        // An error without a stream; `finish` wakes those that wait for its head.
-        if body.is_end_stream() {
-            return;
-        }
-        run.wake();
-        while let Some(Ok(frame)) = body.frame().await {
-            if let Some(trailers) = frame.trailers_ref() {
-                is_good = trailers.get("grpc-status").is_some_and(|s| s == "0");
+    let mut ending = Ending {
+        replays: replays.clone(),
+        run: run.clone(),
+        is_good: None,
+    };
+    // Dropped before `ending`, which is what cancels it in the engine.
+    let mut work = pin!(carry_out(&replays, &run, request, next));
+    loop {
+        tokio::select! {
+            is_good = &mut work => {
+                ending.is_good = is_good;
+                return;
             }
-            replays.push(&run, frame);
-            // Waits only where the answer is not kept: then its slowest reader sets the pace.
-            run.room().await;
+            () = run.abandoned() => {
+                if replays.give_up(&run) {
+                    return;
+                }
+            }
         }
-    };
-    // Dropping the work is what cancels it in the engine.
-    let is_complete = tokio::select! {
-        () = work => true,
-        () = run.abandoned() => false,
-    };
-    replays.finish(&run, is_complete && is_good);
+    }
+}
+
+/// Ends a run as it is dropped: after a panic, too, its readers would else wait for ever.
+struct Ending {
+    replays: Replays,
+    run: Arc<Run>,
+    /// `None` until its answer has ended.
+    is_good: Option<bool>,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.replays.finish(&self.run, self.is_good);
+    }
+}
+
+/// Keeps what a call answers; returns whether it ended well, `None` where it broke off.
+async fn carry_out(
+    replays: &Replays,
+    run: &Arc<Run>,
+    request: Request,
+    next: Next,
+) -> Option<bool> {
+    let (parts, mut body) = next.run(request).await.into_parts();
+    let mut is_good = parts.headers.get("grpc-status").is_none_or(|s| s == "0");
+    run.lock().head = Some(parts.headers);
+    // An error without a stream; `finish` wakes those that wait for its head.
+    if body.is_end_stream() {
+        return Some(is_good);
+    }
+    run.wake();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.ok()?;
+        if let Some(trailers) = frame.trailers_ref() {
+            is_good = trailers.get("grpc-status").is_some_and(|s| s == "0");
+        }
+        replays.push(run, frame);
+        // Waits only where the answer is not kept: then its slowest reader sets the pace.
+        run.room().await;
+    }
+    Some(is_good)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::http::StatusCode;
+    use axum::middleware::from_fn_with_state;
+    use axum::routing::post;
+    use tonic::Code;
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::server::ApiKeys;
+
+    #[tokio::test]
+    async fn a_run_that_panics_ends_its_calls() {
+        async fn fail(body: Bytes) -> StatusCode {
+            assert!(!body.is_empty(), "a panic");
+            StatusCode::OK
+        }
+        let replays = Replays::new(1 << 20, 1 << 20, ApiKeys::default());
+        let service = Router::new()
+            .route("/Generate", post(fail))
+            .layer(from_fn_with_state(replays, join));
+        let request = Request::post("/Generate").header(KEY, "a");
+        let answer = service.oneshot(request.body(Body::empty()).unwrap());
+        let answer = tokio::time::timeout(Duration::from_secs(10), answer).await;
+        let answer = answer.expect("it has to end").unwrap();
+        let status = Status::from_header_map(answer.headers()).unwrap();
+        assert_eq!(status.code(), Code::Internal, "{status}");
+    }
 }

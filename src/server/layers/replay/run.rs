@@ -13,7 +13,9 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use http_body::{Frame, SizeHint};
 use tokio::sync::watch;
+use tonic::Status;
 
+use crate::api::Error;
 use crate::engine::Deadline;
 use crate::pipeline::RequestContext;
 
@@ -28,6 +30,8 @@ pub(super) type Name = (Arc<str>, String);
 /// A run: one call that is carried out, and what it has answered so far.
 pub(super) struct Run {
     pub(super) name: Name,
+    /// Names the call that began it, in errors.
+    id: String,
     /// Names whose part of the memory it takes.
     pub(super) owner: Arc<str>,
     /// Digest of method and message.
@@ -110,6 +114,7 @@ impl Run {
         Self {
             deadline: context.deadline.clone(),
             latest: longest.and_then(|longest| Instant::now().checked_add(longest)),
+            id: context.id.clone(),
             name,
             owner,
             digest,
@@ -129,6 +134,11 @@ impl Run {
         // Whichever comes first: until when the call waits, and how long its key may run.
         let both = [context.deadline.get(), self.latest];
         self.deadline.extend(both.into_iter().flatten().min());
+    }
+
+    /// Returns the status of its calls where it has ended without one, as after a panic.
+    pub(super) fn broken_off(&self) -> Status {
+        Error::fault("the call has broken off").status(&self.id, Duration::ZERO)
     }
 
     /// Wakes the readers that wait for more.
@@ -188,6 +198,20 @@ impl RunState {
         self.unread = unseen.map(|(_, size)| size).sum();
     }
 
+    /// Ends an answer that has not ended by itself with `status`: a client cannot tell one that
+    /// lacks its end from a connection that is lost.
+    pub(super) fn close(&mut self, status: &Status) {
+        if self.head.is_none() {
+            let (head, _) = status.clone().into_http::<()>().into_parts();
+            self.head = Some(head.headers);
+            return;
+        }
+        let mut trailers = HeaderMap::new();
+        // A status of ours has a text that fits a header.
+        let _ = status.add_header(&mut trailers);
+        self.frames.push_back((Kept::Trailers(trailers), 0));
+    }
+
     /// Gives back what an answer took that is not kept, once nobody reads it: its list, too, which
     /// would stay as long as its longest was.
     pub(super) fn trim(&mut self) {
@@ -204,16 +228,22 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Adds a reader to `run`, which counts until it is dropped.
-    pub(super) fn new(run: Arc<Run>) -> Self {
+    /// Adds a reader to `run`, which counts until it is dropped; `None` where the beginning is not
+    /// kept any more.
+    pub(super) fn join(run: &Arc<Run>) -> Option<Self> {
+        // One lock for both: a run that is cut in between would wait for this reader for ever.
         let mut state = run.lock();
+        if state.is_cut {
+            return None;
+        }
         let number = state.next_reader;
         state.next_reader += 1;
         // From the first frame on, whenever it joins.
         state.readers.insert(number, 0);
         drop(state);
         run.readers.send_modify(|count| *count += 1);
-        Self { run, number }
+        let run = run.clone();
+        Some(Self { run, number })
     }
 
     /// Waits for the head and returns the response.
@@ -222,8 +252,7 @@ impl Reader {
             let mut state = self.run.lock();
             match &state.head {
                 Some(head) => Poll::Ready(head.clone()),
-                // It ended without one: nobody has read it for long.
-                None if state.is_done => Poll::Ready(HeaderMap::new()),
+                // It gets one at its end at the latest, and keeps it while there are readers.
                 None => {
                     state.wakers.push(context.waker().clone());
                     Poll::Pending

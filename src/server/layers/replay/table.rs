@@ -8,7 +8,7 @@ use axum::body::Bytes;
 use http_body::Frame;
 use metrics::gauge;
 
-use super::run::{Kept, Name, Run};
+use super::run::{Kept, Name, Reader, Run};
 use crate::api::Error;
 use crate::pipeline::RequestContext;
 use crate::server::ApiKeys;
@@ -64,26 +64,25 @@ impl Replays {
         }))
     }
 
-    /// Returns the run of that name, and whether it is new. Fails where the name is that of another
-    /// request, or the run's answer is not there any more.
-    pub(super) fn run(
+    /// Returns a reader of the run of that name, and the run where it is new and to be carried out.
+    /// Fails where the name is that of another request, or the run's answer is not there any more.
+    pub(super) fn join(
         &self,
         name: Name,
         digest: blake3::Hash,
         context: &RequestContext,
-    ) -> Result<(Arc<Run>, bool), Error> {
+    ) -> Result<(Reader, Option<Arc<Run>>), Error> {
+        // Readers are added under it: what is read is neither given up nor cut for others.
         let mut runs = self.lock();
         runs.forget_old();
         if let Some(run) = runs.by_name.get(&name) {
             if run.digest != digest {
                 return Err(Error::IdempotencyMismatch);
             }
-            if run.lock().is_cut {
-                return Err(Error::NotReplayable);
-            }
+            let reader = Reader::join(run).ok_or(Error::NotReplayable)?;
             // It ends with the last of its calls, not with the first.
             run.extend(context);
-            return Ok((run.clone(), false));
+            return Ok((reader, None));
         }
         // Without keys anybody may call themselves any tenant: all are one.
         let owner = if self.0.keys.is_empty() {
@@ -92,8 +91,9 @@ impl Replays {
             name.0.clone()
         };
         let run = Arc::new(Run::new(name.clone(), owner, digest, context));
+        let reader = Reader::join(&run).ok_or(Error::NotReplayable)?;
         runs.by_name.insert(name, run.clone());
-        Ok((run, true))
+        Ok((reader, Some(run)))
     }
 
     /// Adds to the answer of a run. What is too much to be kept goes to those who read now.
@@ -121,14 +121,29 @@ impl Replays {
         run.wake();
     }
 
-    /// Ends a run. One that has not ended well is forgotten: whoever asks again gets a new one.
-    pub(super) fn finish(&self, run: &Arc<Run>, is_good: bool) {
+    /// Forgets a run that nobody reads, so that no call joins it any more. Returns false where one
+    /// has joined in the meantime.
+    pub(super) fn give_up(&self, run: &Arc<Run>) -> bool {
+        let mut runs = self.lock();
+        let is_read = !run.lock().readers.is_empty();
+        if !is_read {
+            runs.remove(run);
+        }
+        !is_read
+    }
+
+    /// Ends a run; `is_good` is `None` where its answer has no end. One that has not ended well is
+    /// forgotten: whoever asks again gets a new one.
+    pub(super) fn finish(&self, run: &Arc<Run>, is_good: Option<bool>) {
         let mut state = run.lock();
+        if is_good.is_none() {
+            state.close(&run.broken_off());
+        }
         state.is_done = true;
         state.trim();
         drop(state);
         let mut runs = self.lock();
-        if is_good {
+        if is_good == Some(true) {
             runs.ended.push_back((Instant::now(), run.clone()));
             let own = runs.ended_of.entry(run.owner.clone()).or_default();
             own.count += 1;
@@ -136,7 +151,7 @@ impl Replays {
         } else {
             // Both, so that the next call under this name runs anew.
             runs.release(run);
-            runs.by_name.remove(&run.name);
+            runs.remove(run);
         }
         drop(runs);
         run.wake();
@@ -144,7 +159,7 @@ impl Replays {
 
     /// Returns the bytes that one key may keep.
     fn share(&self) -> u64 {
-        self.0.max_bytes / self.0.keys.count().max(1) as u64
+        self.0.max_bytes / self.0.keys.len().max(1) as u64
     }
 
     /// Tells whether any answer is kept.
@@ -199,6 +214,14 @@ impl Runs {
         }
     }
 
+    /// Forgets a run by its name, under which there may be another one by now.
+    fn remove(&mut self, run: &Arc<Run>) {
+        let own = self.by_name.get(&run.name);
+        if own.is_some_and(|own| Arc::ptr_eq(own, run)) {
+            self.by_name.remove(&run.name);
+        }
+    }
+
     /// Forgets what has ended long ago, and where there are too many, the first of whoever has the
     /// most: none makes others be carried out twice.
     fn forget_old(&mut self) {
@@ -237,21 +260,22 @@ impl Runs {
 
 #[cfg(test)]
 mod tests {
-    use super::super::run::Reader;
+    use axum::http::HeaderMap;
+
     use super::*;
 
     /// Has a call of `owner` carried out, unless it is known; returns whether it was.
     fn end(replays: &Replays, owner: &str, call: usize) -> bool {
         let digest = blake3::hash(b"the same");
         let name = (owner.into(), call.to_string());
-        let (run, is_new) = replays
-            .run(name, digest, &RequestContext::default())
+        let (_, run) = replays
+            .join(name, digest, &RequestContext::default())
             .unwrap();
-        if is_new {
-            replays.push(&run, Frame::data(Bytes::from_static(&[0; 100])));
-            replays.finish(&run, true);
+        if let Some(run) = &run {
+            replays.push(run, Frame::data(Bytes::from_static(&[0; 100])));
+            replays.finish(run, Some(true));
         }
-        is_new
+        run.is_some()
     }
 
     fn held(replays: &Replays) -> u64 {
@@ -278,19 +302,46 @@ mod tests {
     }
 
     #[test]
+    fn a_run_is_given_up_where_nobody_reads_it() {
+        let replays = Replays::new(1 << 20, 1 << 20, ApiKeys::default());
+        let join = || {
+            let name = (Arc::default(), "a".to_owned());
+            let digest = blake3::hash(b"the same");
+            replays.join(name, digest, &RequestContext::default())
+        };
+        let (first, run) = join().unwrap();
+        let run = run.unwrap();
+        drop(first);
+        let (joined, again) = join().unwrap();
+        assert!(again.is_none() && !replays.give_up(&run), "one has joined");
+        drop(joined);
+        assert!(replays.give_up(&run));
+        let (_reader, anew) = join().unwrap();
+        let anew = anew.expect("the next call runs anew");
+        // The end of the first is not that of the second.
+        replays.finish(&run, None);
+        assert!(join().unwrap().1.is_none());
+        // An answer that breaks off has an end.
+        anew.lock().head = Some(HeaderMap::new());
+        replays.finish(&anew, None);
+        let last = anew.lock().frames.pop_back();
+        assert!(matches!(last, Some((Kept::Trailers(_), _))));
+    }
+
+    #[test]
     fn an_answer_that_is_not_kept_takes_nothing() {
         let replays = Replays::new(1 << 16, 1 << 20, ApiKeys::default());
         for call in 0..100 {
             let name = (Arc::default(), call.to_string());
             let digest = blake3::hash(b"the same");
-            let (run, _) = replays
-                .run(name, digest, &RequestContext::default())
+            let (reader, run) = replays
+                .join(name, digest, &RequestContext::default())
                 .unwrap();
-            let reader = Reader::new(run.clone());
+            let run = run.unwrap();
             for _ in 0..200 {
                 replays.push(&run, Frame::data(Bytes::from_static(&[0; 8])));
             }
-            replays.finish(&run, true);
+            replays.finish(&run, Some(true));
             drop(reader);
         }
         let runs = replays.lock();
