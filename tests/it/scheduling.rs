@@ -2,13 +2,16 @@
 //! a stream goes on beside them.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::common::{goldens, job, model};
 use scotoma::engine::parity::{GoldenSet, Prepared};
-use scotoma::engine::{ClientId, Deadline, Engine, Error, Event, Events, Limits, Sampling, Task};
+use scotoma::engine::{
+    ClientId, Deadline, Engine, Error, Event, Events, Limits, Sampling, StepCheck, Task,
+};
 use scotoma::model::{ImageTokens, Model};
-use scotoma::nn::HostTensor;
+use scotoma::nn::{DeviceId, HostTensor};
 
 const SET: &str = "tiny-next-llama";
 const TOKENS: usize = 400;
@@ -134,6 +137,38 @@ async fn auxiliary_requests_have_a_price_and_a_deadline() {
     let refused = attend(late).await.unwrap_err();
     assert!(matches!(refused, Error::Deadline { .. }), "{refused}");
     assert!(attend(engine).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_request_that_waits_ends_at_its_deadline_and_not_before() {
+    let (model, goldens) = (Arc::new(model(SET)), goldens(SET));
+    let first = AtomicBool::new(true);
+    // A first step that is slow says nothing about those that follow.
+    let check = StepCheck::new(move |_| {
+        if first.swap(false, Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_secs(3));
+        }
+        Ok(())
+    });
+    let engine = Engine::with_check(DeviceId::Cpu, Limits::default(), check).unwrap();
+    let ask = async |deadline: Deadline| {
+        let mut request = job(
+            prepared(&model, &goldens),
+            &model,
+            Task::Score(vec![vec![5]]),
+        );
+        request.deadline = deadline;
+        let mut events = engine.submit(request).unwrap();
+        while let Some(told) = events.recv().await {
+            told.event?;
+        }
+        Ok::<(), Error>(())
+    };
+    ask(Deadline::default()).await.unwrap();
+    let soon = Instant::now() + Duration::from_millis(2500);
+    ask(Deadline::at(soon)).await.unwrap();
+    let late = ask(Deadline::at(Instant::now())).await.unwrap_err();
+    assert!(matches!(late, Error::Deadline { tokens: 0 }), "{late}");
 }
 
 #[tokio::test]
