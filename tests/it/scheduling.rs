@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::common::{goldens, job, model};
-use scotoma::engine::parity::{GoldenSet, Prepared};
+use crate::common::{goldens, interventions_from_json, job, model};
+use scotoma::engine::parity::{GoldenSet, Prepared, Resident};
 use scotoma::engine::{
     ClientId, Deadline, Engine, Error, Event, Events, Limits, Sampling, StepCheck, Task,
 };
 use scotoma::model::{ImageTokens, Model};
 use scotoma::nn::{DeviceId, HostTensor};
+use serde_json::json;
 
 const SET: &str = "tiny-next-llama";
 const TOKENS: usize = 400;
@@ -137,6 +138,35 @@ async fn auxiliary_requests_have_a_price_and_a_deadline() {
     let refused = attend(late).await.unwrap_err();
     assert!(matches!(refused, Error::Deadline { .. }), "{refused}");
     assert!(attend(engine).await.is_ok());
+}
+
+/// A prompt that prunes is read in one piece, which exceeds what rows that decode leave of a step.
+#[tokio::test]
+async fn a_prompt_that_cannot_be_cut_is_read_beside_a_stream() {
+    let limits = Limits {
+        step_rows: 16,
+        ..Limits::default()
+    };
+    let mut stream = Stream::start(limits).await;
+    let prune = json!([{"pruneTokens": {
+        "layer": 0, "keepCount": 2, "receivedFrom": {"anyOf": [{"named": "NAMED_LAST"}]},
+    }}]);
+    let (list, goldens) = (interventions_from_json(&prune).unwrap(), &stream.goldens);
+    let case = &goldens.cases[0];
+    let case = goldens.prepare_under(&stream.model, case, &list, &Resident::default());
+    let request = job(
+        case.unwrap(),
+        &stream.model,
+        Task::Score(vec![vec![5]]),
+    );
+    assert!(request.variants[0].prompt.ids.len() > limits.step_rows);
+    let mut events = stream.engine.submit(request).unwrap();
+    stream.tokens();
+    while let Some(told) = events.recv().await {
+        told.event.unwrap();
+    }
+    let advanced = stream.tokens();
+    assert!(advanced < TOKENS / 2, "{advanced} tokens before the prompt was read");
 }
 
 #[tokio::test]
