@@ -26,6 +26,7 @@ pub use compile::{
     MeasuredAmount, MeasuredTokens, Named, Needs, PatchPlace, Patches, Positions, Receiver, Reduce,
     RowPatches, SaliencyMaps, SaliencyQuery, SaliencySource, Salient, Steps, Target, TokenMeasure,
     TokenSelector, Tokens, Volume, compile, compile_grid, compile_with, grid_needs, needs,
+    picture_work,
 };
 pub use error::Error;
 pub(crate) use plan::indices;

@@ -52,6 +52,14 @@ impl Price {
         }
     }
 
+    /// Prices so many operations of one core, a nanosecond each.
+    pub(super) fn of_operations(operations: u64) -> Self {
+        Self {
+            micros: Self::BASE.micros + operations / 1000,
+            pixels: 0,
+        }
+    }
+
     /// Prices an attention flow through so many ways, counted once for each token.
     pub(super) fn of_flow(ways: usize) -> Self {
         Self {

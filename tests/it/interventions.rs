@@ -322,6 +322,10 @@ async fn what_never_fires_or_cannot_be_is_refused() {
     let server = Running::start(ServerConfig::shapes()).await;
     let mut client = server.client().await;
     let resid = "language_model.blocks.{l}.hook_resid_pre";
+    let tokens = |set: Value| {
+        let target = json!({"point": resid, "tokens": {"anyOf": [set]}});
+        json!([{"scale": {"target": target}}])
+    };
     let cases = [
         (
             json!([{"scale": {"target": {"point": resid, "steps": {"first": 5}}}}]),
@@ -394,6 +398,24 @@ async fn what_never_fires_or_cannot_be_is_refused() {
             Code::FailedPrecondition,
             "interventions[0].select_tokens: never fired: no token is chosen, and `merge.share` 0.001 \
              of 36 tokens is none",
+        ),
+        (
+            tokens(json!({"blocks": {"grid": 2, "indices": [0, 1, 2, 3, 0]}})),
+            Code::InvalidArgument,
+            "interventions[0].scale.target.tokens.any_of[0].blocks.indices: 5 given; at most 4, the \
+             blocks of the grid, are taken",
+        ),
+        (
+            json!([{"occludePatches": {"indices": {"indices": [0, 1, 2, 3, 3]}, "grid": 2}}]),
+            Code::InvalidArgument,
+            "interventions[0].occlude_patches.indices.indices: 5 given; at most 4, the cells of the \
+             grid, are taken",
+        ),
+        (
+            tokens(json!({"tile": 0})),
+            Code::InvalidArgument,
+            "interventions[0].scale.target.tokens.any_of[0].tile: 0, but no picture of the request \
+             is cut into tiles",
         ),
         (
             json!([{"patch": {"target": {"point": resid}, "values": {"shape": [2, 3], "data": "AAAA"}}}]),
