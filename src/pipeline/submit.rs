@@ -98,7 +98,7 @@ impl Runtime {
         let admitted = self.engine(model).admit(planned);
         if admitted.is_err() {
             // Nothing runs, so dropping the charge takes all of it back.
-            charge.left = 0;
+            charge.unknown.fill(false);
         }
         let events = admitted?;
         // From here on the engine counts it.
@@ -137,8 +137,8 @@ pub(super) struct Charge {
     priced: u64,
     /// (row, layer) pairs of each variant, as far as they are known.
     taken: Vec<u64>,
-    /// Variants that have not ended.
-    left: usize,
+    /// Marks variants of which nothing is known yet: no answer has begun, and no error has come.
+    unknown: Vec<bool>,
     metrics: RequestMetrics,
     admitted: Instant,
     /// Notes when each variant's first token came, or its likelihoods.
@@ -155,7 +155,7 @@ impl Charge {
             account: context.account.clone(),
             priced: price,
             taken: vec![0; variants],
-            left: variants,
+            unknown: vec![true; variants],
             metrics: context.metrics.clone(),
             admitted: Instant::now(),
             answered: vec![None; variants],
@@ -181,7 +181,24 @@ impl Charge {
             Ok(Event::Measured(measured)) => self.note(variant, measured.timing, has_ended),
             _ => {}
         }
-        self.left = self.left.saturating_sub(usize::from(has_ended));
+        // From its first token on all that its prompt took is known. Its end may never come here: a
+        // stop string, of which the engine does not know, has ended the answer before.
+        if let Some(unknown) = self.unknown.get_mut(variant)
+            && (rows.is_some() || has_ended)
+        {
+            *unknown = false;
+        }
+    }
+
+    /// Returns the (row, layer) pairs that are to be paid.
+    fn due(&self) -> u64 {
+        let taken: u64 = self.taken.iter().sum();
+        // Or whoever leaves before the first token would pay for nothing.
+        if self.unknown.contains(&true) {
+            taken.max(self.priced)
+        } else {
+            taken
+        }
     }
 
     /// Notes the stages of a variant, which are known once it answers and once it has ended.
@@ -210,12 +227,52 @@ impl Charge {
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        let Some(account) = &self.account else { return };
-        let mut taken: u64 = self.taken.iter().sum();
-        // Or whoever leaves before the first token would pay for nothing.
-        if self.left > 0 {
-            taken = taken.max(self.priced);
+        if let Some(account) = &self.account {
+            account.settle_rows(self.due() as i64 - self.priced as i64);
         }
-        account.settle_rows(taken as i64 - self.priced as i64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Cost;
+
+    /// Returns what is to be paid for two variants, priced at 600 together, of which `events` tell.
+    fn due(events: Vec<(usize, Result<Event, engine::Error>)>) -> u64 {
+        let mut charge = Charge::new(&RequestContext::default(), 600, 2).unwrap();
+        for (variant, event) in &events {
+            charge.observe(*variant, event);
+        }
+        charge.due()
+    }
+
+    fn token(rows: u64) -> Result<Event, engine::Error> {
+        let cost = Cost {
+            rows,
+            ..Cost::default()
+        };
+        let timing = Timing {
+            cost,
+            ..Timing::default()
+        };
+        Ok(Event::Token(engine::Token {
+            id: 0,
+            logprob: 0.0,
+            top: Vec::new(),
+            finish: None,
+            timing,
+            effects: Vec::new(),
+        }))
+    }
+    #[test]
+    fn what_was_taken_is_paid_once_it_is_known() {
+        assert_eq!(due(Vec::new()), 600, "nobody leaves without paying");
+        assert_eq!(due(vec![(0, token(40))]), 600);
+        // Both were ended by a stop string, of which the engine does not know.
+        assert_eq!(due(vec![(0, token(40)), (1, token(30)), (0, token(44))]), 74);
+        let failed = Err(engine::Error::NotFinite);
+        assert_eq!(due(vec![(0, token(40)), (1, failed)]), 40);
+        assert_eq!(due(vec![(0, token(700))]), 700);
     }
 }
