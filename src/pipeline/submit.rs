@@ -265,6 +265,7 @@ mod tests {
             effects: Vec::new(),
         }))
     }
+
     #[test]
     fn what_was_taken_is_paid_once_it_is_known() {
         assert_eq!(due(Vec::new()), 600, "nobody leaves without paying");

@@ -119,7 +119,6 @@ pub struct Turns(Arc<Shared>);
 struct Shared {
     limits: TurnLimits,
     state: Mutex<State>,
-    waiting: Gauge,
     pixels: Gauge,
 }
 
@@ -175,12 +174,10 @@ pub(super) struct Turn {
 
 impl Turns {
     pub(super) fn new(limits: TurnLimits) -> Self {
-        gauge!(names::BUDGET_LIMIT, "budget" => "queue").set(limits.queue as f64);
         gauge!(names::BUDGET_LIMIT, "budget" => "picture_pixels").set(limits.pixels as f64);
         Self(Arc::new(Shared {
             limits,
             state: Mutex::default(),
-            waiting: gauge!(names::BUDGET_USED, "budget" => "queue"),
             pixels: gauge!(names::BUDGET_USED, "budget" => "picture_pixels"),
         }))
     }
@@ -198,8 +195,7 @@ impl Turns {
         Self(Arc::new(Shared {
             limits,
             state: Mutex::default(),
-            // Those of the work beside the engine.
-            waiting: Gauge::noop(),
+            // That of the work beside the engine.
             pixels: Gauge::noop(),
         }))
     }
@@ -224,12 +220,16 @@ impl Turns {
         }
         state.places += 1;
         state.clients.entry(client.clone()).or_default().places += 1;
-        self.0.waiting.set((state.places + engines.all) as f64);
         Ok(Arc::new(QueuePlace {
             turns: self.clone(),
             client: client.clone(),
             is_left: AtomicBool::new(false),
         }))
+    }
+
+    /// Returns how many requests wait here, and how many may, here and in the engines.
+    pub(super) fn queue(&self) -> (usize, usize) {
+        (self.lock().places, self.0.limits.queue)
     }
 
     /// Runs `work` on a thread of its own when it is the client's turn.
@@ -285,6 +285,13 @@ impl Turns {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Client {
+    /// Returns whether it neither waits nor works.
+    fn is_gone(&self) -> bool {
+        self.places == 0 && self.pieces == 0 && self.waiting.is_empty()
     }
 }
 
@@ -361,17 +368,18 @@ impl State {
             };
             // Also amid the queue: an abandoned piece must not count as what is waited for.
             own.waiting.retain(|waiter| !waiter.start.is_closed());
-            !own.waiting.is_empty()
+            let is_waiting = !own.waiting.is_empty();
+            if own.is_gone() {
+                // Nobody else would: it has no place to leave, and no turn to end.
+                clients.remove(client);
+            }
+            is_waiting
         });
     }
 
     /// Forgets a client that neither waits nor works.
     fn forget(&mut self, client: &ClientId) {
-        let is_gone = self
-            .clients
-            .get(client)
-            .is_some_and(|own| own.places == 0 && own.pieces == 0 && own.waiting.is_empty());
-        if is_gone {
+        if self.clients.get(client).is_some_and(Client::is_gone) {
             self.clients.remove(client);
         }
     }
@@ -395,7 +403,6 @@ impl QueuePlace {
             own.places -= 1;
         }
         state.forget(&self.client);
-        self.turns.0.waiting.set(state.places as f64);
     }
 }
 
@@ -539,5 +546,6 @@ mod tests {
         drop(busy);
         next.await.unwrap();
         assert_eq!(turns.lock().pieces, 0);
+        assert!(turns.lock().clients.is_empty(), "nobody is remembered");
     }
 }
