@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
+use super::donors::Donors;
 use super::error::Error;
 use super::request::{Image, ImageSource, MultiImage, PromptInput, PromptText};
 use super::request_context::RequestContext;
@@ -53,6 +54,8 @@ pub struct PreparedInput {
     pub(super) saliency: Mutex<SaliencyMaps>,
     /// The rows that variants have asked for so far, likewise.
     pub(super) rows: Mutex<MeasuredRows>,
+    /// The donor pictures that variants have asked for lately, likewise.
+    pub(super) donors: Mutex<Donors>,
 }
 
 impl Runtime {
@@ -187,6 +190,7 @@ impl PreparedInput {
             words: None,
             saliency: Mutex::default(),
             rows: Mutex::default(),
+            donors: Mutex::default(),
         };
         for image in read {
             input.pictures.push(image.picture);

@@ -175,32 +175,48 @@ impl Runtime {
             .on_behalf_of(&context.client, &context.deadline)
     }
 
-    /// Returns the visual tokens of donor pictures, prepared as one of the input's, by the place
-    /// of their intervention.
+    /// Returns the visual tokens of donor pictures, by the place of their intervention; encoded once
+    /// for all variants of an input.
     async fn donors(
         &self,
         input: &PreparedInput,
         files: &[(usize, &[u8])],
     ) -> Result<BTreeMap<usize, HostTensor>, Error> {
-        // A prompt without pictures has none that a donor would stand beside.
-        let (model, together) = (&input.model, input.together.max(1));
         let mut found = BTreeMap::new();
-        for &(place, bytes) in files {
-            let (bytes, limit) = (bytes.to_vec(), self.limits.image_pixels);
-            let (own, price) = (model.clone(), price_of_picture(&bytes, limit));
-            // As many pictures as the input has: one that came alone might be cut into tiles, and have
-            // other visual tokens than the ones that it replaces.
-            let client = &input.context.client;
-            let read = self.turns.run(client, price, move || {
-                let read = own.read_image(&bytes, together, limit);
-                read.map_err(|error| donor_error(place, error))
-            });
-            let donor = read.await?;
-            let engine = self.engine_for(input);
-            let encoded = engine.encode(model.clone(), donor.pixels.views, donor.tokens);
-            found.insert(place, encoded.await?);
+        if files.is_empty() {
+            return Ok(found);
+        }
+        // Held meanwhile, as for saliency.
+        let mut known = input.donors.lock().await;
+        for &(place, file) in files {
+            let tokens = known.tokens(file, self.donor(input, place, file)).await?;
+            found.insert(place, tokens);
         }
         Ok(found)
+    }
+
+    /// Encodes the donor of the intervention at `place`, prepared as one of the input's pictures.
+    async fn donor(
+        &self,
+        input: &PreparedInput,
+        place: usize,
+        file: &[u8],
+    ) -> Result<HostTensor, Error> {
+        // As many pictures as the input has: one that came alone might be cut into tiles, and have
+        // other visual tokens than the ones that it replaces. A prompt without pictures has none that
+        // a donor would stand beside.
+        let (model, together) = (&input.model, input.together.max(1));
+        let (bytes, limit) = (file.to_vec(), self.limits.image_pixels);
+        let (own, price) = (model.clone(), price_of_picture(&bytes, limit));
+        let client = &input.context.client;
+        let read = self.turns.run(client, price, move || {
+            let read = own.read_image(&bytes, together, limit);
+            read.map_err(|error| donor_error(place, error))
+        });
+        let donor = read.await?;
+        let engine = self.engine_for(input);
+        let encoded = engine.encode(model.clone(), donor.pixels.views, donor.tokens);
+        Ok(encoded.await?)
     }
 }
 
