@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Mutex;
 
@@ -12,6 +13,7 @@ use super::request_context::RequestContext;
 use super::runtime::Runtime;
 use super::stores::{Bytes, digest};
 use super::turns::Price;
+use crate::engine::Engine;
 use crate::field_path::FieldPath;
 use crate::intervention::SaliencyMaps;
 use crate::model::{
@@ -56,6 +58,8 @@ pub struct PreparedInput {
     pub(super) rows: Mutex<MeasuredRows>,
     /// The donor pictures that variants have asked for lately, likewise.
     pub(super) donors: Mutex<Donors>,
+    /// Measuring waits where the queue is full, in place of being refused.
+    is_patient: AtomicBool,
 }
 
 impl Runtime {
@@ -169,6 +173,21 @@ impl File {
 }
 
 impl PreparedInput {
+    /// Lets what is measured for it from now on wait where the queue is full.
+    pub(super) fn wait_for_room(&self) {
+        self.is_patient.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns `engine` for work that is charged to its caller and ends at its deadline.
+    pub(super) fn share_of(&self, engine: &Engine) -> Engine {
+        let context = &self.context;
+        let engine = engine.on_behalf_of(&context.client, &context.deadline);
+        if self.is_patient.load(Ordering::Relaxed) {
+            return engine.patiently();
+        }
+        engine
+    }
+
     /// Takes pictures that were read of `files`; there is no prompt yet.
     fn new(
         context: RequestContext,
@@ -191,6 +210,7 @@ impl PreparedInput {
             saliency: Mutex::default(),
             rows: Mutex::default(),
             donors: Mutex::default(),
+            is_patient: AtomicBool::new(false),
         };
         for image in read {
             input.pictures.push(image.picture);

@@ -161,18 +161,13 @@ impl Runtime {
 
     /// Returns the input's engine, whose work is charged to its caller and ends at its deadline.
     fn engine_for(&self, input: &PreparedInput) -> Engine {
-        let context = &input.context;
-        let engine = self.engine(&input.model);
-        engine.on_behalf_of(&context.client, &context.deadline)
+        input.share_of(self.engine(&input.model))
     }
 
     /// Returns the engine of the saliency models' device, for the same caller.
     fn saliency_engine_for(&self, input: &PreparedInput) -> Engine {
-        let context = &input.context;
         // Where `load_saliency` puts them.
-        self.engines[0]
-            .1
-            .on_behalf_of(&context.client, &context.deadline)
+        input.share_of(&self.engines[0].1)
     }
 
     /// Returns the visual tokens of donor pictures, by the place of their intervention; encoded once

@@ -49,7 +49,8 @@ impl Runtime {
         // Planned first, since the plan is the price.
         let planned = self.plan_variants(context, model, variants)?;
         let charge = Charge::new(context, planned.price(), count)?;
-        self.admit(context, model, planned, charge)
+        let admitted = self.engine(model).admit(planned);
+        charge.begin(context, admitted)
     }
 
     /// Does the same, and waits where the queue is full or the caller's minute is used up.
@@ -69,7 +70,9 @@ impl Runtime {
                 Err(error) => return Err(error),
             }
         };
-        self.admit(context, model, planned, charge)
+        // Planning and the quota take time, in which somebody else may have taken the room.
+        let admitted = self.engine(model).admit_patiently(planned).await;
+        charge.begin(context, admitted)
     }
 
     fn plan_variants(
@@ -85,25 +88,6 @@ impl Runtime {
             deadline: context.deadline.clone(),
         };
         Ok(self.engine(model).plan(request)?)
-    }
-
-    /// Hands over what is charged already.
-    fn admit(
-        &self,
-        context: &RequestContext,
-        model: &Model,
-        planned: PlannedRequest,
-        mut charge: Charge,
-    ) -> Result<(Events, Charge), Error> {
-        let admitted = self.engine(model).admit(planned);
-        if admitted.is_err() {
-            // Nothing runs, so dropping the charge takes all of it back.
-            charge.unknown.fill(false);
-        }
-        let events = admitted?;
-        // From here on the engine counts it.
-        context.leave_queue();
-        Ok((events, charge))
     }
 }
 
@@ -137,7 +121,8 @@ pub(super) struct Charge {
     priced: u64,
     /// (row, layer) pairs of each variant, as far as they are known.
     taken: Vec<u64>,
-    /// Marks variants of which nothing is known yet: no answer has begun, and no error has come.
+    /// Marks variants that run and of which nothing is known yet: no answer has begun, and no error
+    /// has come.
     unknown: Vec<bool>,
     metrics: RequestMetrics,
     admitted: Instant,
@@ -155,11 +140,26 @@ impl Charge {
             account: context.account.clone(),
             priced: price,
             taken: vec![0; variants],
-            unknown: vec![true; variants],
+            // Nothing runs: dropped as it is, it takes back all that was charged.
+            unknown: vec![false; variants],
             metrics: context.metrics.clone(),
             admitted: Instant::now(),
             answered: vec![None; variants],
         })
+    }
+
+    /// Begins with what the engine has admitted, or fails with its refusal.
+    fn begin(
+        mut self,
+        context: &RequestContext,
+        admitted: Result<Events, engine::Error>,
+    ) -> Result<(Events, Self), Error> {
+        let events = admitted?;
+        self.unknown.fill(true);
+        self.admitted = Instant::now();
+        // From here on the engine counts it.
+        context.leave_queue();
+        Ok((events, self))
     }
 
     /// Learns from an event of `variant` what it has taken.
@@ -240,7 +240,11 @@ mod tests {
 
     /// Returns what is to be paid for two variants, priced at 600 together, of which `events` tell.
     fn due(events: Vec<(usize, Result<Event, engine::Error>)>) -> u64 {
-        let mut charge = Charge::new(&RequestContext::default(), 600, 2).unwrap();
+        let context = RequestContext::default();
+        let charge = Charge::new(&context, 600, 2).unwrap();
+        assert_eq!(charge.due(), 0, "nothing runs yet");
+        let (_, admitted) = tokio::sync::mpsc::unbounded_channel();
+        let (_, mut charge) = charge.begin(&context, Ok(admitted)).unwrap();
         for (variant, event) in &events {
             charge.observe(*variant, event);
         }

@@ -74,8 +74,12 @@ impl Runtime {
         }
         let (context, prompt) = (request.input.context(), request.input.prompt());
         let input = self.prepare(context, request.input.model(), prompt).await;
+        let input = input.map_err(|e| e.within(field))?;
+        if request.patient {
+            input.wait_for_room();
+        }
         Ok(Sweep {
-            input: input.map_err(|e| e.within(field))?,
+            input,
             request,
             begun,
         })
@@ -183,6 +187,8 @@ impl SweepRun<'_> {
         let window = |first: usize| first..count.min(first + WINDOW);
         // Compiling is the processors' work and running the device's: neither waits for the other.
         let mut next = sweep.prepare(runtime, window(0)).await;
+        // What the windows behind the first measure waits, as they do.
+        sweep.input.wait_for_room();
         for first in (0..count).step_by(WINDOW) {
             let prepared = std::mem::take(&mut next);
             let running = Box::pin(self.window(first, prepared));

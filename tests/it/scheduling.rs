@@ -201,6 +201,36 @@ async fn a_request_that_waits_ends_at_its_deadline_and_not_before() {
     assert!(matches!(late, Error::Deadline { tokens: 0 }), "{late}");
 }
 
+/// Parts of what has begun are not refused midway.
+#[tokio::test]
+async fn whoever_is_patient_waits_for_room() {
+    let limits = Limits {
+        queue_rows: 1,
+        ..Limits::default()
+    };
+    let mut stream = Stream::start(limits).await;
+    let (model, pixels) = (stream.model.clone(), vec![stream.pixels.clone()]);
+    let case = prepared(&stream.model, &stream.goldens);
+    let score = job(case, &stream.model, Task::Score(vec![vec![5]]));
+    let engine = stream.engine.clone();
+    let planned = engine.plan(score).unwrap();
+    let refused = engine.attention(model.clone(), pixels.clone(), None).await;
+    assert!(matches!(refused, Err(Error::Backlog { .. })), "{refused:?}");
+    // Both wait for the end of the stream, and one of them for that of the other.
+    let patient = engine.patiently();
+    let (looked, scored) = tokio::join!(
+        patient.attention(model, pixels, None),
+        engine.admit_patiently(planned),
+    );
+    looked.unwrap();
+    let mut scored = scored.unwrap();
+    while let Some(told) = scored.recv().await {
+        told.event.unwrap();
+    }
+    stream.tokens();
+    assert!(stream.events.recv().await.is_none());
+}
+
 #[tokio::test]
 async fn room_is_waited_for() {
     let limits = Limits {
