@@ -77,11 +77,7 @@ pub struct ParityReport {
 
 impl ParityCheck {
     /// Opens the golden set beside the files of `model`, whose interventions `read` converts.
-    pub fn open(
-        context: RequestContext,
-        model: Arc<Model>,
-        read: Reader,
-    ) -> Result<Self, Error> {
+    pub fn open(context: RequestContext, model: Arc<Model>, read: Reader) -> Result<Self, Error> {
         let goldens = GoldenSet::of(&model, read).map_err(|e| unusable(&model, e.to_string()))?;
         let goldens = goldens.ok_or_else(|| {
             let reason = "there is no folder goldens beside its files; \

@@ -275,7 +275,10 @@ mod tests {
         assert_eq!(due(Vec::new()), 600, "nobody leaves without paying");
         assert_eq!(due(vec![(0, token(40))]), 600);
         // Both were ended by a stop string, of which the engine does not know.
-        assert_eq!(due(vec![(0, token(40)), (1, token(30)), (0, token(44))]), 74);
+        assert_eq!(
+            due(vec![(0, token(40)), (1, token(30)), (0, token(44))]),
+            74
+        );
         let failed = Err(engine::Error::NotFinite);
         assert_eq!(due(vec![(0, token(40)), (1, failed)]), 40);
         assert_eq!(due(vec![(0, token(700))]), 700);

@@ -154,11 +154,7 @@ async fn a_prompt_that_cannot_be_cut_is_read_beside_a_stream() {
     let (list, goldens) = (interventions_from_json(&prune).unwrap(), &stream.goldens);
     let case = &goldens.cases[0];
     let case = goldens.prepare_under(&stream.model, case, &list, &Resident::default());
-    let request = job(
-        case.unwrap(),
-        &stream.model,
-        Task::Score(vec![vec![5]]),
-    );
+    let request = job(case.unwrap(), &stream.model, Task::Score(vec![vec![5]]));
     assert!(request.variants[0].prompt.ids.len() > limits.step_rows);
     let mut events = stream.engine.submit(request).unwrap();
     stream.tokens();
@@ -166,7 +162,10 @@ async fn a_prompt_that_cannot_be_cut_is_read_beside_a_stream() {
         told.event.unwrap();
     }
     let advanced = stream.tokens();
-    assert!(advanced < TOKENS / 2, "{advanced} tokens before the prompt was read");
+    assert!(
+        advanced < TOKENS / 2,
+        "{advanced} tokens before the prompt was read"
+    );
 }
 
 #[tokio::test]

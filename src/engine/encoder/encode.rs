@@ -58,7 +58,13 @@ impl Encoder {
     ) -> Result<Vec<Encoded>, Error> {
         let (mut jobs, job_of) = distinct(inputs);
         let start = Instant::now();
-        run_tower(model, &mut self.cache, &self.checkpoints, &mut jobs, max_rows)?;
+        run_tower(
+            model,
+            &mut self.cache,
+            &self.checkpoints,
+            &mut jobs,
+            max_rows,
+        )?;
         histogram!(names::STAGE_DURATION, "stage" => "vision_tower").record(start.elapsed());
         let start = Instant::now();
         let images = project(model, &mut jobs)?;

@@ -139,7 +139,9 @@ mod tests {
         for (error, loses) in [(refused, false), (lost.into(), true)] {
             let (is_lost, metrics) = load(error);
             assert_eq!(is_lost, loses);
-            let failed = metrics.lines().filter(|l| l.starts_with("scotoma_steps_failed"));
+            let failed = metrics
+                .lines()
+                .filter(|l| l.starts_with("scotoma_steps_failed"));
             let failed: Vec<&str> = failed.collect();
             assert_eq!(failed.len(), 3);
             assert!(failed.iter().all(|line| line.ends_with(" 0")), "{failed:?}");

@@ -290,7 +290,9 @@ mod tests {
         // A cell for each of 336 x 336 pixels, over as many weights.
         let (side, even) = (336, vec![1.0; 336 * 336]);
         let cells = (0..side * side).map(|c| (c / side, c % side));
-        let total: f64 = cells.map(|c| mass_in_cell(&even, (side, side), c, (side, side))).sum();
+        let total: f64 = cells
+            .map(|c| mass_in_cell(&even, (side, side), c, (side, side)))
+            .sum();
         assert_eq!(total, 336.0 * 336.0);
     }
 
