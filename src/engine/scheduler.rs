@@ -138,8 +138,8 @@ pub(super) struct StepBudget {
 }
 
 impl StepBudget {
-    /// Takes as many of the `left` rows of a prompt as the step has room for. `None` where it cannot
-    /// be cut into chunks, does not fit, and is not the step's first prompt.
+    /// Takes as many of the `left` rows of a prompt as the step has room for. `None` where it
+    /// cannot be cut into chunks, does not fit, and is not the step's first prompt.
     pub(super) fn take(&mut self, left: usize, unchunkable: bool, is_first: bool) -> Option<usize> {
         if unchunkable && left > self.rows && !is_first {
             return None;

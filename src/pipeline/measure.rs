@@ -170,8 +170,8 @@ impl Runtime {
         input.share_of(&self.engines[0].1)
     }
 
-    /// Returns the visual tokens of donor pictures, by the place of their intervention; encoded once
-    /// for all variants of an input.
+    /// Returns the visual tokens of donor pictures, by the place of their intervention; encoded
+    /// once for all variants of an input.
     async fn donors(
         &self,
         input: &PreparedInput,
@@ -198,8 +198,8 @@ impl Runtime {
         file: &[u8],
     ) -> Result<HostTensor, Error> {
         // As many pictures as the input has: one that came alone might be cut into tiles, and have
-        // other visual tokens than the ones that it replaces. A prompt without pictures has none that
-        // a donor would stand beside.
+        // other visual tokens than the ones that it replaces. A prompt without pictures has none
+        // that a donor would stand beside.
         let (model, together) = (&input.model, input.together.max(1));
         let (bytes, limit) = (file.to_vec(), self.limits.image_pixels);
         let (own, price) = (model.clone(), price_of_picture(&bytes, limit));

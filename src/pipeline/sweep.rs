@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::compile::CompiledRequest;
 use super::error::Error;
 use super::generate::OutputProcessor;
-use super::grid::MAX_VARIANTS;
+use super::grid::check_count;
 use super::input::PreparedInput;
 use super::interventions::Interventions;
 use super::output::{GenerateEvent, SweepResult, SweepTotals, VariantOutcome};
@@ -61,11 +61,7 @@ impl Runtime {
         field: &FieldPath,
     ) -> Result<Sweep, Error> {
         let begun = Instant::now();
-        let count = request.variants.len();
-        if !(1..=MAX_VARIANTS).contains(&count) {
-            let message = format!("{count} variants; 1 to {MAX_VARIANTS} are taken");
-            return Err(Error::invalid("variants", message));
-        }
+        check_count(request.variants.len())?;
         // Once for all variants; it draws the sampler's seed, which they share.
         request.input.check().map_err(|e| e.within(field))?;
         // A grid whose fields are not there is known by its first variant.

@@ -402,14 +402,14 @@ async fn what_never_fires_or_cannot_be_is_refused() {
         (
             tokens(json!({"blocks": {"grid": 2, "indices": [0, 1, 2, 3, 0]}})),
             Code::InvalidArgument,
-            "interventions[0].scale.target.tokens.any_of[0].blocks.indices: 5 given; at most 4, the \
-             blocks of the grid, are taken",
+            "interventions[0].scale.target.tokens.any_of[0].blocks.indices: 5 given; at most 4, \
+             the blocks of the grid, are taken",
         ),
         (
             json!([{"occludePatches": {"indices": {"indices": [0, 1, 2, 3, 3]}, "grid": 2}}]),
             Code::InvalidArgument,
-            "interventions[0].occlude_patches.indices.indices: 5 given; at most 4, the cells of the \
-             grid, are taken",
+            "interventions[0].occlude_patches.indices.indices: 5 given; at most 4, the cells of \
+             the grid, are taken",
         ),
         (
             tokens(json!({"tile": 0})),

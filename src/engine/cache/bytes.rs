@@ -30,8 +30,8 @@ impl<K: Eq + Hash, V: Clone> ByteCache<K, V> {
     /// Creates a cache of at most `max_bytes`, counted by `weigh`; it is laid out for about
     /// `entries`.
     pub fn new(entries: usize, max_bytes: u64, weigh: fn(&K, &V) -> u64) -> Self {
-        // Of one thread: the cache of several parts the bytes among shards, four for each core, and an
-        // entry has to fit its shard. A picture of a hundred megabytes would never be kept.
+        // Of one thread: the cache of several parts the bytes among shards, four for each core, and
+        // an entry has to fit its shard. A picture of a hundred megabytes would never be kept.
         Self(Cache::with_weighter(entries, max_bytes, Weigh(weigh)))
     }
 

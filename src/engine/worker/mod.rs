@@ -243,8 +243,9 @@ impl Worker {
     /// Drops requests that are done, cancelled or late.
     fn drop_finished(&mut self) {
         let now = Instant::now();
-        // By the clock alone. Whether one that waits would be done in time is not guessed: its price
-        // says neither what the caches hold of it, nor how full the steps are that it would run in.
+        // By the clock alone. Whether one that waits would be done in time is not guessed: its
+        // price says neither what the caches hold of it, nor how full the steps will be that it
+        // runs in.
         let is_late = |deadline: &Deadline| deadline.get().is_some_and(|deadline| deadline <= now);
         let before = self.requests.len() + self.auxiliary.len();
         // Between steps alone, since a `SequenceId` is a place in this list.

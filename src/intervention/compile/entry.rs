@@ -101,7 +101,8 @@ impl Entry {
         count: usize,
         of: &str,
     ) -> Result<(), Error> {
-        // Before the look at each: a list may be as long as a message, and is read for each picture.
+        // Before the look at each: a list may be as long as a message, and is read for every
+        // picture.
         if numbers.len() > count {
             let message = format!("{} given; at most {count}, {of}, are taken", numbers.len());
             return Err(self.invalid(field, message));

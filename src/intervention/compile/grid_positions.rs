@@ -16,8 +16,8 @@ use crate::vision;
 const MAX_ENTRIES: usize = 1024;
 /// Most cells of a grid, and so most of each of its axes.
 pub(super) const MAX_CELLS: usize = 1 << 16;
-/// Most tokens of all positions together: a short list of groups could name a long prompt a thousand
-/// times, and each token is held with its place (80 MiB).
+/// Most tokens of all positions together: a short list of groups could name a long prompt a
+/// thousand times, and each token is held with its place (72 MiB).
 const MAX_TOKENS: usize = 1 << 20;
 
 /// Some positions.
@@ -135,7 +135,8 @@ pub(super) fn positions(
         all.extend(found);
         if tokens > MAX_TOKENS {
             let message = format!(
-                "{tokens} tokens and more, of {} positions together; at most {MAX_TOKENS} are taken",
+                "{tokens} tokens and more, of {} positions together; at most {MAX_TOKENS} are \
+                 taken",
                 all.len()
             );
             return Err(invalid("grid.positions", message));

@@ -257,8 +257,8 @@ fn check_turn(turn: u32, entry: Entry, field: &str, map: &TokenMap) -> Result<()
 }
 
 fn check_tile(tile: usize, entry: Entry, field: &str, context: &Context<'_>) -> Result<(), Error> {
-    // Beside the tiles a picture has its base view. Pictures differ in how many tiles they have, and
-    // one that has fewer than another picks nothing there.
+    // Beside the tiles a picture has its base view. Pictures differ in how many tiles they have,
+    // and one that has fewer than another picks nothing there.
     let tiles = context.images.iter().map(|image| image.views - 1).max();
     let message = match tiles.unwrap_or(0) {
         tiles if tile < tiles => return Ok(()),
