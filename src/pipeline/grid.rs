@@ -309,7 +309,10 @@ mod tests {
         assert_eq!(grid(5.0).unwrap().len(), 390_625);
         let refused = grid(1000.0).unwrap_err().to_string();
         // At the third of eight.
-        assert_eq!(refused, "variants: 1000000000 variants; 1 to 1000000 are taken");
+        assert_eq!(
+            refused,
+            "variants: 1000000000 variants; 1 to 1000000 are taken"
+        );
     }
 
     #[test]

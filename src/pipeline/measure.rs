@@ -133,10 +133,25 @@ impl Runtime {
         if queries.is_empty() {
             return Ok(MeasuredRows::new());
         }
+        // Before any is computed, as for captures: a selector may name each point of each layer.
+        let (needed, limit) = (input.rows_bytes(queries.iter()), self.limits.capture_bytes);
+        if needed > limit {
+            return Err(Error::CaptureBudget {
+                // Not which of them: a query is asked once for all selectors that need it.
+                field: "interventions".into(),
+                needed,
+                limit,
+            });
+        }
         // Held meanwhile, as for saliency.
         let mut known = input.rows.lock().await;
         let is_new = |query: &&RowsQuery| !known.contains_key(query);
-        let missing: BTreeSet<RowsQuery> = queries.iter().filter(is_new).copied().collect();
+        let mut missing: BTreeSet<RowsQuery> = queries.iter().filter(is_new).copied().collect();
+        if input.rows_bytes(known.keys().chain(&missing)) > limit {
+            // A sweep over points keeps no more than one of its variants may ask for.
+            known.clear();
+            missing.clone_from(queries);
+        }
         if !missing.is_empty() {
             let model = &input.model;
             let words = input.words.as_ref();
