@@ -15,7 +15,7 @@ use crate::vision;
 /// Most entries that a grid's positions are listed in.
 const MAX_ENTRIES: usize = 1024;
 /// Most cells of a grid, and so most of each of its axes.
-pub(super) const MAX_CELLS: usize = 1 << 16;
+pub const MAX_CELLS: usize = 1 << 16;
 /// Most tokens of all positions together: a short list of groups could name a long prompt a
 /// thousand times, and each token is held with its place (72 MiB).
 const MAX_TOKENS: usize = 1 << 20;

@@ -24,7 +24,7 @@ pub(crate) use compiler::Compiler;
 pub use context::{Context, SaliencyMaps, SaliencyQuery};
 pub(crate) use entry::{Entry, MAX_FACTOR};
 pub use grid::{Grid, GridPoint, GridSpec, Receiver, compile_grid, grid_needs};
-pub use grid_positions::{GridPosition, GridToken, PatchPlace, Patches, Positions};
+pub use grid_positions::{GridPosition, GridToken, MAX_CELLS, PatchPlace, Patches, Positions};
 pub(crate) use measured::cosine;
 pub use measured::{MeasuredAmount, MeasuredTokens, TokenMeasure};
 pub use named::Named;
