@@ -287,7 +287,7 @@ fn begin_parity(
     let model = state.models.resident(context, name)?;
     let report = convert::empty_parity_report(&model);
     // The pipeline knows no messages, and is handed what reads the interventions of a case.
-    let check = ParityCheck::open(model, super::interventions_from_json)?;
+    let check = ParityCheck::open(context.clone(), model, super::interventions_from_json)?;
     Ok((report, check))
 }
 

@@ -80,6 +80,18 @@ impl Admission {
         Ok(())
     }
 
+    /// Does the same, and waits as long as there is no room.
+    pub(super) async fn enter_patiently(&self, client: &ClientId, price: u64, limits: &Limits) {
+        loop {
+            // Created before the look: what is freed after it is not missed.
+            let freed = self.freed.notified();
+            if self.enter(client, price, limits).is_ok() {
+                return;
+            }
+            freed.await;
+        }
+    }
+
     /// Counts a request as started.
     pub(super) fn start(&self, client: &ClientId) {
         self.lock().change(client, |amount| amount.waiting -= 1);
@@ -185,6 +197,28 @@ mod tests {
         }
         assert!(admission.lock().clients.is_empty(), "nobody is remembered");
         assert_eq!(admission.lock().all.rows, 0);
+    }
+
+    #[tokio::test]
+    async fn whoever_is_patient_is_never_refused() {
+        let limits = Limits {
+            queue_rows: 100,
+            ..Limits::default()
+        };
+        let (admission, client) = (Admission::default(), ClientId::default());
+        admission.enter(&client, 40, &limits).unwrap();
+        // Less than half is admitted, and yet it has no room.
+        assert!(admission.has_room(&client, &limits));
+        let mut patient = Box::pin(admission.enter_patiently(&client, 90, &limits));
+        let now = std::time::Duration::ZERO;
+        assert!(tokio::time::timeout(now, &mut patient).await.is_err());
+        // Somebody else takes what is freed.
+        admission.leave(&client, 40, false);
+        admission.enter(&client, 50, &limits).unwrap();
+        assert!(tokio::time::timeout(now, &mut patient).await.is_err());
+        admission.leave(&client, 50, false);
+        patient.await;
+        assert_eq!(admission.lock().all.rows, 90);
     }
 
     #[test]

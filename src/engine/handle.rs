@@ -42,6 +42,8 @@ pub struct Engine {
     device: Arc<watch::Sender<DeviceState>>,
     client: ClientId,
     deadline: Deadline,
+    /// Waits where there is no room, in place of being refused.
+    is_patient: bool,
 }
 
 /// A request that is planned and priced, and not yet admitted.
@@ -142,6 +144,7 @@ impl Engine {
             // Whoever asks without a name shares with all others who do.
             client: ClientId::default(),
             deadline: Deadline::default(),
+            is_patient: false,
         })
     }
 
@@ -152,6 +155,16 @@ impl Engine {
         Self {
             client: client.clone(),
             deadline: deadline.clone(),
+            ..self.clone()
+        }
+    }
+
+    /// Returns a handle whose [`attention`](Self::attention) and its like wait where there is no
+    /// room: parts of something that has begun, which a refusal would end midway.
+    #[must_use]
+    pub fn patiently(&self) -> Self {
+        Self {
+            is_patient: true,
             ..self.clone()
         }
     }
@@ -194,15 +207,33 @@ impl Engine {
 
     /// Admits a planned request, or refuses it at once.
     pub fn admit(&self, planned: PlannedRequest) -> Result<Events, Error> {
+        // Again: it may have waited since it was planned.
+        self.check_ready()?;
+        let client = &planned.request.client;
+        self.admission.enter(client, planned.price, &self.limits)?;
+        self.begin(planned)
+    }
+
+    /// Admits a planned request, and waits as long as there is no room.
+    pub async fn admit_patiently(&self, planned: PlannedRequest) -> Result<Events, Error> {
+        self.check_ready()?;
+        let client = &planned.request.client;
+        let entering = self
+            .admission
+            .enter_patiently(client, planned.price, &self.limits);
+        entering.await;
+        // Where the device was lost meanwhile, the worker finds a model that has gone with it.
+        self.begin(planned)
+    }
+
+    /// Hands a request that is admitted to the worker, which from here on counts it as gone,
+    /// whichever way it ends.
+    fn begin(&self, planned: PlannedRequest) -> Result<Events, Error> {
         let PlannedRequest {
             request,
             sequences,
             price,
         } = planned;
-        // Again: it may have waited since it was planned.
-        self.check_ready()?;
-        // From here on the worker counts it as gone, whichever way it ends.
-        self.admission.enter(&request.client, price, &self.limits)?;
         // Unbounded: a receiver that is slow must not hold up the step of all others.
         let (sender, events) = mpsc::unbounded_channel();
         let active = ActiveRequest::new(request, sequences, price, sender);
@@ -309,7 +340,12 @@ impl Engine {
     ) -> Result<T, Error> {
         self.check_ready()?;
         // By the price of all steps, though each is charged when it runs.
-        self.admission.enter(&self.client, price, &self.limits)?;
+        let (admission, limits) = (&self.admission, &self.limits);
+        if self.is_patient {
+            admission.enter_patiently(&self.client, price, limits).await;
+        } else {
+            admission.enter(&self.client, price, limits)?;
+        }
         let (sender, reply) = oneshot::channel();
         let request = AuxiliaryRequest {
             client: self.client.clone(),

@@ -138,13 +138,13 @@ pub(super) struct StepBudget {
 }
 
 impl StepBudget {
-    /// Takes as many of the `left` rows of a sequence as the step has room for. `None` where it
-    /// cannot be cut into chunks, does not fit, and does not come first.
+    /// Takes as many of the `left` rows of a prompt as the step has room for. `None` where it
+    /// cannot be cut into chunks, does not fit, and is not the step's first prompt.
     pub(super) fn take(&mut self, left: usize, unchunkable: bool, is_first: bool) -> Option<usize> {
         if unchunkable && left > self.rows && !is_first {
             return None;
         }
-        // One that does not fit any step runs when it comes first.
+        // One that does not fit any step runs when it comes first, beside rows that decode.
         let rows = if unchunkable {
             left
         } else {

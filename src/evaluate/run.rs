@@ -251,7 +251,16 @@ impl Evaluation {
         let Some(answer) = answer else {
             return Ok(());
         };
-        let known = self.known.entry(digest(&label.id)).or_default();
+        let digest = digest(&label.id);
+        // Its own result is counted, or will be; this one would be counted beside it.
+        if self.seen.contains(&digest) {
+            let message = format!(
+                "{} was asked before in this run; what is known of it comes before its question",
+                shown(&label.id)
+            );
+            return Err(Error::invalid("known.id", message));
+        }
+        let known = self.known.entry(digest).or_default();
         // A result that comes twice counts once.
         if known.variants.contains(&variant) {
             return Ok(());

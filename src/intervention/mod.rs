@@ -22,10 +22,11 @@ mod random;
 mod spec;
 
 pub use compile::{
-    Amount, CaptureTarget, Context, Grid, GridPoint, GridPosition, GridSpec, GridToken,
+    Amount, CaptureTarget, Context, Grid, GridPoint, GridPosition, GridSpec, GridToken, MAX_CELLS,
     MeasuredAmount, MeasuredTokens, Named, Needs, PatchPlace, Patches, Positions, Receiver, Reduce,
     RowPatches, SaliencyMaps, SaliencyQuery, SaliencySource, Salient, Steps, Target, TokenMeasure,
     TokenSelector, Tokens, Volume, compile, compile_grid, compile_with, grid_needs, needs,
+    picture_work,
 };
 pub use error::Error;
 pub(crate) use plan::indices;

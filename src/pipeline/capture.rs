@@ -117,6 +117,16 @@ fn check_budget(
     Ok(total.saturating_mul(HELD_BYTES) as u64)
 }
 
+/// Returns how many numbers were reserved for an activation, whose rows count for `told_row` where
+/// they are told as features or tokens.
+fn numbers_of(activation: &CapturedActivation, told_row: usize) -> usize {
+    if activation.shape.is_empty() {
+        // However few of them fire: as many as may be were reserved for each row.
+        return activation.features.len().max(activation.top.len()) * told_row;
+    }
+    activation.shape.iter().map(|&n| n as usize).product()
+}
+
 impl CaptureRun {
     /// Returns what is known before the first activation.
     pub fn started(&self) -> Started {
@@ -132,10 +142,9 @@ impl CaptureRun {
             let recorder = &mut self.recorder;
             if let Some(event) = recorder.event(runtime, &self.handle.compiled, event)? {
                 if let CaptureEvent::Activation(activation) = &event {
-                    let numbers: u64 = activation.shape.iter().map(|&n| u64::from(n)).product();
-                    // Features and lenses have no shape, which counts as one number: what was
-                    // reserved for them is held until the stream ends.
-                    self.handed_out = numbers * HELD_BYTES as u64;
+                    let volume = self.handle.compiled.volumes.get(activation.target);
+                    let numbers = numbers_of(activation, volume.map_or(0, |v| v.told_row));
+                    self.handed_out = (numbers * HELD_BYTES) as u64;
                 }
                 // A handle is told once what it names outlives the process.
                 if matches!(&event, CaptureEvent::Finished(finished) if !finished.kept.is_empty()) {
@@ -309,5 +318,29 @@ impl Recorder {
             provenance: recorded.close(compiled, &self.prefilled, effects, output),
             kept: std::mem::take(&mut self.kept),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_read_gives_back_what_was_reserved() {
+        let values = CapturedActivation {
+            shape: vec![3, 4],
+            ..CapturedActivation::default()
+        };
+        let features = CapturedActivation {
+            features: vec![Vec::new(); 3],
+            ..CapturedActivation::default()
+        };
+        let tokens = CapturedActivation {
+            top: vec![Vec::new(); 2],
+            ..CapturedActivation::default()
+        };
+        assert_eq!(numbers_of(&values, 0), 12);
+        assert_eq!(numbers_of(&features, 10), 30);
+        assert_eq!(numbers_of(&tokens, 160), 320);
     }
 }

@@ -13,7 +13,7 @@ use super::runtime::Runtime;
 use super::turns::Price;
 use crate::engine::{Cost, Task, Timing, Variant};
 use crate::intervention::{
-    self, CaptureTarget, Context, EditKeys, Effect, EffectLog, Plan, Volume,
+    self, CaptureTarget, Context, EditKeys, Effect, EffectLog, Plan, Volume, picture_work,
 };
 use crate::model::{self, ImageTokens, Model, Pixels, Prompt};
 use crate::telemetry::names;
@@ -74,11 +74,13 @@ impl Runtime {
         } else {
             self.measure(input, &needs).await?
         };
+        let pixels = input.pictures.iter().map(Picture::pixels);
+        let price = Price::of_operations(picture_work(interventions.list(), pixels));
         // Owned, since the work goes on where the caller has left.
         let (own, sample_key) = (input.clone(), sample_key.to_owned());
         let work = move || compile(own, interventions, &captures, &measured, &sample_key);
         let client = &input.context.client;
-        self.turns.run(client, Price::BASE, work).await
+        self.turns.run(client, price, work).await
     }
 }
 

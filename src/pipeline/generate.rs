@@ -20,6 +20,8 @@ use crate::model::{Detokenizer, Text};
 use crate::telemetry::names;
 
 const MAX_STOPS: usize = 8;
+/// Bytes of a stop string, which is looked for at every token.
+const MAX_STOP_BYTES: usize = 1024;
 /// Likeliest tokens that are listed with each token.
 pub const MAX_TOP_LOGPROBS: u32 = 20;
 
@@ -101,13 +103,15 @@ fn check_stops(stops: &[String]) -> Result<(), Error> {
             format!("{} strings; at most {MAX_STOPS} are taken", stops.len()),
         ));
     }
-    match stops.iter().position(String::is_empty) {
-        Some(i) => Err(Error::invalid(
-            format!("stop[{i}]"),
-            "empty; a stop string has at least one character",
-        )),
-        None => Ok(()),
+    for (i, stop) in stops.iter().enumerate() {
+        let message = match stop.len() {
+            0 => "empty; a stop string has at least one character".into(),
+            1..=MAX_STOP_BYTES => continue,
+            bytes => format!("{bytes} bytes; at most {MAX_STOP_BYTES} are taken"),
+        };
+        return Err(Error::invalid(format!("stop[{i}]"), message));
     }
+    Ok(())
 }
 
 impl Generation {
@@ -300,7 +304,8 @@ impl OutputProcessor {
 
 /// Returns how many bytes of `stop`, not all of them, stand at the end of `text`.
 fn begun(text: &str, stop: &str) -> Option<usize> {
-    (1..stop.len())
+    // No more than there is of the text.
+    (1..stop.len().min(text.len() + 1))
         // The longest beginning, which holds back the most.
         .rev()
         .find(|&n| stop.is_char_boundary(n) && text.ends_with(&stop[..n]))
@@ -314,4 +319,32 @@ pub(super) fn with_text(text: &Text, tokens: Vec<(u32, f64)>) -> Result<Vec<Toke
         found.push(TokenLogprob { id, text, logprob });
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stop_strings_are_bounded() {
+        let refused = |stops: &[&str]| {
+            let stops: Vec<String> = stops.iter().map(|&stop| stop.into()).collect();
+            check_stops(&stops).unwrap_err().to_string()
+        };
+        assert!(refused(&["a", ""]).starts_with("stop[1]: empty"));
+        let long = "\n".repeat(1025);
+        let message = "stop[1]: 1025 bytes; at most 1024 are taken";
+        assert_eq!(refused(&["a", &long]), message);
+        assert!(refused(&["a"; 9]).starts_with("stop: 9 strings; at most 8"));
+        assert!(check_stops(&[long[..1024].to_owned()]).is_ok());
+    }
+
+    #[test]
+    fn what_may_begin_a_stop_string_is_held_back() {
+        assert_eq!(begun("a<", "<end>"), Some(1));
+        assert_eq!(begun("<end", "<end>"), Some(4));
+        assert_eq!(begun("<e", "<e<end>"), Some(2));
+        assert_eq!(begun("end>", "<end>"), None);
+        assert_eq!(begun("", "<end>"), None);
+    }
 }

@@ -7,7 +7,7 @@ use super::interventions::Interventions;
 use crate::field_path::{FieldPath, Segment, shown};
 
 /// Variants of one sweep.
-pub(super) const MAX_VARIANTS: usize = 1_000_000;
+const MAX_VARIANTS: usize = 1_000_000;
 const MAX_AXES: usize = 8;
 
 /// Reads interventions from a list in canonical JSON, and draws the seeds that it leaves open. The
@@ -58,14 +58,18 @@ impl SweepGrid {
             let message = format!("{} axes; 1 to {MAX_AXES} are taken", axes.len());
             return Err(Error::invalid("grid.axes", message));
         }
-        let axes = axes.into_iter().enumerate().map(|(i, (field, values))| {
-            Axis::new(&field, values).map_err(|error| {
-                let own = FieldPath::from("grid.axes").index(i);
-                error.within(own)
-            })
-        });
+        let mut all: Vec<Axis> = Vec::with_capacity(axes.len());
+        let mut count = 1_usize;
+        for (i, (field, values)) in axes.into_iter().enumerate() {
+            let own = FieldPath::from("grid.axes").index(i);
+            let axis = Axis::new(&field, values).map_err(|error| error.within(own))?;
+            count = count.saturating_mul(axis.values.len());
+            // Before the next axis is written out: eight of a million values each are short ranges.
+            check_count(count)?;
+            all.push(axis);
+        }
         Ok(Self {
-            axes: axes.collect::<Result<_, _>>()?,
+            axes: all,
             template: serde_json::json!({ "interventions": interventions }),
             parse,
         })
@@ -73,10 +77,8 @@ impl SweepGrid {
 
     /// Returns how many variants there are.
     pub fn len(&self) -> usize {
-        self.axes
-            .iter()
-            // Eight axes may come to more than 64 bits; a sweep refuses the largest number, too.
-            .fold(1, |n, axis| n.saturating_mul(axis.values.len()))
+        // No overflow: `new` has bounded it.
+        self.axes.iter().map(|axis| axis.values.len()).product()
     }
 
     /// Reports whether there is no variant; an axis has one value at least.
@@ -155,6 +157,15 @@ impl Axis {
             values,
         })
     }
+}
+
+/// Fails where a sweep has no variant, or more than it may.
+pub(super) fn check_count(count: usize) -> Result<(), Error> {
+    if (1..=MAX_VARIANTS).contains(&count) {
+        return Ok(());
+    }
+    let message = format!("{count} variants; 1 to {MAX_VARIANTS} are taken");
+    Err(Error::invalid("variants", message))
 }
 
 /// Reports whether a path names a field of an intervention: `interventions`, an index, a kind.
@@ -281,6 +292,27 @@ mod tests {
             assert_eq!(found, serde_json::from_str::<Value>(json).unwrap());
             assert_eq!(found.is_f64(), json.contains(['.', 'e']), "{value}");
         }
+    }
+
+    #[test]
+    fn variants_are_bounded_axis_by_axis() {
+        let grid = |last: f64| {
+            let range = AxisValues::Range {
+                first: 1.0,
+                last,
+                step: 0.0,
+            };
+            let field = "interventions[0].scale.factor".to_owned();
+            let axes = vec![(field, range); 8];
+            SweepGrid::new(Value::Null, axes, |_| Ok(Ok(Interventions::default())))
+        };
+        assert_eq!(grid(5.0).unwrap().len(), 390_625);
+        let refused = grid(1000.0).unwrap_err().to_string();
+        // At the third of eight.
+        assert_eq!(
+            refused,
+            "variants: 1000000000 variants; 1 to 1000000 are taken"
+        );
     }
 
     #[test]

@@ -2,21 +2,25 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Mutex;
 
+use super::donors::Donors;
 use super::error::Error;
 use super::request::{Image, ImageSource, MultiImage, PromptInput, PromptText};
 use super::request_context::RequestContext;
 use super::runtime::Runtime;
 use super::stores::{Bytes, digest};
 use super::turns::Price;
+use crate::engine::Engine;
 use crate::field_path::FieldPath;
 use crate::intervention::SaliencyMaps;
 use crate::model::{
     self, IMAGE_MARKER, ImageFiles, ImageTokens, InputError, InputImage, MeasuredRows, Message,
-    MessagePart, Model, Pixels, PromptToken, Rendered, Role, Words,
+    MessagePart, Model, Pixels, PromptToken, Rendered, Role, RowsQuery, Words, shape_of,
 };
+use crate::nn::{Point, Site, Stack};
 use crate::vision::{self, Picture, Size};
 
 /// Bytes of a prompt's text, of all messages together.
@@ -53,6 +57,10 @@ pub struct PreparedInput {
     pub(super) saliency: Mutex<SaliencyMaps>,
     /// The rows that variants have asked for so far, likewise.
     pub(super) rows: Mutex<MeasuredRows>,
+    /// The donor pictures that variants have asked for lately, likewise.
+    pub(super) donors: Mutex<Donors>,
+    /// Measuring waits where the queue is full, in place of being refused.
+    is_patient: AtomicBool,
 }
 
 impl Runtime {
@@ -167,6 +175,54 @@ impl File {
 }
 
 impl PreparedInput {
+    /// Lets what is measured for it from now on wait where the queue is full.
+    pub(super) fn wait_for_room(&self) {
+        self.is_patient.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns `engine` for work that is charged to its caller and ends at its deadline.
+    pub(super) fn share_of(&self, engine: &Engine) -> Engine {
+        let context = &self.context;
+        let engine = engine.on_behalf_of(&context.client, &context.deadline);
+        if self.is_patient.load(Ordering::Relaxed) {
+            return engine.patiently();
+        }
+        engine
+    }
+
+    /// Returns the bytes of the rows that `queries` ask for, at most.
+    pub(super) fn rows_bytes<'a>(&self, queries: impl Iterator<Item = &'a RowsQuery>) -> u64 {
+        let numbers = queries.map(|query| self.numbers_at(query));
+        numbers.fold(0, u64::saturating_add) * size_of::<f32>() as u64
+    }
+
+    fn numbers_at(&self, query: &RowsQuery) -> u64 {
+        let (point, head) = match *query {
+            RowsQuery::At { point, head } => (point, head),
+            // Of any layer: keys are as wide in all of them.
+            RowsQuery::TowerKeys => (Point::at(Stack::VisionTower, 0, Site::K), None),
+        };
+        let images = self.images.iter();
+        let (rows, keys) = match point.stack {
+            Stack::LanguageModel => {
+                let text = self.words.as_ref().map_or(0, |(ids, _)| ids.len());
+                let rows = text + images.map(ImageTokens::len).sum::<usize>();
+                (rows, rows)
+            }
+            // Views do not see each other.
+            Stack::VisionTower | Stack::Projector => {
+                let keys = images.clone().map(|image| image.view.rows).max();
+                let rows = images.map(|image| image.views * image.view.rows).sum();
+                (rows, keys.unwrap_or(0))
+            }
+        };
+        let shape = shape_of(&self.model, point, keys);
+        // Of patterns one head, or the mean over heads; elsewhere all of them end to end.
+        let is_one = head.is_some() || point.site == Site::Pattern;
+        let heads = shape.heads.filter(|_| !is_one).unwrap_or(1);
+        (rows * heads * shape.width) as u64
+    }
+
     /// Takes pictures that were read of `files`; there is no prompt yet.
     fn new(
         context: RequestContext,
@@ -188,6 +244,8 @@ impl PreparedInput {
             words: None,
             saliency: Mutex::default(),
             rows: Mutex::default(),
+            donors: Mutex::default(),
+            is_patient: AtomicBool::new(false),
         };
         for image in read {
             input.pictures.push(image.picture);

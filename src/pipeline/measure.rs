@@ -133,10 +133,25 @@ impl Runtime {
         if queries.is_empty() {
             return Ok(MeasuredRows::new());
         }
+        // Before any is computed, as for captures: a selector may name each point of each layer.
+        let (needed, limit) = (input.rows_bytes(queries.iter()), self.limits.capture_bytes);
+        if needed > limit {
+            return Err(Error::CaptureBudget {
+                // Not which of them: a query is asked once for all selectors that need it.
+                field: "interventions".into(),
+                needed,
+                limit,
+            });
+        }
         // Held meanwhile, as for saliency.
         let mut known = input.rows.lock().await;
         let is_new = |query: &&RowsQuery| !known.contains_key(query);
-        let missing: BTreeSet<RowsQuery> = queries.iter().filter(is_new).copied().collect();
+        let mut missing: BTreeSet<RowsQuery> = queries.iter().filter(is_new).copied().collect();
+        if input.rows_bytes(known.keys().chain(&missing)) > limit {
+            // A sweep over points keeps no more than one of its variants may ask for.
+            known.clear();
+            missing.clone_from(queries);
+        }
         if !missing.is_empty() {
             let model = &input.model;
             let words = input.words.as_ref();
@@ -161,47 +176,58 @@ impl Runtime {
 
     /// Returns the input's engine, whose work is charged to its caller and ends at its deadline.
     fn engine_for(&self, input: &PreparedInput) -> Engine {
-        let context = &input.context;
-        let engine = self.engine(&input.model);
-        engine.on_behalf_of(&context.client, &context.deadline)
+        input.share_of(self.engine(&input.model))
     }
 
     /// Returns the engine of the saliency models' device, for the same caller.
     fn saliency_engine_for(&self, input: &PreparedInput) -> Engine {
-        let context = &input.context;
         // Where `load_saliency` puts them.
-        self.engines[0]
-            .1
-            .on_behalf_of(&context.client, &context.deadline)
+        input.share_of(&self.engines[0].1)
     }
 
-    /// Returns the visual tokens of donor pictures, prepared as one of the input's, by the place
-    /// of their intervention.
+    /// Returns the visual tokens of donor pictures, by the place of their intervention; encoded
+    /// once for all variants of an input.
     async fn donors(
         &self,
         input: &PreparedInput,
         files: &[(usize, &[u8])],
     ) -> Result<BTreeMap<usize, HostTensor>, Error> {
-        // A prompt without pictures has none that a donor would stand beside.
-        let (model, together) = (&input.model, input.together.max(1));
         let mut found = BTreeMap::new();
-        for &(place, bytes) in files {
-            let (bytes, limit) = (bytes.to_vec(), self.limits.image_pixels);
-            let held = |size| model.processor.pixels(size, together);
-            let (own, price) = (model.clone(), price_of_picture(&bytes, limit, held));
-            // As many pictures as the input has: one that came alone might be cut into tiles, and have
-            // other visual tokens than the ones that it replaces.
-            let client = &input.context.client;
-            let read = self.turns.run(client, price, move || {
-                let read = own.read_image(&bytes, together, limit);
-                read.map_err(|error| donor_error(place, error))
-            });
-            let donor = read.await?;
-            let engine = self.engine_for(input);
-            let encoded = engine.encode(model.clone(), donor.pixels.views, donor.tokens);
-            found.insert(place, encoded.await?);
+        if files.is_empty() {
+            return Ok(found);
+        }
+        // Held meanwhile, as for saliency.
+        let mut known = input.donors.lock().await;
+        for &(place, file) in files {
+            let tokens = known.tokens(file, self.donor(input, place, file)).await?;
+            found.insert(place, tokens);
         }
         Ok(found)
+    }
+
+    /// Encodes the donor of the intervention at `place`, prepared as one of the input's pictures.
+    async fn donor(
+        &self,
+        input: &PreparedInput,
+        place: usize,
+        file: &[u8],
+    ) -> Result<HostTensor, Error> {
+        // As many pictures as the input has: one that came alone might be cut into tiles, and have
+        // other visual tokens than the ones that it replaces. A prompt without pictures has none
+        // that a donor would stand beside.
+        let (model, together) = (&input.model, input.together.max(1));
+        let (bytes, limit) = (file.to_vec(), self.limits.image_pixels);
+        let held = |size| model.processor.pixels(size, together);
+        let (own, price) = (model.clone(), price_of_picture(&bytes, limit, held));
+        let client = &input.context.client;
+        let read = self.turns.run(client, price, move || {
+            let read = own.read_image(&bytes, together, limit);
+            read.map_err(|error| donor_error(place, error))
+        });
+        let donor = read.await?;
+        let engine = self.engine_for(input);
+        let encoded = engine.encode(model.clone(), donor.pixels.views, donor.tokens);
+        Ok(encoded.await?)
     }
 }
 

@@ -11,6 +11,7 @@ mod budget;
 mod canonical;
 mod capture;
 mod compile;
+mod donors;
 mod error;
 mod generate;
 mod grid;

@@ -261,6 +261,7 @@ impl ModelRegistry {
                 Err(error) => {
                     tracing::error!(model = old.name, %error, "it does not load again");
                     entries.remove(at);
+                    record_gone(old);
                 }
             }
         }
@@ -320,8 +321,7 @@ impl ModelRegistry {
         self.entries_mut()
             // The instance and not the name, which another load may have taken meanwhile.
             .retain(|entry| !Arc::ptr_eq(&entry.model, &model));
-        // A gauge stays once it is there, so that 0 says that the model is gone.
-        gauge!(names::MODEL_RESIDENT_BYTES, "model" => model_label(&model.name)).set(0.0);
+        record_gone(&model);
         Ok(model)
     }
 
@@ -370,6 +370,11 @@ fn bytes_on(device: &DeviceGroup, resident: &[Arc<Model>]) -> u64 {
 fn record_bytes(model: &Model) {
     let bytes = model.held_bytes() as f64;
     gauge!(names::MODEL_RESIDENT_BYTES, "model" => model_label(&model.name)).set(bytes);
+}
+
+fn record_gone(model: &Model) {
+    // A gauge stays once it is there, so that 0 says that the model is gone.
+    gauge!(names::MODEL_RESIDENT_BYTES, "model" => model_label(&model.name)).set(0.0);
 }
 
 fn record(model: &Model, seconds: f64) {

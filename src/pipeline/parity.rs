@@ -7,6 +7,7 @@ use candle_core::DType;
 use metrics::gauge;
 
 use super::error::Error;
+use super::request_context::RequestContext;
 use super::runtime::Runtime;
 use crate::engine::parity::{CaseComparison, GoldenSet, HALF_TOLERANCE, Reader, TOLERANCE, kind};
 use crate::model::Model;
@@ -16,6 +17,8 @@ use crate::weights::WeightFormat;
 /// Compares a model with its golden set.
 #[derive(Debug)]
 pub struct ParityCheck {
+    /// The caller, to whom it is charged, and its deadline.
+    context: RequestContext,
     model: Arc<Model>,
     goldens: Arc<GoldenSet>,
     /// Holds the points of all cases so far, by kind.
@@ -74,7 +77,7 @@ pub struct ParityReport {
 
 impl ParityCheck {
     /// Opens the golden set beside the files of `model`, whose interventions `read` converts.
-    pub fn open(model: Arc<Model>, read: Reader) -> Result<Self, Error> {
+    pub fn open(context: RequestContext, model: Arc<Model>, read: Reader) -> Result<Self, Error> {
         let goldens = GoldenSet::of(&model, read).map_err(|e| unusable(&model, e.to_string()))?;
         let goldens = goldens.ok_or_else(|| {
             let reason = "there is no folder goldens beside its files; \
@@ -82,6 +85,7 @@ impl ParityCheck {
             unusable(&model, reason.into())
         })?;
         Ok(Self {
+            context,
             model,
             goldens: Arc::new(goldens),
             points: BTreeMap::new(),
@@ -95,7 +99,16 @@ impl ParityCheck {
         let Some(case) = self.goldens.cases.get(self.next) else {
             return Ok(None);
         };
-        let (name, engine) = (case.name.clone(), runtime.engine(&self.model));
+        let (name, context) = (case.name.clone(), &self.context);
+        let engine = runtime.engine(&self.model);
+        let mut engine = engine.on_behalf_of(&context.client, &context.deadline);
+        // The first case is refused where the queue is full, as any request is; those that follow
+        // wait, or what was compared would be lost.
+        if self.next > 0 {
+            engine = engine.patiently();
+        }
+        // From here on the engine counts it.
+        context.leave_queue();
         let compared = engine.parity(self.model.clone(), self.goldens.clone(), self.next);
         let comparison = compared.await?;
         let comparison = comparison.map_err(|e| unusable(&self.model, e.to_string()))?;

@@ -161,10 +161,19 @@ impl Runtime {
         }
     }
 
-    /// Sets the metrics of what is kept between requests.
+    /// Sets the metrics of what is kept between requests, and of the queue.
     pub fn report_budgets(&self) {
+        let (here, queue) = self.turns.queue();
+        let engines = self.engines.iter();
+        let engines = engines.map(|(_, engine)| engine.queue(&ClientId::default()).all);
         let (uploads, kept) = (&self.uploads.store, &self.activations.store);
         let budgets = [
+            // A request waits here or in an engine, under one bound.
+            (
+                "queue",
+                (here + engines.sum::<usize>()) as u64,
+                queue as u64,
+            ),
             ("uploads", uploads.bytes(), uploads.max_bytes()),
             ("kept_activations", kept.bytes(), kept.max_bytes()),
             (

@@ -49,7 +49,8 @@ impl Runtime {
         // Planned first, since the plan is the price.
         let planned = self.plan_variants(context, model, variants)?;
         let charge = Charge::new(context, planned.price(), count)?;
-        self.admit(context, model, planned, charge)
+        let admitted = self.engine(model).admit(planned);
+        charge.begin(context, admitted)
     }
 
     /// Does the same, and waits where the queue is full or the caller's minute is used up.
@@ -69,7 +70,9 @@ impl Runtime {
                 Err(error) => return Err(error),
             }
         };
-        self.admit(context, model, planned, charge)
+        // Planning and the quota take time, in which somebody else may have taken the room.
+        let admitted = self.engine(model).admit_patiently(planned).await;
+        charge.begin(context, admitted)
     }
 
     fn plan_variants(
@@ -85,25 +88,6 @@ impl Runtime {
             deadline: context.deadline.clone(),
         };
         Ok(self.engine(model).plan(request)?)
-    }
-
-    /// Hands over what is charged already.
-    fn admit(
-        &self,
-        context: &RequestContext,
-        model: &Model,
-        planned: PlannedRequest,
-        mut charge: Charge,
-    ) -> Result<(Events, Charge), Error> {
-        let admitted = self.engine(model).admit(planned);
-        if admitted.is_err() {
-            // Nothing runs, so dropping the charge takes all of it back.
-            charge.left = 0;
-        }
-        let events = admitted?;
-        // From here on the engine counts it.
-        context.leave_queue();
-        Ok((events, charge))
     }
 }
 
@@ -137,8 +121,9 @@ pub(super) struct Charge {
     priced: u64,
     /// (row, layer) pairs of each variant, as far as they are known.
     taken: Vec<u64>,
-    /// Variants that have not ended.
-    left: usize,
+    /// Marks variants that run and of which nothing is known yet: no answer has begun, and no error
+    /// has come.
+    unknown: Vec<bool>,
     metrics: RequestMetrics,
     admitted: Instant,
     /// Notes when each variant's first token came, or its likelihoods.
@@ -155,11 +140,26 @@ impl Charge {
             account: context.account.clone(),
             priced: price,
             taken: vec![0; variants],
-            left: variants,
+            // Nothing runs: dropped as it is, it takes back all that was charged.
+            unknown: vec![false; variants],
             metrics: context.metrics.clone(),
             admitted: Instant::now(),
             answered: vec![None; variants],
         })
+    }
+
+    /// Begins with what the engine has admitted, or fails with its refusal.
+    fn begin(
+        mut self,
+        context: &RequestContext,
+        admitted: Result<Events, engine::Error>,
+    ) -> Result<(Events, Self), Error> {
+        let events = admitted?;
+        self.unknown.fill(true);
+        self.admitted = Instant::now();
+        // From here on the engine counts it.
+        context.leave_queue();
+        Ok((events, self))
     }
 
     /// Learns from an event of `variant` what it has taken.
@@ -181,7 +181,24 @@ impl Charge {
             Ok(Event::Measured(measured)) => self.note(variant, measured.timing, has_ended),
             _ => {}
         }
-        self.left = self.left.saturating_sub(usize::from(has_ended));
+        // From its first token on all that its prompt took is known. Its end may never come here: a
+        // stop string, of which the engine does not know, has ended the answer before.
+        if let Some(unknown) = self.unknown.get_mut(variant)
+            && (rows.is_some() || has_ended)
+        {
+            *unknown = false;
+        }
+    }
+
+    /// Returns the (row, layer) pairs that are to be paid.
+    fn due(&self) -> u64 {
+        let taken: u64 = self.taken.iter().sum();
+        // Or whoever leaves before the first token would pay for nothing.
+        if self.unknown.contains(&true) {
+            taken.max(self.priced)
+        } else {
+            taken
+        }
     }
 
     /// Notes the stages of a variant, which are known once it answers and once it has ended.
@@ -210,12 +227,60 @@ impl Charge {
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        let Some(account) = &self.account else { return };
-        let mut taken: u64 = self.taken.iter().sum();
-        // Or whoever leaves before the first token would pay for nothing.
-        if self.left > 0 {
-            taken = taken.max(self.priced);
+        if let Some(account) = &self.account {
+            account.settle_rows(self.due() as i64 - self.priced as i64);
         }
-        account.settle_rows(taken as i64 - self.priced as i64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Cost;
+
+    /// Returns what is to be paid for two variants, priced at 600 together, of which `events` tell.
+    fn due(events: Vec<(usize, Result<Event, engine::Error>)>) -> u64 {
+        let context = RequestContext::default();
+        let charge = Charge::new(&context, 600, 2).unwrap();
+        assert_eq!(charge.due(), 0, "nothing runs yet");
+        let (_, admitted) = tokio::sync::mpsc::unbounded_channel();
+        let (_, mut charge) = charge.begin(&context, Ok(admitted)).unwrap();
+        for (variant, event) in &events {
+            charge.observe(*variant, event);
+        }
+        charge.due()
+    }
+
+    fn token(rows: u64) -> Result<Event, engine::Error> {
+        let cost = Cost {
+            rows,
+            ..Cost::default()
+        };
+        let timing = Timing {
+            cost,
+            ..Timing::default()
+        };
+        Ok(Event::Token(engine::Token {
+            id: 0,
+            logprob: 0.0,
+            top: Vec::new(),
+            finish: None,
+            timing,
+            effects: Vec::new(),
+        }))
+    }
+
+    #[test]
+    fn what_was_taken_is_paid_once_it_is_known() {
+        assert_eq!(due(Vec::new()), 600, "nobody leaves without paying");
+        assert_eq!(due(vec![(0, token(40))]), 600);
+        // Both were ended by a stop string, of which the engine does not know.
+        assert_eq!(
+            due(vec![(0, token(40)), (1, token(30)), (0, token(44))]),
+            74
+        );
+        let failed = Err(engine::Error::NotFinite);
+        assert_eq!(due(vec![(0, token(40)), (1, failed)]), 40);
+        assert_eq!(due(vec![(0, token(700))]), 700);
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::compile::CompiledRequest;
 use super::error::Error;
 use super::generate::OutputProcessor;
-use super::grid::MAX_VARIANTS;
+use super::grid::check_count;
 use super::input::PreparedInput;
 use super::interventions::Interventions;
 use super::output::{GenerateEvent, SweepResult, SweepTotals, VariantOutcome};
@@ -61,11 +61,7 @@ impl Runtime {
         field: &FieldPath,
     ) -> Result<Sweep, Error> {
         let begun = Instant::now();
-        let count = request.variants.len();
-        if !(1..=MAX_VARIANTS).contains(&count) {
-            let message = format!("{count} variants; 1 to {MAX_VARIANTS} are taken");
-            return Err(Error::invalid("variants", message));
-        }
+        check_count(request.variants.len())?;
         // Once for all variants; it draws the sampler's seed, which they share.
         request.input.check().map_err(|e| e.within(field))?;
         // A grid whose fields are not there is known by its first variant.
@@ -74,8 +70,12 @@ impl Runtime {
         }
         let (context, prompt) = (request.input.context(), request.input.prompt());
         let input = self.prepare(context, request.input.model(), prompt).await;
+        let input = input.map_err(|e| e.within(field))?;
+        if request.patient {
+            input.wait_for_room();
+        }
         Ok(Sweep {
-            input: input.map_err(|e| e.within(field))?,
+            input,
             request,
             begun,
         })
@@ -183,6 +183,8 @@ impl SweepRun<'_> {
         let window = |first: usize| first..count.min(first + WINDOW);
         // Compiling is the processors' work and running the device's: neither waits for the other.
         let mut next = sweep.prepare(runtime, window(0)).await;
+        // What the windows behind the first measure waits, as they do.
+        sweep.input.wait_for_room();
         for first in (0..count).step_by(WINDOW) {
             let prepared = std::mem::take(&mut next);
             let running = Box::pin(self.window(first, prepared));

@@ -87,6 +87,14 @@ impl Picture {
         views
     }
 
+    /// Returns how many pixels the base view and the canvas have together.
+    pub fn pixels(&self) -> u64 {
+        let canvas = self.canvas.as_ref().map(|canvas| &canvas.view);
+        let views = std::iter::once(&self.base).chain(canvas);
+        let pixels = views.map(|view| view.image.width * view.image.height);
+        pixels.sum::<usize>() as u64
+    }
+
     /// Returns its most detailed form.
     pub fn shown(&self) -> &Rgb {
         &self.canvas.as_ref().map_or(&self.base, |c| &c.view).image

@@ -320,6 +320,21 @@ async fn rollout_is_made_of_the_patterns_that_are_captured() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_point_that_is_named_twice_is_one() {
+    let server = Running::start(ServerConfig::shapes()).await;
+    let mut client = server.client().await;
+    let points = |names: &[&str]| v1::AttributeRequest {
+        points: names.iter().map(|&name| name.into()).collect(),
+        ..request(AttributionMethod::Gradient)
+    };
+    let [first, second] = [0, 1].map(|l| format!("language_model.blocks.{l}.hook_resid_pre"));
+    let once = attribute(&mut client, points(&[&first, &second])).await;
+    let twice = attribute(&mut client, points(&[&first, &second, &first])).await;
+    assert_eq!(twice.unwrap().scores, once.unwrap().scores);
+    server.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_done_is_refused_by_name() {
     let server = Running::start(ServerConfig::shapes()).await;
     let mut client = server.client().await;
@@ -404,6 +419,29 @@ async fn what_cannot_be_done_is_refused_by_name() {
                 ..plain()
             },
             "permute_tokens",
+        ),
+        (
+            v1::AttributeRequest {
+                points: vec!["pixels".into(); 1025],
+                ..plain()
+            },
+            "points: 1025 given; at most 1024",
+        ),
+        (
+            v1::AttributeRequest {
+                layers: vec![1; 1025],
+                ..plain()
+            },
+            "layers: 1025 given; at most 1024",
+        ),
+        (
+            // Each list within its bound, and a million points all the same.
+            v1::AttributeRequest {
+                points: vec!["language_model.blocks.{l}.hook_resid_pre".into(); 1024],
+                layers: vec![1; 1024],
+                ..plain()
+            },
+            "points: 2048 and more with their layers; at most 1024",
         ),
         (metric(contrast), "metric.logprob_difference.other"),
         (metric(divergence), "metric.divergence"),

@@ -361,6 +361,19 @@ async fn what_is_wrong_is_named_and_the_rest_goes_on() {
         "known.variant",
     )
     .await;
+    // Its own answer would be counted, and this one beside it.
+    let late = SampleResult {
+        id: items[0].id.clone(),
+        variant: "a".into(),
+        verdict: Verdict::Right.into(),
+        ..Default::default()
+    };
+    let late = vec![
+        Asked::Header(header(vec![("a", vec![])])),
+        Asked::Sample(good()),
+        Asked::Known(late),
+    ];
+    refused(&mut client, late, "known.id").await;
 
     let broken = Sample {
         id: "broken".into(),

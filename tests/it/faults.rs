@@ -20,7 +20,8 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use crate::common::{
-    Running, ask, eventually, goldens, job, long, metric, model, scrape, serving, variant,
+    Running, ask, copy_model, eventually, goldens, job, long, metric, model, scrape, serving,
+    variant,
 };
 
 const SET: &str = "tiny-next-llama";
@@ -279,4 +280,34 @@ async fn a_server_loads_its_models_again_when_the_device_was_lost() {
     assert!(metric(&page, "scotoma_device_restarts_total") >= 1.0);
     server.stop.send(()).unwrap();
     server.task.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_does_not_load_again_holds_no_bytes() {
+    let mut config = ServerConfig::shapes();
+    let folder = copy_model(SET);
+    let source = Source::Folder(folder.path().to_owned());
+    config.models.push(ModelSpec::new("vanished", source));
+    let first = AtomicBool::new(true);
+    config.step_check = StepCheck::new(move |_| {
+        if first.swap(false, Ordering::SeqCst) {
+            Err(LOST.into())
+        } else {
+            Ok(())
+        }
+    });
+    let server = Running::start(config).await;
+    let held = r#"scotoma_model_resident_bytes{model="vanished"} "#;
+    assert!(metric(&scrape(&server.address).await, held) > 0.0);
+    folder.close().unwrap();
+    let mut client = server.client().await;
+    // The device is lost at its first step.
+    if let Ok(answer) = client.generate(ask(vec![])).await {
+        answer.finish().await.unwrap_err();
+    }
+    eventually("a gauge of a model that is gone", async || {
+        metric(&scrape(&server.address).await, held) == 0.0
+    })
+    .await;
+    server.end().await;
 }

@@ -373,6 +373,10 @@ async fn what_never_fires_or_cannot_be_is_refused() {
     let server = Running::start(ServerConfig::shapes()).await;
     let mut client = server.client().await;
     let resid = "language_model.blocks.{l}.hook_resid_pre";
+    let tokens = |set: Value| {
+        let target = json!({"point": resid, "tokens": {"anyOf": [set]}});
+        json!([{"scale": {"target": target}}])
+    };
     let cases = [
         (
             json!([{"scale": {"target": {"point": resid, "steps": {"first": 5}}}}]),
@@ -447,6 +451,47 @@ async fn what_never_fires_or_cannot_be_is_refused() {
              of 36 tokens is none",
         ),
         (
+            tokens(json!({"blocks": {"grid": 2, "indices": [0, 1, 2, 3, 0]}})),
+            Code::InvalidArgument,
+            "interventions[0].scale.target.tokens.any_of[0].blocks.indices: 5 given; at most 4, \
+             the blocks of the grid, are taken",
+        ),
+        (
+            json!([{"occludePatches": {"indices": {"indices": [0, 1, 2, 3, 3]}, "grid": 2}}]),
+            Code::InvalidArgument,
+            "interventions[0].occlude_patches.indices.indices: 5 given; at most 4, the cells of \
+             the grid, are taken",
+        ),
+        (
+            json!([{"scale": {"target": {"point": resid, "layers": vec![1; 65]}}}]),
+            Code::InvalidArgument,
+            "interventions[0].scale.target.layers: 65 given; at most 64 are taken",
+        ),
+        (
+            json!([{"dropLayers": {"layers": vec![1; 65]}}]),
+            Code::InvalidArgument,
+            "interventions[0].drop_layers.layers: 65 given; at most 64 are taken",
+        ),
+        (
+            json!([{"scale": {"target": {"point": resid, "dimensions": vec![1; 129]}}}]),
+            Code::InvalidArgument,
+            "interventions[0].scale.target.dimensions: 129 given; at most 128, the dimensions of \
+             language_model.blocks.{l}.hook_resid_pre, are taken",
+        ),
+        (
+            json!([{"scale": {"target": {
+                "point": resid, "tokens": {"anyOf": vec![json!({"named": "NAMED_TEXT"}); 4097]},
+            }}}]),
+            Code::InvalidArgument,
+            "interventions[0].scale.target.tokens.any_of: 4097 sets; at most 4096 are taken",
+        ),
+        (
+            tokens(json!({"tile": 0})),
+            Code::InvalidArgument,
+            "interventions[0].scale.target.tokens.any_of[0].tile: 0, but no picture of the request \
+             is cut into tiles",
+        ),
+        (
             json!([{"patch": {"target": {"point": resid}, "values": {"shape": [2, 3], "data": "AAAA"}}}]),
             Code::InvalidArgument,
             "interventions[0].patch.values.data",
@@ -463,6 +508,50 @@ async fn what_never_fires_or_cannot_be_is_refused() {
             "{interventions}: {error}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_selectors_measure_are_bounded_as_captures_are() {
+    let mut config = ServerConfig::shapes();
+    // Enough for the rows of one point, 128 numbers for each of some 70 tokens.
+    config.limits.capture_bytes = 60_000;
+    let server = Running::start(config).await;
+    let mut client = server.client().await;
+    let scale = |layer: u32| {
+        let point = format!("language_model.blocks.{layer}.hook_resid_pre");
+        let tokens = json!({"anyOf": [{"measured": {"point": point, "share": 0.5}}]});
+        json!({"scale": {"target": {"point": "language_model.hook_embed", "tokens": tokens}}})
+    };
+    let mut asked = ask(&json!([scale(1), scale(2)]));
+    asked.max_tokens = 2;
+    let error = client.generate(asked.clone()).await.map(drop).unwrap_err();
+    assert_eq!(code(&error), Code::ResourceExhausted, "{error}");
+    let said = "bytes would be captured; at most 60000 may be";
+    assert!(error.to_string().contains(said), "{error}");
+    // One after the other, on one input.
+    asked.interventions = Vec::new();
+    let variants = [1, 2, 1].map(|layer| v1::SweepVariant {
+        interventions: serde_json::from_value(json!([scale(layer)])).unwrap(),
+    });
+    let mut results = client
+        .sweep(v1::SweepRequest {
+            input: Some(v1::sweep_request::Input::Generate(asked)),
+            variants: variants.into(),
+            ..Default::default()
+        })
+        .await
+        .unwrap();
+    let mut answered = 0;
+    while let Some(response) = results.message().await.unwrap() {
+        if let Some(v1::sweep_response::Event::Result(result)) = response.event {
+            let outcome = result.outcome.unwrap();
+            let is_answer = matches!(outcome, v1::sweep_result::Outcome::Generated(_));
+            assert!(is_answer, "{outcome:?}");
+            answered += 1;
+        }
+    }
+    assert_eq!(answered, 3);
+    server.end().await;
 }
 
 fn clamp(point: &str, max_norm: f64) -> Value {

@@ -1,7 +1,7 @@
 //! Checks what the server's layers give every service: an id in its errors, a deadline that is
 //! kept, a status that is counted when the stream ends.
 
-use crate::common::{Running, eventually, scrape};
+use crate::common::{Running, eventually, long, scrape};
 use scotoma::server::ServerConfig;
 use scotoma_client::v1::benchmark_service_client::BenchmarkServiceClient;
 use scotoma_client::v1::inference_service_client::InferenceServiceClient;
@@ -121,4 +121,23 @@ async fn every_service_keeps_the_deadline_and_counts_what_it_cut() {
         })
         .await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_queue_in_the_metrics_is_that_of_the_engines_too() {
+    let mut config = ServerConfig::shapes();
+    config.engine.running = 1;
+    let server = Running::start(config).await;
+    let mut client = server.client().await;
+    let runs = client.generate(long()).await.unwrap();
+    // Admitted: it has left the queue before the engine, and waits in that of the engine.
+    let waits = client.generate(long()).await.unwrap();
+    let line = r#"scotoma_budget_used{budget="queue"} 1"#;
+    eventually("a request that waits", async || {
+        let page = scrape(&server.address).await;
+        page.lines().any(|found| found == line)
+    })
+    .await;
+    drop((runs, waits));
+    server.end().await;
 }

@@ -2,13 +2,17 @@
 //! a stream goes on beside them.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use crate::common::{goldens, job, model};
-use scotoma::engine::parity::{GoldenSet, Prepared};
-use scotoma::engine::{ClientId, Deadline, Engine, Error, Event, Events, Limits, Sampling, Task};
+use crate::common::{goldens, interventions_from_json, job, model};
+use scotoma::engine::parity::{GoldenSet, Prepared, Resident};
+use scotoma::engine::{
+    ClientId, Deadline, Engine, Error, Event, Events, Limits, Sampling, StepCheck, Task,
+};
 use scotoma::model::{ImageTokens, Model};
-use scotoma::nn::HostTensor;
+use scotoma::nn::{DeviceId, HostTensor};
+use serde_json::json;
 
 const SET: &str = "tiny-next-llama";
 const TOKENS: usize = 400;
@@ -134,6 +138,96 @@ async fn auxiliary_requests_have_a_price_and_a_deadline() {
     let refused = attend(late).await.unwrap_err();
     assert!(matches!(refused, Error::Deadline { .. }), "{refused}");
     assert!(attend(engine).await.is_ok());
+}
+
+/// A prompt that prunes is read in one piece, which exceeds what rows that decode leave of a step.
+#[tokio::test]
+async fn a_prompt_that_cannot_be_cut_is_read_beside_a_stream() {
+    let limits = Limits {
+        step_rows: 16,
+        ..Limits::default()
+    };
+    let mut stream = Stream::start(limits).await;
+    let prune = json!([{"pruneTokens": {
+        "layer": 0, "keepCount": 2, "receivedFrom": {"anyOf": [{"named": "NAMED_LAST"}]},
+    }}]);
+    let (list, goldens) = (interventions_from_json(&prune).unwrap(), &stream.goldens);
+    let case = &goldens.cases[0];
+    let case = goldens.prepare_under(&stream.model, case, &list, &Resident::default());
+    let request = job(case.unwrap(), &stream.model, Task::Score(vec![vec![5]]));
+    assert!(request.variants[0].prompt.ids.len() > limits.step_rows);
+    let mut events = stream.engine.submit(request).unwrap();
+    stream.tokens();
+    while let Some(told) = events.recv().await {
+        told.event.unwrap();
+    }
+    let advanced = stream.tokens();
+    assert!(
+        advanced < TOKENS / 2,
+        "{advanced} tokens before the prompt was read"
+    );
+}
+
+#[tokio::test]
+async fn a_request_that_waits_ends_at_its_deadline_and_not_before() {
+    let (model, goldens) = (Arc::new(model(SET)), goldens(SET));
+    let first = AtomicBool::new(true);
+    // A first step that is slow says nothing about those that follow.
+    let check = StepCheck::new(move |_| {
+        if first.swap(false, Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_secs(3));
+        }
+        Ok(())
+    });
+    let engine = Engine::with_check(DeviceId::Cpu, Limits::default(), check).unwrap();
+    let ask = async |deadline: Deadline| {
+        let mut request = job(
+            prepared(&model, &goldens),
+            &model,
+            Task::Score(vec![vec![5]]),
+        );
+        request.deadline = deadline;
+        let mut events = engine.submit(request).unwrap();
+        while let Some(told) = events.recv().await {
+            told.event?;
+        }
+        Ok::<(), Error>(())
+    };
+    ask(Deadline::default()).await.unwrap();
+    let soon = Instant::now() + Duration::from_millis(2500);
+    ask(Deadline::at(soon)).await.unwrap();
+    let late = ask(Deadline::at(Instant::now())).await.unwrap_err();
+    assert!(matches!(late, Error::Deadline { tokens: 0 }), "{late}");
+}
+
+/// Parts of what has begun are not refused midway.
+#[tokio::test]
+async fn whoever_is_patient_waits_for_room() {
+    let limits = Limits {
+        queue_rows: 1,
+        ..Limits::default()
+    };
+    let mut stream = Stream::start(limits).await;
+    let (model, pixels) = (stream.model.clone(), vec![stream.pixels.clone()]);
+    let case = prepared(&stream.model, &stream.goldens);
+    let score = job(case, &stream.model, Task::Score(vec![vec![5]]));
+    let engine = stream.engine.clone();
+    let planned = engine.plan(score).unwrap();
+    let refused = engine.attention(model.clone(), pixels.clone(), None).await;
+    assert!(matches!(refused, Err(Error::Backlog { .. })), "{refused:?}");
+    // Both wait for the end of the stream, and one of them for that of the other.
+    let patient = engine.patiently();
+    let (looked, scored) = tokio::join!(
+        patient.attention(model, pixels, None),
+        engine.admit_patiently(planned),
+    );
+    looked.unwrap();
+    let mut scored = scored.unwrap();
+    while let Some(told) = scored.recv().await {
+        told.event.unwrap();
+    }
+    stream.tokens();
+    assert!(stream.events.recv().await.is_none());
 }
 
 #[tokio::test]

@@ -385,6 +385,35 @@ fn tenants_share_no_picture_of_one_step() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cached_picture_stays_while_others_are_encoded() {
+    let other = scotoma::benchmark::shapes().unwrap();
+    let other = other.into_iter().find(|item| item.images[0] != picture());
+    let both = [picture(), other.unwrap().images.swap_remove(0)];
+    // Another program, so that the prompt before brings no picture along.
+    let changed = json!([{"scale": {"target": {"point": "language_model.hook_embed"},
+                                    "factor": 0.9}}]);
+    let asked = |images: &[Vec<u8>], interventions: Value| ScoreRequest {
+        prompt: Some(prompt("Is there a red circle?", images.iter().cloned())),
+        interventions: serde_json::from_value(interventions).unwrap(),
+        continuations: vec![" yes".into()],
+        ..Default::default()
+    };
+    let mut found = Vec::new();
+    // Room for all of both pictures; and for one of them, 36 tokens of 128 numbers.
+    for bytes in [1 << 30, 2 * 28_000] {
+        let mut config = ServerConfig::shapes();
+        config.engine.picture_bytes = bytes;
+        let server = Running::start(config).await;
+        let mut client = server.client().await;
+        client.score(asked(&both[..1], json!([]))).await.unwrap();
+        let scored = client.score(asked(&both, changed.clone())).await.unwrap();
+        found.push(scored.scores);
+        server.end().await;
+    }
+    assert_eq!(found[0], found[1]);
+}
+
 #[test]
 fn each_model_remembers_its_own_prompts() {
     let (one, other) = (Bench::new("tiny-next-llama"), Bench::new("tiny-next-llama"));

@@ -501,6 +501,7 @@ async fn a_bad_trace_names_its_field() {
     };
     let of_grid = |grid: Value| request(grid);
     let everything: Vec<Value> = (0..1024).map(|_| json!({"each": {}})).collect();
+    let groups: Vec<Value> = (0..1024).map(|_| json!({"group": {}})).collect();
     let cases = [
         (with(&|r| r.metric = None), "metric.kind"),
         (
@@ -566,6 +567,16 @@ async fn a_bad_trace_names_its_field() {
             "grid.positions[0].each.any_of[0].indices.indices",
         ),
         (of_grid(json!({"positions": everything})), "grid"),
+        (
+            // A thousand positions, and a million tokens.
+            with(&|r| {
+                let long = || Some(input(picture(), &"red ".repeat(1100), json!([])));
+                (r.clean, r.corrupted) = (long(), long());
+                let groups = json!({"positions": groups});
+                r.grid = Some(serde_json::from_value(groups).unwrap());
+            }),
+            "grid.positions",
+        ),
         (
             with(&|r| r.path = Some(v1::TracePath::default())),
             "path.receiver",

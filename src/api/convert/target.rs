@@ -7,6 +7,9 @@ use crate::intervention::{
     TokenMeasure, TokenSelector, Tokens,
 };
 
+/// Sets of one selector: more than a picture has visual tokens, each of which may be a set to pool.
+const MAX_SETS: usize = 4096;
+
 /// Returns a target, which must be set.
 pub(super) fn target(
     path: &str,
@@ -45,6 +48,12 @@ pub(super) fn selector(
     let mut selector = TokenSelector::default();
     if let Some(message) = message {
         selector.complement = message.complement;
+        // Each is resolved over all tokens, and may ask for rows that are measured before.
+        let given = message.any_of.len();
+        if given > MAX_SETS {
+            let message = format!("{given} sets; at most {MAX_SETS} are taken");
+            return Err(Error::invalid(format!("{path}.any_of"), message));
+        }
         for (i, set) in message.any_of.iter_mut().enumerate() {
             let set = tokens(&format!("{path}.any_of[{i}]"), set, seeds)?;
             selector.any_of.push(set);

@@ -44,7 +44,11 @@ impl EncoderCache {
     }
 
     /// Keeps a picture, unless it must not be reused.
-    pub(in crate::engine) fn insert_image(&self, input: &EncoderInput, image: Arc<EncodedImage>) {
+    pub(in crate::engine) fn insert_image(
+        &mut self,
+        input: &EncoderInput,
+        image: Arc<EncodedImage>,
+    ) {
         if !input.program.no_reuse {
             self.images.insert(input.key, image);
         }
@@ -52,7 +56,7 @@ impl EncoderCache {
 
     /// Keeps features, unless they must not be reused.
     pub(in crate::engine) fn insert_features(
-        &self,
+        &mut self,
         input: &EncoderInput,
         features: Arc<TowerFeatures>,
     ) {

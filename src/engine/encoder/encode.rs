@@ -51,14 +51,20 @@ impl Encoder {
     /// Encodes `inputs`, none of which is remembered, with at most `max_rows` rows of the tower at
     /// once, or one picture. Returns each picture with what was captured on the way.
     pub(in crate::engine) fn encode(
-        &self,
+        &mut self,
         model: &Model,
         inputs: &[EncoderInput],
         max_rows: usize,
     ) -> Result<Vec<Encoded>, Error> {
         let (mut jobs, job_of) = distinct(inputs);
         let start = Instant::now();
-        run_tower(model, &self.cache, &self.checkpoints, &mut jobs, max_rows)?;
+        run_tower(
+            model,
+            &mut self.cache,
+            &self.checkpoints,
+            &mut jobs,
+            max_rows,
+        )?;
         histogram!(names::STAGE_DURATION, "stage" => "vision_tower").record(start.elapsed());
         let start = Instant::now();
         let images = project(model, &mut jobs)?;

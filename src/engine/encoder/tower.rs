@@ -32,7 +32,7 @@ struct Pass<'a> {
 /// Gives all jobs their features, with at most `max_rows` rows at once, or one picture.
 pub(super) fn run_tower(
     model: &Model,
-    cache: &EncoderCache,
+    cache: &mut EncoderCache,
     checkpoints: &MemoryTracker,
     jobs: &mut [EncodeJob<'_>],
     max_rows: usize,

@@ -16,10 +16,11 @@ impl Worker {
         // All of them, whatever the clients have had: a stream that pauses is worse than one that
         // starts late, and a decode row is cheap.
         let mut batch = self.decoding(model);
+        let decoding = batch.len();
         // A sweep has hundreds of sequences, and each is looked for as often.
         let mut ids: HashSet<SequenceId> = batch.iter().map(|scheduled| scheduled.id).collect();
         let mut running = self.running();
-        let mut budget = self.budget(batch.len(), running);
+        let mut budget = self.budget(decoding, running);
         self.share_step(&batch);
         let mut passed_over: Vec<usize> = Vec::new();
         let mut encoded_rows = 0;
@@ -63,7 +64,10 @@ impl Worker {
                     }
                 }
             }
-            match self.prefill_rows(id, &mut budget, rows_left, batch.is_empty()) {
+            // Of prompts: behind rows that decode, which never cease, one that cannot be cut and
+            // exceeds what they leave would wait for ever.
+            let is_first = batch.len() == decoding;
+            match self.prefill_rows(id, &mut budget, rows_left, is_first) {
                 Some(rows) => {
                     self.shares.take(&client, rows.len(), false);
                     batch.push(Scheduled { id, rows });

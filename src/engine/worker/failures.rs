@@ -22,11 +22,16 @@ impl Worker {
         counter!(names::DEVICE_STALE_ERRORS, "device" => device).increment(0);
     }
 
-    /// Counts a failure, and remembers it where the device was lost by it.
+    /// Counts a step that failed, and remembers the error where the device was lost by it.
     pub(super) fn count_failure(&mut self, error: &Error) {
         let kind = FaultKind::of(error);
         counter!(names::STEPS_FAILED, "kind" => kind.name()).increment(1);
-        if kind == FaultKind::Lost {
+        self.note_loss(error);
+    }
+
+    /// Remembers an error where the device was lost by it.
+    pub(super) fn note_loss(&mut self, error: &Error) {
+        if FaultKind::of(error) == FaultKind::Lost {
             self.lost.get_or_insert_with(|| error.to_string());
         }
     }
@@ -39,10 +44,7 @@ impl Worker {
         let device = self.owned.id().to_string();
         tracing::error!(device, error, "an earlier call has left an error");
         counter!(names::DEVICE_STALE_ERRORS, "device" => device).increment(1);
-        let error = Error::Fault(error);
-        if FaultKind::of(&error) == FaultKind::Lost {
-            self.lost.get_or_insert_with(|| error.to_string());
-        }
+        self.note_loss(&Error::Fault(error));
     }
 
     /// Opens the device anew. What runs ends, and what was on the device is gone.
@@ -88,5 +90,61 @@ impl Worker {
         self.scheduler = Scheduler::default();
         self.slots.clear();
         self.forget();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use metrics_exporter_prometheus::PrometheusBuilder;
+    use tokio::sync::{mpsc, watch};
+
+    use super::*;
+    use crate::engine::admission::Admission;
+    use crate::engine::fault::StepCheck;
+    use crate::engine::limits::Limits;
+    use crate::engine::load::Load;
+    use crate::engine::owned::Owned;
+    use crate::engine::worker::Command;
+    use crate::model;
+    use crate::nn::{DeviceId, Home};
+
+    /// Returns whether a load that fails with `error` loses the device, and the metrics behind it.
+    fn load(error: model::Error) -> (bool, String) {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let metrics = recorder.handle();
+        let is_lost = metrics::with_local_recorder(&recorder, || {
+            let owned = Owned::open(&DeviceId::Cpu.into(), Home::host()).unwrap();
+            let (commands, inbox) = mpsc::unbounded_channel();
+            let state = Arc::new(watch::Sender::new(DeviceState::Serving));
+            let admission = Arc::new(Admission::default());
+            let (limits, check) = (Limits::default(), StepCheck::default());
+            let mut worker = Worker::new(inbox, admission, limits, (owned, state), check);
+            worker.count_nothing_yet();
+            let (reports, _kept) = std::sync::mpsc::channel();
+            let load = Load::new(move |_| Err::<(), _>(error), reports);
+            assert!(commands.send(Command::Load(load)).is_ok());
+            worker.take_commands();
+            worker.load_next();
+            worker.lost.is_some()
+        });
+        (is_lost, metrics.render())
+    }
+
+    #[test]
+    fn a_load_that_fails_is_no_step() {
+        let refused = model::Error::Budget { needed: 2, left: 1 };
+        let lost = candle_core::Error::Msg("CUDA_ERROR_ILLEGAL_ADDRESS".into());
+        for (error, loses) in [(refused, false), (lost.into(), true)] {
+            let (is_lost, metrics) = load(error);
+            assert_eq!(is_lost, loses);
+            let failed = metrics
+                .lines()
+                .filter(|l| l.starts_with("scotoma_steps_failed"));
+            let failed: Vec<&str> = failed.collect();
+            assert_eq!(failed.len(), 3);
+            assert!(failed.iter().all(|line| line.ends_with(" 0")), "{failed:?}");
+        }
     }
 }

@@ -22,6 +22,7 @@ use crate::engine::active::{ActiveRequest, Outcome};
 use crate::engine::admission::Admission;
 use crate::engine::auxiliary::AuxiliaryRequest;
 use crate::engine::cache::prefix::PrefixCache;
+use crate::engine::deadline::Deadline;
 use crate::engine::encoder::Encoder;
 use crate::engine::error::Error;
 use crate::engine::fault::{DeviceState, StepCheck};
@@ -94,8 +95,6 @@ pub(super) struct Worker {
     prefixes: PrefixCache,
     /// The decode slots of each model that is alive.
     slots: Vec<(Weak<Model>, DecodeSlots)>,
-    /// (row, layer) pairs a second, the best so far.
-    peak_throughput: f64,
 }
 
 impl Worker {
@@ -124,7 +123,6 @@ impl Worker {
             memory,
             prefixes: PrefixCache::default(),
             slots: Vec::new(),
-            peak_throughput: 0.0,
         }
     }
 
@@ -169,7 +167,8 @@ impl Worker {
             worker.turn();
         });
         if let Some(error) = failed {
-            self.count_failure(&error);
+            // Whoever loads is told; no step has failed, which is what alerts watch.
+            self.note_loss(&error);
         }
     }
 
@@ -241,14 +240,17 @@ impl Worker {
         self.owned.home().collect();
     }
 
-    /// Drops requests that are done, cancelled or late, and those that cannot be done in time.
+    /// Drops requests that are done, cancelled or late.
     fn drop_finished(&mut self) {
-        let (now, throughput) = (Instant::now(), self.peak_throughput);
-        let late = |deadline, price, started| is_late(deadline, now, price, started, throughput);
+        let now = Instant::now();
+        // By the clock alone. Whether one that waits would be done in time is not guessed: its
+        // price says neither what the caches hold of it, nor how full the steps will be that it
+        // runs in.
+        let is_late = |deadline: &Deadline| deadline.get().is_some_and(|deadline| deadline <= now);
         let before = self.requests.len() + self.auxiliary.len();
         // Between steps alone, since a `SequenceId` is a place in this list.
         self.requests.retain_mut(|request| {
-            if late(request.deadline.get(), request.price, request.started) {
+            if is_late(&request.deadline) {
                 let generated = request.sequences.iter().map(Sequence::generated);
                 let tokens = generated.max().unwrap_or(0);
                 request.output.fail(|| Error::Deadline { tokens });
@@ -261,7 +263,7 @@ impl Worker {
             !over
         });
         self.auxiliary.retain_mut(|request| {
-            if late(request.deadline.get(), request.price, request.started) {
+            if is_late(&request.deadline) {
                 request.task.fail(Error::Deadline { tokens: 0 });
             }
             let over = request.task.is_over();
@@ -347,12 +349,8 @@ impl Worker {
         batch: &[Scheduled],
     ) -> Result<(), (Error, Vec<bool>)> {
         self.drop_stale_error();
-        let start = Instant::now();
         let mut entries = entries(&mut self.requests, batch);
-        // With the pictures' rows, which were counted as it started: the rest is the pass alone.
-        let before = rows(&entries);
         let result = model_runner::execute(model, &mut entries, &self.check);
-        let done = rows(&entries).saturating_sub(before) as f64;
         let intact = entries.iter().map(|entry| entry.is_intact).collect();
         let readings: Vec<Vec<Reading>> = entries.into_iter().map(|e| e.readings).collect();
         if let Err(error) = result {
@@ -360,9 +358,6 @@ impl Worker {
             self.count_failure(&error);
             return Err((error, intact));
         }
-        // The peak, not the mean: a request is given up only if even the best could not do it.
-        let throughput = done / start.elapsed().as_secs_f64();
-        self.peak_throughput = self.peak_throughput.max(throughput);
         for (scheduled, readings) in batch.iter().zip(readings) {
             self.advance(model, scheduled.id, readings);
         }
@@ -461,28 +456,6 @@ impl Worker {
             }
         }
     }
-}
-
-/// Returns whether a request is late, or would be if it started now.
-fn is_late(
-    deadline: Option<Instant>,
-    now: Instant,
-    price: u64,
-    started: bool,
-    throughput: f64,
-) -> bool {
-    let Some(deadline) = deadline else {
-        return false;
-    };
-    let left = deadline.saturating_duration_since(now).as_secs_f64();
-    // One that has started goes on: its work would be lost.
-    let is_hopeless = !started && throughput > 0.0 && price as f64 / throughput > left;
-    left <= 0.0 || is_hopeless
-}
-
-/// Counts the (row, layer) pairs that the sequences of a batch have had and not been charged for.
-fn rows(entries: &[BatchEntry<'_>]) -> u64 {
-    entries.iter().map(|e| e.sequence.cost.rows).sum()
 }
 
 /// Borrows the sequences of a batch, in its order.

@@ -43,7 +43,7 @@ impl Worker {
         let mut known = self.sequence(id).encoded.clone();
         known.extend(hit.iter().flat_map(|hit| hit.images.iter().cloned()));
         let begun = Instant::now();
-        let fresh = self.encode_missing(model, id, &known, encoded_rows, rows_left)?;
+        let fresh = self.encode_missing(model, id, &mut known, encoded_rows, rows_left)?;
         let Some((images, captured)) = fresh else {
             return Ok(false);
         };
@@ -53,7 +53,7 @@ impl Worker {
         if has_encoded {
             self.requests[id.request].sequences[id.sequence].encoding = begun.elapsed();
         }
-        self.attach_images(id, &known, captured);
+        self.attach_images(id, &known, captured)?;
         let slots = self.slots_of(model);
         let sequence = &mut self.requests[id.request].sequences[id.sequence];
         if sequence.parent.is_none() {
@@ -121,12 +121,13 @@ impl Worker {
     }
 
     /// Encodes the pictures of a sequence that are neither known nor cached, together with those of
-    /// sequences that may start in this step too. `None` where the step has encoded enough.
+    /// sequences that may start in this step too, and adds those that are cached to `known`. `None`
+    /// where the step has encoded enough.
     fn encode_missing(
         &mut self,
         model: &Arc<Model>,
         id: SequenceId,
-        known: &[Arc<EncodedImage>],
+        known: &mut Vec<Arc<EncodedImage>>,
         encoded_rows: &mut usize,
         rows_left: usize,
     ) -> Result<Option<FreshImages>, Error> {
@@ -134,8 +135,13 @@ impl Worker {
         let images = self.sequence(id).images.clone();
         let mut missing: Vec<EncoderInput> = Vec::new();
         for image in images.iter() {
-            if !known.iter().any(|v| v.key == image.key) && self.encoder.get(image).is_none() {
-                missing.push(image.clone());
+            if known.iter().any(|v| v.key == image.key) {
+                continue;
+            }
+            match self.encoder.get(image) {
+                // Held from here on: what is encoded below may push it out of the cache.
+                Some(cached) => known.push(cached),
+                None => missing.push(image.clone()),
             }
         }
         if missing.is_empty() {
@@ -221,21 +227,22 @@ impl Worker {
         request.sequences[id.sequence].mark_started(admitted);
     }
 
-    /// Gives a sequence its pictures, of `at_hand` or of the cache, with their effects and cost.
+    /// Gives a sequence its pictures, all of them `at_hand`, with their effects and cost.
     fn attach_images(
         &mut self,
         id: SequenceId,
         at_hand: &[Arc<EncodedImage>],
         captured: Vec<Captured>,
-    ) {
+    ) -> Result<(), Error> {
         let sequence = &mut self.requests[id.request].sequences[id.sequence];
         // In the order of the prompt, in which `Model::embed` places them.
         sequence.encoded.clear();
         for image in sequence.images.iter() {
-            let known = at_hand.iter().find(|v| v.key == image.key).cloned();
-            sequence
-                .encoded
-                .extend(known.or_else(|| self.encoder.get(image)));
+            let Some(known) = at_hand.iter().find(|v| v.key == image.key) else {
+                // With one less, the next picture's tokens would stand in its place, unnoticed.
+                return Err(Error::Fault("a picture was not encoded".into()));
+            };
+            sequence.encoded.push(known.clone());
         }
         for image in &sequence.encoded {
             sequence.observed.extend(&image.cells);
@@ -247,5 +254,6 @@ impl Worker {
             sequence.cost += cost;
         }
         sequence.captured = captured;
+        Ok(())
     }
 }

@@ -77,6 +77,8 @@ pub struct Volume {
     pub prompt: usize,
     /// Values of each generated token, at most.
     pub step: usize,
+    /// Values that one row of one point counts for, where it is told as features or tokens; else 0.
+    pub told_row: usize,
     /// The patches behind the rows; of captures of features alone.
     pub patches: Arc<RowPatches>,
 }
@@ -251,6 +253,7 @@ fn volume(target: &ResolvedTarget, reduction: &Reduction, compiler: &Compiler<'_
     Volume {
         prompt: target.points.len() * prompt,
         step: target.points.len() * step,
+        told_row: told_row(reduction),
         // Only features are labelled row by row; the maps of all pictures would be built for
         // nothing.
         patches: match reduction {
@@ -284,12 +287,18 @@ fn numbers(
         // One row for each view; a view of which no row is chosen has none.
         Reduction::Mean | Reduction::Last => views.min(rows) * heads * width,
         Reduction::Norm => rows * heads,
-        Reduction::TopTokens(lens) => rows * lens.top * NUMBERS_OF_TOP_TOKEN,
-        Reduction::TopFeatures(features) => {
-            rows * features.top.min(features.prefix) * NUMBERS_OF_FEATURE
-        }
+        Reduction::TopTokens(_) | Reduction::TopFeatures(_) => rows * told_row(reduction),
         // A number a key, whichever heads and rows look.
         Reduction::Received(keys) if rows > 0 => keys.count(),
         Reduction::Received(_) => 0,
+    }
+}
+
+/// Returns how many numbers a row counts for that is told as features or tokens; else 0.
+fn told_row(reduction: &Reduction) -> usize {
+    match reduction {
+        Reduction::TopTokens(lens) => lens.top * NUMBERS_OF_TOP_TOKEN,
+        Reduction::TopFeatures(features) => features.top.min(features.prefix) * NUMBERS_OF_FEATURE,
+        _ => 0,
     }
 }

@@ -76,6 +76,22 @@ impl<'a> Compiler<'a> {
         MAX_LAYER_PASSES * self.layers(stack)
     }
 
+    /// Fails where a list names more layers of `stack` than may run, repetitions counted.
+    pub(crate) fn check_count(
+        &self,
+        entry: Entry,
+        field: &str,
+        stack: Stack,
+        layers: &[u32],
+    ) -> Result<(), Error> {
+        let (given, most) = (layers.len(), self.max_layers(stack));
+        if given > most {
+            let message = format!("{given} given; at most {most} are taken");
+            return Err(entry.invalid(field, message));
+        }
+        Ok(())
+    }
+
     /// Fails unless layer `layer` of `stack` runs.
     pub(crate) fn check_runs(
         &self,

@@ -92,6 +92,28 @@ impl Entry {
         }
     }
 
+    /// Fails unless all of `numbers` are below `count`, and there are at most as many of them; `of`
+    /// says what is counted.
+    pub(crate) fn check_numbers(
+        self,
+        field: &str,
+        numbers: &[u32],
+        count: usize,
+        of: &str,
+    ) -> Result<(), Error> {
+        // Before the look at each: a list may be as long as a message, and is read for every
+        // picture.
+        if numbers.len() > count {
+            let message = format!("{} given; at most {count}, {of}, are taken", numbers.len());
+            return Err(self.invalid(field, message));
+        }
+        if let Some(number) = numbers.iter().find(|n| **n as usize >= count) {
+            let message = format!("{number} is not below {count}, {of}");
+            return Err(self.invalid(field, message));
+        }
+        Ok(())
+    }
+
     /// Returns a grid of `side` x `side` cells over the picture; a cell holds at least one pixel.
     pub(crate) fn grid(self, context: &Context<'_>, side: usize) -> Result<CellGrid, Error> {
         // Smaller cells than pixels would be empty.

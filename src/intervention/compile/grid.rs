@@ -22,6 +22,8 @@ use crate::nn::{HOOK_TABLE, Point, Site, Stack};
 
 /// Most points of a grid.
 const MAX_POINTS: usize = 16;
+/// Most rows of all positions together: each position has a mask over all of them, a byte a row.
+const MAX_MASKS: usize = 1 << 28;
 /// The points of a grid that names none.
 const DEFAULT_POINT: &str = "language_model.blocks.{l}.hook_resid_pre";
 
@@ -101,7 +103,7 @@ impl Grid {
         rows
     }
 
-    /// Fails where it has more cells than a grid may.
+    /// Fails where it has more cells than a grid may, or more masks of rows.
     pub fn check_size(&self) -> Result<(), Error> {
         let cells = self.cells();
         if cells > MAX_CELLS {
@@ -114,6 +116,15 @@ impl Grid {
                 self.heads.len().max(1)
             );
             return Err(invalid("grid", message));
+        }
+        let rows: usize = self.lengths.values().sum();
+        if self.positions.len().saturating_mul(rows) > MAX_MASKS {
+            let message = format!(
+                "{} positions among {rows} rows; positions x rows are at most {MAX_MASKS}, so \
+                 choose fewer positions",
+                self.positions.len()
+            );
+            return Err(invalid("grid.positions", message));
         }
         Ok(())
     }

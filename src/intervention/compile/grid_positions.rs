@@ -15,7 +15,10 @@ use crate::vision;
 /// Most entries that a grid's positions are listed in.
 const MAX_ENTRIES: usize = 1024;
 /// Most cells of a grid, and so most of each of its axes.
-pub(super) const MAX_CELLS: usize = 1 << 16;
+pub const MAX_CELLS: usize = 1 << 16;
+/// Most tokens of all positions together: a short list of groups could name a long prompt a
+/// thousand times, and each token is held with its place (72 MiB).
+const MAX_TOKENS: usize = 1 << 20;
 
 /// Some positions.
 #[derive(Debug, Clone)]
@@ -121,14 +124,23 @@ pub(super) fn positions(
         maps,
         compiler,
     };
-    let mut all = Vec::new();
+    let (mut all, mut tokens) = (Vec::new(), 0);
     for (entry, positions) in entries.iter().enumerate() {
         let found = positions.resolve(entry, &at)?;
         if found.is_empty() {
             let field = format!("grid.positions[{entry}]");
             return Err(invalid(field, "no token is chosen; choose some"));
         }
+        tokens += found.iter().map(|p| p.tokens.len()).sum::<usize>();
         all.extend(found);
+        if tokens > MAX_TOKENS {
+            let message = format!(
+                "{tokens} tokens and more, of {} positions together; at most {MAX_TOKENS} are \
+                 taken",
+                all.len()
+            );
+            return Err(invalid("grid.positions", message));
+        }
         // Before many entries of all tokens have been written out.
         if all.len() > MAX_CELLS {
             let message = format!(

@@ -24,14 +24,14 @@ pub(crate) use compiler::Compiler;
 pub use context::{Context, SaliencyMaps, SaliencyQuery};
 pub(crate) use entry::{Entry, MAX_FACTOR};
 pub use grid::{Grid, GridPoint, GridSpec, Receiver, compile_grid, grid_needs};
-pub use grid_positions::{GridPosition, GridToken, PatchPlace, Patches, Positions};
+pub use grid_positions::{GridPosition, GridToken, MAX_CELLS, PatchPlace, Patches, Positions};
 pub(crate) use measured::cosine;
 pub use measured::{MeasuredAmount, MeasuredTokens, TokenMeasure};
 pub use named::Named;
 pub(crate) use saliency::rounded;
 pub use saliency::{Amount, SaliencySource, Salient};
 pub use selector::{Steps, TokenSelector, Tokens};
-pub(crate) use spec::Spec;
+pub(crate) use spec::{Spec, grid_work};
 pub use target::Target;
 pub(crate) use token_map::{TokenInfo, TokenMap};
 
@@ -87,6 +87,12 @@ pub fn needs<'a>(list: &'a [Intervention], captures: &[CaptureTarget]) -> Needs<
         needs.look_for(&capture.target.tokens);
     }
     needs
+}
+
+/// Returns about how many operations of a processor changing pictures of so many pixels takes.
+pub fn picture_work(list: &[Intervention], pictures: impl Iterator<Item = u64>) -> u64 {
+    let of_one = |pixels| list.iter().map(move |i| i.spec().picture_work(pixels));
+    pictures.flat_map(of_one).fold(0, u64::saturating_add)
 }
 
 /// Checks `list` against the model, the pictures and the prompt, and makes every random choice.

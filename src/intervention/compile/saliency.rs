@@ -1,6 +1,8 @@
 //! The most attended patches, by the tower's attention, by that of a saliency model, or by given
 //! weights.
 
+use std::ops::Range;
+
 use super::context::{Context, SaliencyQuery};
 use super::entry::Entry;
 use super::token_map::TokenInfo;
@@ -221,15 +223,23 @@ impl Amount {
 /// Returns the mass that a map of `patches` (rows, columns) has within the cell (row, column) of
 /// `extent` (rows, columns) over the same picture, by overlap of area.
 fn mass_in_cell(map: &[f32], patches: Size, (row, column): Size, extent: Size) -> f64 {
-    map.iter()
-        .enumerate()
-        .map(|(i, &mass)| {
+    // Those alone that it covers a part of: a grid may have a cell for each pixel.
+    let rows = covered((row, extent.0), patches.0);
+    let columns = covered((column, extent.1), patches.1);
+    rows.flat_map(|row| columns.clone().map(move |column| (row, column)))
+        // Patches row by row, as they are numbered: the order of a sum is part of its bits.
+        .filter_map(|at| Some((at, map.get(at.0 * patches.1 + at.1)?)))
+        .map(|(at, &mass)| {
             f64::from(mass)
-                // Patches row by row: i / columns is the row.
-                * overlap((row, extent.0), (i / patches.1, patches.0))
-                * overlap((column, extent.1), (i % patches.1, patches.1))
+                * overlap((row, extent.0), (at.0, patches.0))
+                * overlap((column, extent.1), (at.1, patches.1))
         })
         .sum()
+}
+
+/// Returns the patches of `side` that cell `cell` of `cells` covers a part of along one axis.
+fn covered((cell, cells): (usize, usize), side: usize) -> Range<usize> {
+    cell * side / cells..((cell + 1) * side).div_ceil(cells)
 }
 
 /// Returns the share of patch `patch` of `side` that cell `cell` of `cells` covers along one axis.
@@ -255,6 +265,35 @@ mod tests {
             assert!((total - 630.0).abs() < 1e-9, "{rows}: {total}");
         }
         assert!((mass_in_cell(&attention, (6, 6), (1, 1), (6, 6)) - 7.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_cell_has_the_mass_of_the_patches_that_it_covers() {
+        let map: Vec<f32> = (0..35).map(|i| 1.0 / (i as f32 + 0.7)).collect();
+        // All patches, those that it does not cover at all as well.
+        let of_all = |cell: Size, extent: Size| -> f64 {
+            let patches = map.iter().enumerate();
+            let parts = patches.map(|(i, &mass)| {
+                f64::from(mass)
+                    * overlap((cell.0, extent.0), (i / 7, 5))
+                    * overlap((cell.1, extent.1), (i % 7, 7))
+            });
+            parts.sum()
+        };
+        for extent in [(1, 1), (5, 7), (3, 4), (7, 5), (13, 20)] {
+            for cell in 0..extent.0 * extent.1 {
+                let cell = (cell / extent.1, cell % extent.1);
+                let found = mass_in_cell(&map, (5, 7), cell, extent);
+                assert_eq!(found.to_bits(), of_all(cell, extent).to_bits(), "{cell:?}");
+            }
+        }
+        // A cell for each of 336 x 336 pixels, over as many weights.
+        let (side, even) = (336, vec![1.0; 336 * 336]);
+        let cells = (0..side * side).map(|c| (c / side, c % side));
+        let total: f64 = cells
+            .map(|c| mass_in_cell(&even, (side, side), c, (side, side)))
+            .sum();
+        assert_eq!(total, 336.0 * 336.0);
     }
 
     #[test]

@@ -184,14 +184,13 @@ impl Tokens {
                 Selection::of(map.tokens.iter().map(|t| t.turn() == Some(*turn)))
             }
             Self::Tile(wanted) => {
-                // No range is checked: pictures differ in how many tiles they have.
                 let wanted = *wanted as usize;
+                check_tile(wanted, entry, field, context)?;
                 Selection::of(map.tokens.iter().map(|t| t.tile() == Some(wanted)))
             }
             Self::Blocks { grid, indices } => {
-                check_blocks(*grid, indices, entry, field, context)?;
-                let block = |t| block(t, *grid as usize).map(|b| b as u32);
-                let chosen = |t| block(t).is_some_and(|b| indices.contains(&b));
+                let chosen = chosen_blocks(*grid, indices, entry, field, context)?;
+                let chosen = |t| block(t, *grid as usize).is_some_and(|b| chosen[b]);
                 Selection::of(map.tokens.iter().map(chosen))
             }
             // Drawn by picture: one more of them changes nothing for the others.
@@ -257,13 +256,26 @@ fn check_turn(turn: u32, entry: Entry, field: &str, map: &TokenMap) -> Result<()
     Err(entry.invalid(&format!("{field}.turn"), message))
 }
 
-fn check_blocks(
+fn check_tile(tile: usize, entry: Entry, field: &str, context: &Context<'_>) -> Result<(), Error> {
+    // Beside the tiles a picture has its base view. Pictures differ in how many tiles they have,
+    // and one that has fewer than another picks nothing there.
+    let tiles = context.images.iter().map(|image| image.views - 1).max();
+    let message = match tiles.unwrap_or(0) {
+        tiles if tile < tiles => return Ok(()),
+        0 => format!("{tile}, but no picture of the request is cut into tiles"),
+        tiles => format!("{tile} is not below {tiles}, the tiles of the picture that has most"),
+    };
+    Err(entry.invalid(&format!("{field}.tile"), message))
+}
+
+/// Returns which blocks of the partition are chosen.
+fn chosen_blocks(
     grid: u32,
     indices: &[u32],
     entry: Entry,
     field: &str,
     context: &Context<'_>,
-) -> Result<(), Error> {
+) -> Result<Vec<bool>, Error> {
     // Grids of pictures may differ; a block that one of them lacks picks nothing there.
     let side = context.largest_side() as u32;
     if !(1..=side).contains(&grid) {
@@ -271,14 +283,14 @@ fn check_blocks(
         return Err(entry.invalid(&format!("{field}.blocks.grid"), message));
     }
     // No overflow: `grid` is at most a side of patches.
-    if let Some(index) = indices.iter().find(|index| **index >= grid * grid) {
-        let message = format!(
-            "{index} is not below {}, the blocks of the grid",
-            grid * grid
-        );
-        return Err(entry.invalid(&format!("{field}.blocks.indices"), message));
+    let blocks = (grid * grid) as usize;
+    let field = format!("{field}.blocks.indices");
+    entry.check_numbers(&field, indices, blocks, "the blocks of the grid")?;
+    let mut chosen = vec![false; blocks];
+    for &index in indices {
+        chosen[index as usize] = true;
     }
-    Ok(())
+    Ok(chosen)
 }
 
 /// Returns the block of a `grid` x `grid` partition that a patch falls in.

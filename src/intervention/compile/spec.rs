@@ -9,6 +9,19 @@ use crate::intervention::error::Error;
 use crate::intervention::plan::Resolved;
 use crate::model::RowsQuery;
 
+/// Operations of a pixel that is written over, normalised and hashed anew, about.
+const PER_PIXEL: u64 = 30;
+/// Operations of a cell that is drawn or sorted among others, about.
+const PER_CELL: u64 = 100;
+
+/// Returns about how many operations writing over cells of a `grid` x `grid` partition takes, of a
+/// picture of so many pixels.
+pub(crate) fn grid_work(grid: usize, pixels: u64) -> u64 {
+    // A grid of more cells than pixels is refused, and costs nothing.
+    let cells = (grid as u64).saturating_pow(2).min(pixels);
+    pixels * PER_PIXEL + cells * PER_CELL
+}
+
 /// A kind of intervention: the inputs that compiling it needs, and how it is compiled.
 ///
 /// The defaults fit a kind that acts on a [`Target`], or one that needs nothing.
@@ -51,6 +64,11 @@ pub(crate) trait Spec {
     /// Returns the file of the donor picture whose tokens it writes.
     fn donor(&self) -> Option<&[u8]> {
         None
+    }
+
+    /// Returns about how many operations of a processor its change of a picture of `pixels` takes.
+    fn picture_work(&self, _pixels: u64) -> u64 {
+        0
     }
 
     /// Checks it against the model and the input, makes its random choices and adds its operations

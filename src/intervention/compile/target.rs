@@ -126,16 +126,20 @@ impl Target {
         if point.layer.is_none() && !general {
             return Ok(vec![point]);
         }
+        let field = if general {
+            format!("{field}.layers")
+        } else {
+            format!("{field}.point")
+        };
+        if general {
+            // Before each becomes a point, which takes many times the bytes of its number.
+            compiler.check_count(entry, &field, point.stack, &self.layers)?;
+        }
         let layers: Vec<usize> = match point.layer {
             Some(layer) => vec![layer],
             // A path, so that layers which others have left out are not named.
             None if self.layers.is_empty() => compiler.path(point.stack),
             None => self.layers.iter().map(|&l| l as usize).collect(),
-        };
-        let field = if general {
-            format!("{field}.layers")
-        } else {
-            format!("{field}.point")
         };
         if layers.is_empty() {
             return Err(entry.never_fired(format!("no layer of {} runs", point.stack.name())));
@@ -194,10 +198,8 @@ impl Target {
         name: &str,
         (chosen, size): (&[u32], usize),
     ) -> Result<Option<Arc<[u32]>>, Error> {
-        if let Some(wrong) = chosen.iter().find(|c| **c as usize >= size) {
-            let message = format!("{wrong} is not below {size}, the {name} of {}", self.point);
-            return Err(entry.invalid(&format!("{field}.{name}"), message));
-        }
+        let of = format!("the {name} of {}", self.point);
+        entry.check_numbers(&format!("{field}.{name}"), chosen, size, &of)?;
         Ok((!chosen.is_empty()).then(|| chosen.into()))
     }
 }

@@ -219,7 +219,10 @@ impl EffectLog {
     pub(super) fn count_rows(&mut self, stack: Stack, span: &Span) {
         let rows = span.rows.len() as u64;
         let keys = if stack == Stack::LanguageModel {
-            let pruned = self.records.iter().filter(|record| record.is_prune());
+            // Their keys are there up to the layer that they left after, which is the slot's.
+            let has_left =
+                |record: &&EffectRecord| record.is_prune() && record.slot < span.layers_done;
+            let pruned = self.records.iter().filter(has_left);
             let left: usize = pruned.map(|record| record.tokens.len()).sum();
             // Causal attention: a row sees all tokens up to it, without those that left.
             u64::from(span.tokens.last().map_or(0, |t| t + 1)).saturating_sub(left as u64)
@@ -414,5 +417,33 @@ impl EffectRecord {
             self.point,
             self.view,
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::Site;
+
+    #[test]
+    fn tokens_that_left_are_no_keys_above_their_layer() {
+        let stack = Stack::LanguageModel;
+        let mut log = EffectLog::of_sequence(10);
+        let row = |layers_done| Span {
+            rows: 0..1,
+            tokens: [10].into(),
+            layers_done,
+            ..Span::default()
+        };
+        let point = Point::at(stack, 1, Site::ResidPost);
+        log.record_pruned(0, point, &row(1), &[3, 4, 5, 6]);
+        for layers_done in 0..4 {
+            log.count_rows(stack, &row(layers_done));
+        }
+        let expected = RowsProcessed {
+            rows: 4,
+            keys: 11 + 11 + 7 + 7,
+        };
+        assert_eq!(log.take_rows_processed()[&stack], expected);
     }
 }

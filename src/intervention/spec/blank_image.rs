@@ -1,6 +1,6 @@
 //! Blank image: one colour in place of the picture, the blind control.
 
-use crate::intervention::compile::{Compiler, Entry, Spec};
+use crate::intervention::compile::{Compiler, Entry, Spec, grid_work};
 use crate::intervention::error::Error;
 use crate::intervention::plan::{Fill, ImageChange, Resolution, Resolved};
 use crate::vision::CellGrid;
@@ -13,6 +13,11 @@ pub struct BlankImage {
 }
 
 impl Spec for BlankImage {
+    fn picture_work(&self, pixels: u64) -> u64 {
+        // One cell, which is the picture.
+        grid_work(1, pixels)
+    }
+
     fn compile(&self, entry: Entry, compiler: &mut Compiler<'_>) -> Result<Resolved, Error> {
         entry.needs_image(compiler.context)?;
         let mut resolved = Resolved::default();

@@ -19,6 +19,7 @@ pub struct DropLayers {
 impl Spec for DropLayers {
     fn compile(&self, entry: Entry, compiler: &mut Compiler<'_>) -> Result<Resolved, Error> {
         entry.needs_layers(self.stack, compiler.context)?;
+        compiler.check_count(entry, "layers", self.stack, &self.layers)?;
         let mut indices = self.layers.clone();
         indices.sort_unstable();
         indices.dedup();

@@ -4,10 +4,10 @@
 //! Law: salient and non-salient patches of one amount partition the picture.
 
 use crate::intervention::compile::{
-    Compiler, Context, Entry, SaliencyQuery, Salient, Spec, rounded,
+    Compiler, Context, Entry, SaliencyQuery, Salient, Spec, grid_work, rounded,
 };
 use crate::intervention::error::Error;
-use crate::intervention::plan::{Fill, ImageChange, Resolution, Resolved};
+use crate::intervention::plan::{Fill, ImageChange, Resolution, Resolved, indices};
 use crate::vision::CellGrid;
 
 /// Paints over cells of a grid on every picture.
@@ -43,6 +43,8 @@ pub enum Choice {
 
 /// Largest standard deviation of the blur, in pixels.
 const MAX_BLUR: f64 = 256.0;
+/// Numbers of the kernel where none is asked for, about: a sixteenth of a side of 336.
+const DEFAULT_TAPS: u64 = 128;
 
 impl Spec for OccludePatches {
     fn saliency_queries(&self) -> Vec<SaliencyQuery> {
@@ -50,6 +52,17 @@ impl Spec for OccludePatches {
             .and_then(Salient::query)
             .into_iter()
             .collect()
+    }
+
+    fn picture_work(&self, pixels: u64) -> u64 {
+        let taps = match self.fill {
+            Fill::Blur(0.0) => DEFAULT_TAPS,
+            // Three standard deviations to both sides; above the bound it is refused.
+            Fill::Blur(sigma) => (6.0 * sigma.clamp(0.0, MAX_BLUR)) as u64,
+            _ => 0,
+        };
+        // Three channels along both axes.
+        grid_work(self.grid, pixels) + pixels * 6 * taps
     }
 
     fn compile(&self, entry: Entry, compiler: &mut Compiler<'_>) -> Result<Resolved, Error> {
@@ -111,16 +124,12 @@ impl OccludePatches {
             Choice::Random { ratio, .. } => entry.check_share("random.ratio", *ratio),
             Choice::Salient(salient) => salient.check(entry, "salient"),
             Choice::NonSalient(salient) => salient.check(entry, "non_salient"),
-            Choice::Indices(cells) => match cells.iter().find(|&&c| c as usize >= grid.cells()) {
-                Some(cell) => {
-                    let message = format!(
-                        "{cell} is not below {}, the cells of the grid",
-                        grid.cells()
-                    );
-                    Err(entry.invalid("indices.indices", message))
-                }
-                None => Ok(()),
-            },
+            Choice::Indices(cells) => entry.check_numbers(
+                "indices.indices",
+                cells,
+                grid.cells(),
+                "the cells of the grid",
+            ),
         }
     }
 
@@ -139,10 +148,12 @@ impl OccludePatches {
             Choice::Indices(cells) => cells.clone(),
             Choice::Salient(salient) => top(entry, "salient", salient, (context, image, grid))?,
             Choice::NonSalient(salient) => {
-                let keep = top(entry, "non_salient", salient, (context, image, grid))?;
-                (0..grid.cells() as u32)
-                    .filter(|c| !keep.contains(c))
-                    .collect()
+                // A mask: a grid may have a cell for each pixel, too many to look for in a list.
+                let mut others = vec![true; grid.cells()];
+                for cell in top(entry, "non_salient", salient, (context, image, grid))? {
+                    others[cell as usize] = false;
+                }
+                indices(&others)
             }
         };
         // Noise is drawn cell by cell: the order must not depend on how cells were chosen.
@@ -161,4 +172,34 @@ fn top(
 ) -> Result<Vec<u32>, Error> {
     let mass = salient.of_grid(entry, field, context, image, grid)?;
     Ok(salient.amount.top(&mass))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_and_blurs_have_their_price() {
+        let work = |grid: usize, fill: Fill| {
+            let choice = Choice::Indices(Vec::new());
+            let fill_seed = 0;
+            let occlude = OccludePatches {
+                choice,
+                grid,
+                fill,
+                fill_seed,
+            };
+            occlude.picture_work(336 * 336)
+        };
+        let coarse = work(24, Fill::BLACK);
+        assert!(work(336, Fill::BLACK) > 3 * coarse);
+        // A kernel of 1,537 numbers for each of three channels, along two axes.
+        assert!(work(24, Fill::Blur(256.0)) > 200 * coarse);
+        // What is refused is not priced beyond all bounds.
+        assert_eq!(work(usize::MAX, Fill::BLACK), work(336, Fill::BLACK));
+        assert_eq!(
+            work(24, Fill::Blur(f64::INFINITY)),
+            work(24, Fill::Blur(256.0))
+        );
+    }
 }

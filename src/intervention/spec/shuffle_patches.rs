@@ -5,7 +5,7 @@
 //! the cells are alike.
 
 use super::permute_tokens::{Order, check_permutation};
-use crate::intervention::compile::{Compiler, Entry, Spec};
+use crate::intervention::compile::{Compiler, Entry, Spec, grid_work};
 use crate::intervention::error::Error;
 use crate::intervention::plan::{ImageChange, Resolution, Resolved};
 
@@ -19,6 +19,10 @@ pub struct ShufflePatches {
 }
 
 impl Spec for ShufflePatches {
+    fn picture_work(&self, pixels: u64) -> u64 {
+        grid_work(self.grid, pixels)
+    }
+
     fn compile(&self, entry: Entry, compiler: &mut Compiler<'_>) -> Result<Resolved, Error> {
         let context = compiler.context;
         // 0 means no grid here, while it means the patch grid to occlude_patches.

@@ -1,11 +1,9 @@
 //! The places at which attributions are asked for.
 
-use super::request::{AttributeRequest, AttributionMethod};
+use super::request::{AttributeRequest, AttributionMethod, MAX_POINTS};
 use crate::nn::{Point, Site, Stack};
 use crate::pipeline::error::Error;
 
-/// Points of one request, layers counted one by one.
-const MAX_POINTS: usize = 1024;
 /// The name that stands for the pixels, which are no hook point.
 const PIXELS: &str = "pixels";
 
@@ -18,36 +16,51 @@ pub(super) struct Places {
     pub(super) pixels: bool,
 }
 
+impl Places {
+    fn add(&mut self, point: Point) {
+        // A point that is named twice is one all the same, wherever in the list.
+        if !self.points.contains(&point) {
+            self.points.push(point);
+        }
+    }
+}
+
 impl AttributeRequest {
     /// Returns the places that the request names, or those that its method looks at.
     pub(super) fn places(&self, paths: (&[usize], &[usize])) -> Result<Places, Error> {
         let names = self.names();
         let mut places = Places::default();
+        // As named, repeats too: each is parsed, and short lists multiply to many.
+        let mut count = 0;
         for (i, name) in names.iter().enumerate() {
             let field = format!("points[{i}]");
+            // Without `{l}` a name is one point.
+            let layers = name.contains("{l}").then(|| self.layers_of(name, paths));
+            count += layers.as_ref().map_or(1, Vec::len);
+            if count > MAX_POINTS {
+                let message = format!(
+                    "{count} and more with their layers; at most {MAX_POINTS} are taken, so \
+                     choose fewer points, or fewer layers"
+                );
+                return Err(Error::invalid("points", message));
+            }
             if name == PIXELS {
                 places.pixels = true;
                 continue;
             }
-            if !name.contains("{l}") {
-                places.points.push(self.point(&field, name, paths)?);
+            let Some(layers) = layers else {
+                places.add(self.point(&field, name, paths)?);
                 continue;
-            }
-            for layer in self.layers_of(name, paths) {
+            };
+            for layer in layers {
                 // Written out, since a point is parsed with its layer.
                 let own = name.replace("{l}", &layer.to_string());
-                places.points.push(self.point(&field, &own, paths)?);
+                places.add(self.point(&field, &own, paths)?);
             }
         }
         if !self.layers.is_empty() && !names.iter().any(|name| name.contains("{l}")) {
             let message = "set, but no point has {l} in the place of its layer";
             return Err(Error::invalid("layers", message));
-        }
-        places.points.dedup();
-        let count = places.points.len() + usize::from(places.pixels);
-        if count > MAX_POINTS {
-            let message = format!("{count} with their layers; at most {MAX_POINTS} are taken");
-            return Err(Error::invalid("points", message));
         }
         self.check_method(&places)?;
         Ok(places)

@@ -14,6 +14,8 @@ use crate::pipeline::request_context::RequestContext;
 /// Steps of a path integral, unless a request says how many.
 const DEFAULT_STEPS: u32 = 64;
 const MAX_STEPS: u32 = 512;
+/// Points of one request, layers counted one by one, and so most of each of its two lists.
+pub(super) const MAX_POINTS: usize = 1024;
 
 /// Says what is made of gradients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +88,13 @@ pub struct AttributeRequest {
 impl AttributeRequest {
     /// Checks what depends on neither the prompt nor the plan.
     pub(super) fn check(&self) -> Result<(), Error> {
+        // By themselves, before `places` multiplies them.
+        for (field, given) in [("points", self.points.len()), ("layers", self.layers.len())] {
+            if given > MAX_POINTS {
+                let message = format!("{given} given; at most {MAX_POINTS} are taken");
+                return Err(Error::invalid(field, message));
+            }
+        }
         self.metric.check()?;
         if self.metric.compares() {
             let message = "has no gradient at the run that it compares with; logprob, \

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::{DType, Tensor};
 
@@ -39,6 +40,8 @@ pub struct Attribution {
     /// The other input, compiled.
     source: Option<CompiledRequest>,
     started: Started,
+    /// Set once a pass was handed to the engine.
+    has_begun: AtomicBool,
     /// Counts what nobody has read.
     _unread: Reservation,
     waiting: VecDeque<CapturedActivation>,
@@ -123,6 +126,7 @@ impl Runtime {
             answer,
             places,
             source,
+            has_begun: AtomicBool::new(false),
             _unread: unread,
             waiting: VecDeque::new(),
             finished: None,
@@ -516,7 +520,12 @@ impl Attribution {
     async fn pass(&self, runtime: &Runtime, input: GradientInput) -> Result<Gradients, Error> {
         let (context, model) = (&self.request.context, &self.compiled.input.model);
         let engine = runtime.engine(model);
-        let engine = engine.on_behalf_of(&context.client, &context.deadline);
+        let mut engine = engine.on_behalf_of(&context.client, &context.deadline);
+        // The first pass is refused where the queue is full, as any request is; those that follow
+        // wait, or what was done would be lost.
+        if self.has_begun.swap(true, Ordering::Relaxed) {
+            engine = engine.patiently();
+        }
         let pass = GradientPass::new(Arc::clone(model), input);
         // From here on the engine counts it.
         context.leave_queue();

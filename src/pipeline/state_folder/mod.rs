@@ -267,6 +267,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_write_that_fails_leaves_nothing() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = StateFolder::open(place.path(), LIMITS).unwrap();
+        // The bytes are written, and have nowhere to go.
+        fs::remove_dir(place.path().join("uploads")).unwrap();
+        folder.put(StateKind::Uploads, "alice", "handle", picture("lost"));
+        folder.flush().await;
+        let parts = fs::read_dir(place.path().join(TEMPORARY)).unwrap();
+        assert_eq!(parts.count(), 0);
+    }
+
+    #[tokio::test]
     async fn the_folder_is_bounded() {
         let place = tempfile::tempdir().unwrap();
         let folder = StateFolder::open(place.path(), LIMITS).unwrap();

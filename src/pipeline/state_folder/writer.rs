@@ -150,16 +150,13 @@ impl Writer {
         self.written += 1;
         // Beside its place and not in it: half a file is never found under a name.
         let temporary = self.path.join(TEMPORARY).join(self.written.to_string());
-        let mut file = File::create(&temporary)?;
-        let mut hasher = blake3::Hasher::new();
-        for part in parts {
-            hasher.update(part);
-            file.write_all(part)?;
+        let written = write_whole(&temporary, parts).and_then(|()| fs::rename(&temporary, place));
+        if written.is_err() {
+            // Now, and not at the next start: a disk that is full would get fuller with each try.
+            // Where it cannot be removed either, the error that is told is that of the write.
+            let _ = fs::remove_file(&temporary);
         }
-        file.write_all(hasher.finalize().as_bytes())?;
-        // Its bytes before its name, or a crash could leave the name of an empty file.
-        file.sync_all()?;
-        fs::rename(&temporary, place)?;
+        written?;
         // The name, too, has to survive.
         let folder = place.parent().unwrap_or(Path::new("."));
         File::open(folder)?.sync_all()
@@ -183,4 +180,17 @@ impl Writer {
             Err(e) => Err(e),
         }
     }
+}
+
+/// Writes a file and its digest, and waits until they are on the disk.
+fn write_whole(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        hasher.update(part);
+        file.write_all(part)?;
+    }
+    file.write_all(hasher.finalize().as_bytes())?;
+    // Its bytes before its name, or a crash could leave the name of an empty file.
+    file.sync_all()
 }

@@ -12,8 +12,8 @@ use super::path::Path;
 use super::request::{Direction, TraceRequest};
 use crate::engine::{self, Cost, Engine, Measure, Task, Variant};
 use crate::intervention::{
-    Capture, Context, EffectLog, Grid, GridSpec, Plan, Reduction, Rows, compile_grid, fresh_seed,
-    grid_needs,
+    Capture, Context, EffectLog, Grid, GridSpec, MAX_CELLS, Plan, Reduction, Rows, compile_grid,
+    fresh_seed, grid_needs,
 };
 use crate::model::Model;
 use crate::nn::{Point, Stack};
@@ -128,8 +128,12 @@ impl Runtime {
             limit: self.limits.capture_bytes,
         };
         let client = &request.context.client;
+        // Before words are joined, which are fewer than their tokens; more cells than a grid may
+        // have are refused by a count.
+        let cells = base.grid.cells().min(MAX_CELLS);
+        let price = Price::of_cells(cells, base.compiled.prompt.ids.len());
         let work = move || planner.plan(base, source);
-        let planned = self.turns.run(client, Price::BASE, work).await?;
+        let planned = self.turns.run(client, price, work).await?;
         // Reserved for the whole run: the rows of the source serve every window.
         let held = self.unread.reserve(client, planned.held)?;
         Ok(Trace {
