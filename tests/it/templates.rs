@@ -474,7 +474,9 @@ fn rows_in_brackets_count_together_also_where_they_are_never_run() {
     let rows = vec![format!("a{}", ".a".repeat(300)); 9];
     let beside = format!("[{0}] + [{0}]", rows.join(", "));
     let filters = "{% filter upper|lower %}{% endfilter %}".repeat(900);
-    let message = refusal(&format!("{{% if false %}}{{{{ {beside} }}}}{filters}{{% endif %}}"));
+    let message = refusal(&format!(
+        "{{% if false %}}{{{{ {beside} }}}}{filters}{{% endif %}}"
+    ));
     assert!(message.contains("picture"), "{message}");
 }
 
@@ -519,7 +521,10 @@ fn the_work_of_names_and_of_shared_values_is_limited() {
         assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
     }
     let long = refusal(&format!("{{{{ {} }}}}", "a".repeat(1001)));
-    assert!(long.contains("a name of 1001 bytes; at most 1000"), "{long}");
+    assert!(
+        long.contains("a name of 1001 bytes; at most 1000"),
+        "{long}"
+    );
 }
 
 #[test]

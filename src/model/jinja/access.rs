@@ -97,9 +97,7 @@ pub(super) fn own(
     match &**object {
         Object::Namespace(namespace) => namespace.get(name, budget),
         Object::Macro(made, _) => of_macro(made, name, budget),
-        Object::Cycler(items, at) if &**name == "current" => {
-            Ok(items.items.get(at.get()).cloned())
-        }
+        Object::Cycler(items, at) if &**name == "current" => Ok(items.items.get(at.get()).cloned()),
         Object::Cycler(..) if matches!(&**name, "next" | "reset") => Ok(Some(method(value, name))),
         Object::Loop(_) if matches!(&**name, "cycle" | "changed") => Ok(Some(method(value, name))),
         Object::Loop(state) => Ok(of_loop(state, name)),
@@ -141,11 +139,7 @@ fn of_loop(state: &Loop, name: &str) -> Option<Value> {
 }
 
 /// Returns an attribute of jinja2's class `Macro`; `None` where it has none of the name.
-fn of_macro(
-    made: &Macro,
-    name: &str,
-    budget: &mut Budget,
-) -> Result<Option<Value>, Failure> {
+fn of_macro(made: &Macro, name: &str, budget: &mut Budget) -> Result<Option<Value>, Failure> {
     Ok(Some(match name {
         "name" if made.is_caller() => Value::None,
         "name" => Value::Str(made.name.clone()),
