@@ -251,8 +251,13 @@ async fn load_projector(
     state.check_may_load(context, &request.model)?;
     let model = state.models.resident(context, &request.model)?;
     let v1::LoadProjectorRequest { name, file, .. } = request.clone();
-    // It holds the file against `--model-root`.
-    state.load_projector(&model, name, file).await?;
+    let (runtime, of) = (state.runtime.clone(), model.clone());
+    // On a thread of its own: it reads a file and digests it. It holds the file against
+    // `--model-root`.
+    let load = move || runtime.load_projector(&of, &name, &file);
+    tokio::task::spawn_blocking(load)
+        .await
+        .map_err(Error::fault)??;
     state.remember_projector(&model.name, request).await;
     Ok(v1::LoadProjectorResponse {
         model: Some(convert::model_info(state, &model)),

@@ -94,7 +94,7 @@ impl State {
         }
         for projector in &loaded.projectors {
             let v1::LoadProjectorRequest { name, file, .. } = projector;
-            if let Err(error) = model.add_projector(name, file.as_ref()) {
+            if let Err(error) = self.models.add_projector(&model, name, file.as_ref()) {
                 let model = &model.name;
                 tracing::warn!(model, projector = name, %error, "it does not load again");
             }

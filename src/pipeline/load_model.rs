@@ -71,31 +71,20 @@ impl Runtime {
         Ok(Unloading { model, engine })
     }
 
-    /// Makes one more projector of a model resident under `name`.
-    pub async fn load_projector(
-        &self,
-        model: &Arc<Model>,
-        name: String,
-        file: String,
-    ) -> Result<(), Error> {
+    /// Makes one more projector of a model resident under `name`; blocks.
+    pub fn load_projector(&self, model: &Model, name: &str, file: &str) -> Result<(), Error> {
         if name == model::DEFAULT_PROJECTOR {
-            let message = format!("{}; a name other than default is needed", shown(&name));
+            let message = format!("{}; a name other than default is needed", shown(name));
             return Err(Error::invalid("name", message));
         }
-        check_name(&name)?;
+        check_name(name)?;
         // Before the look at the disk, which would tell what is there.
-        let file = self.models.placement().places.file("file", &file)?;
+        let file = self.models.placement().places.file("file", file)?;
         if !Path::new(&file).is_file() {
             let message = format!("{} is no file of the server", shown(&file));
             return Err(Error::invalid("file", message));
         }
-        let model = model.clone();
-        // On a thread of its own: it reads a file and digests it.
-        let load = move || model.add_projector(&name, Path::new(&file));
-        tokio::task::spawn_blocking(load)
-            .await
-            .map_err(|e| Error::Fault(e.to_string()))?
-            .map_err(Error::load("file"))
+        self.models.add_projector(model, name, Path::new(&file))
     }
 }
 
