@@ -3,6 +3,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
 /// Characters of input that an error repeats.
 const MOST_SHOWN: usize = 200;
 
@@ -25,6 +28,23 @@ impl fmt::Display for Shown<'_> {
             }
         }
     }
+}
+
+/// Deserializes the value of `field`, which is empty for a whole document. An error is the path of
+/// the place inside it, and what is wrong there.
+pub fn deserialize<T: DeserializeOwned>(field: &str, value: &Value) -> Result<T, (String, String)> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let inner = error.path().to_string();
+        let path = match inner.as_str() {
+            // serde_path_to_error calls the value itself so.
+            "." => field.to_owned(),
+            inner if field.is_empty() => inner.to_owned(),
+            // An element of the field: `stop[1]`, not `stop.[1]`.
+            inner if inner.starts_with('[') => format!("{field}{inner}"),
+            inner => format!("{field}.{inner}"),
+        };
+        (path, error.into_inner().to_string())
+    })
 }
 
 /// One step of a [`FieldPath`].

@@ -258,8 +258,12 @@ async fn load_projector(
     let model = state.models.resident(&context, &request.model)?;
     let info = to_the_end(context, async move {
         let v1::LoadProjectorRequest { name, file, .. } = request.clone();
-        // It holds the file against `--model-root`; what is remembered is what it has allowed.
-        let file = state.load_projector(&model, name, file).await?;
+        let (runtime, of) = (state.runtime.clone(), model.clone());
+        // On a thread of its own: it reads a file and digests it. It holds the file against
+        // `--model-root`; what is remembered is what it has allowed.
+        let load = move || runtime.load_projector(&of, &name, &file);
+        let loaded = tokio::task::spawn_blocking(load).await;
+        let file = loaded.map_err(Error::fault)??;
         let request = v1::LoadProjectorRequest { file, ..request };
         state.remember_projector(&model.name, request).await;
         Ok(convert::model_info(&state, &model))

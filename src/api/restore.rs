@@ -96,7 +96,7 @@ impl State {
             return Err(Error::fault("its files have changed since it was loaded"));
         }
         for projector in &loaded.projectors {
-            if let Err(error) = add_projector(&model, places, projector) {
+            if let Err(error) = self.add_projector(&model, places, projector) {
                 let (model, projector) = (&model.name, &projector.name);
                 tracing::warn!(model, projector, %error, "it does not load again");
             }
@@ -188,16 +188,19 @@ impl State {
             folder.flush().await;
         }
     }
-}
 
-/// Adds a projector as clients do, with its file held against `places`.
-fn add_projector(
-    model: &Model,
-    places: &Places,
-    projector: &v1::LoadProjectorRequest,
-) -> Result<(), Error> {
-    let file = places.file("file", &projector.file)?;
-    Ok(model.add_projector(&projector.name, file.as_ref())?)
+    /// Adds a projector as clients do, with its file held against `places`.
+    fn add_projector(
+        &self,
+        model: &Model,
+        places: &Places,
+        projector: &v1::LoadProjectorRequest,
+    ) -> Result<(), Error> {
+        let file = places.file("file", &projector.file)?;
+        Ok(self
+            .models
+            .add_projector(model, &projector.name, file.as_ref())?)
+    }
 }
 
 fn is_of(report: &v1::ParityReport, model: &Model) -> bool {

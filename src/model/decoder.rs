@@ -28,7 +28,7 @@ pub const DECODERS: [&str; 7] = [
 // `likeliest` hands ids out as f32, which counts exactly up to here.
 const MAX_VOCABULARY: usize = 1 << 24;
 // Each layer is a handful of allocations and names before its first tensor is missed.
-const MAX_LAYERS: usize = 1 << 12;
+const MAX_LAYERS: usize = 1 << 10;
 /// Positions times dimensions of a head: a million positions with heads of 256.
 const MAX_ROTARY_TABLE: usize = 1 << 28;
 

@@ -371,6 +371,12 @@ impl GenerationConfig {
         let bad_words_ids: Vec<Vec<u32>> = field(json, "bad_words_ids")?.unwrap_or_default();
         check_sequences("bad_words_ids", &bad_words_ids, vocabulary)?;
         let bos = ids(json, "forced_bos_token_id")?;
+        if bos.len() > 1 {
+            let listed = &json["forced_bos_token_id"];
+            return refuse(format!(
+                "forced_bos_token_id {listed}; one token id is supported"
+            ));
+        }
         let forced_eos_token_id = ids(json, "forced_eos_token_id")?;
         // Empty where nothing is forced.
         let forced = |ids: &&Vec<u32>| !ids.is_empty();

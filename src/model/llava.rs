@@ -22,6 +22,7 @@
 //! | T | tokens of a prompt, visual ones among them | 576 and the words |
 //! | D | the width of a row | 1024 in the tower, 4096 from the projector on |
 
+use std::fmt::Display;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -170,12 +171,19 @@ impl Model {
         self.pack(&projected, tokens, hooks) // (N, D)
     }
 
-    /// Returns the bytes that it holds: of its tensors, its sparse autoencoders and its tuned lenses.
+    /// Returns the bytes that it holds: of its tensors, the projectors that were added, its sparse
+    /// autoencoders and its tuned lenses.
     pub fn held_bytes(&self) -> u64 {
-        let (saes, lenses) = (self.saes.all(), self.lenses.all());
+        let (projectors, saes) = (self.projectors.all(), self.saes.all());
+        let lenses = self.lenses.all();
+        // The model's own is among its tensors.
+        let own = |projector: &&Arc<ResidentProjector>| Arc::ptr_eq(projector, &self.own_projector);
+        let projectors = projectors.iter().map(|(_, projector)| projector);
+        let projectors = projectors.filter(|projector| !own(projector));
+        let projectors = projectors.map(|projector| projector.host().bytes());
         let saes = saes.iter().map(|(_, sae)| sae.bytes());
         let lenses = lenses.iter().map(|(_, lens)| lens.bytes());
-        self.resident_bytes + saes.chain(lenses).sum::<u64>()
+        self.resident_bytes + projectors.chain(saes).chain(lenses).sum::<u64>()
     }
 
     /// Encodes a picture by itself, as the model is: its visual tokens, `(N, D)`.
@@ -357,17 +365,39 @@ impl Model {
 
     /// Tells whether the model has a hook point.
     pub fn has_point(&self, stack: Stack, site: Site) -> bool {
-        // All decoders that are supported have rotations and a gated MLP; towers differ.
-        stack != Stack::VisionTower || self.tower.info().has_site(site)
+        match stack {
+            Stack::VisionTower => self.tower.info().has_site(site),
+            // Named ones have the shapes of the model's own.
+            Stack::Projector => self.own_projector.host().has_site(site),
+            // All decoders that are supported have rotations and a gated MLP.
+            Stack::LanguageModel => true,
+        }
+    }
+
+    /// Says that it has no hook point of `stack` called `name`.
+    pub fn no_point(&self, stack: Stack, name: impl Display) -> String {
+        // One model of a family may have what another has not.
+        let whose = if stack == Stack::Projector {
+            ", whose projector has no activation,"
+        } else {
+            ""
+        };
+        format!("{}{whose} has no hook point {name}", self.family.name())
     }
 }
 
 /// The projectors.
 impl Model {
     /// Makes the projector in a file (safetensors, or PyTorch's) resident under `name`; it must
-    /// have the shapes of the model's own. One of that name is replaced.
-    pub fn add_projector(&self, name: &str, path: &Path) -> Result<(), Error> {
+    /// have the shapes of the model's own, and fit in `budget` bytes. One of that name is replaced.
+    pub fn add_projector(&self, name: &str, path: &Path, budget: u64) -> Result<(), Error> {
         let checkpoint = Checkpoint::open(&[path.to_owned()])?;
+        // As many as the model's own, whose shapes it has.
+        let needed = self.own_projector().host().bytes();
+        if needed > budget {
+            let left = budget;
+            return Err(Error::Budget { needed, left });
+        }
         // On the CPU although the model may be on a card: any thread may add a projector, and its
         // owner copies it when it first runs.
         let weights = checkpoint.tensors(self.dtype, &Device::Cpu, &|_, _| {});

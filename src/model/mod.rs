@@ -29,6 +29,7 @@ mod clip;
 mod decoder;
 mod error;
 mod families;
+mod fields;
 mod generation;
 mod gradient;
 mod hosted_linear;

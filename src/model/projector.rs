@@ -1,6 +1,6 @@
 //! The projector: from the tower's width to the language model's.
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use super::error::Error;
 use super::read::{layer_norm, linear};
@@ -62,6 +62,32 @@ impl Projector {
             layers: read.collect::<Result<_, _>>()?,
             activation,
         })
+    }
+
+    /// Tells whether it has a hook point of this kind: with one layer or none there is nothing
+    /// before or after an activation.
+    pub fn has_site(&self, site: Site) -> bool {
+        match (self, site) {
+            (Self::Mlp { layers, .. }, Site::Pre | Site::Post) => layers.len() > 1,
+            (Self::Identity, Site::Pre | Site::Post) => false,
+            _ => true,
+        }
+    }
+
+    /// Returns the bytes of its tensors.
+    pub fn bytes(&self) -> u64 {
+        let Self::Mlp { norm, layers, .. } = self else {
+            return 0;
+        };
+        let of = |count: usize, dtype: DType| (count * dtype.size_in_bytes()) as u64;
+        let of_tensor = |tensor: &Tensor| of(tensor.elem_count(), tensor.dtype());
+        let norms = norm.iter().flat_map(|(_, norm)| norm.tensors());
+        let biases = layers.iter().filter_map(Linear::bias);
+        let weights = layers.iter().map(|layer| {
+            let (output, input) = layer.sizes();
+            of(output * input, layer.dtype())
+        });
+        weights.sum::<u64>() + norms.chain(biases).map(of_tensor).sum::<u64>()
     }
 
     /// Reads a projector of the same shapes from `weights`.

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::error::Error;
+use super::fields;
 use crate::nn::Frequencies;
 
 /// The kinds that are computed.
@@ -133,7 +134,7 @@ impl Rotary<'_> {
             }
             value = first;
         }
-        Parameters::deserialize(value).or_else(|e| config(format!("rope_parameters: {e}")))
+        fields::parse("rope_parameters", value).or_else(config)
     }
 
     fn kind<'p>(&self, parameters: &'p Parameters) -> Result<&'p str, Error> {

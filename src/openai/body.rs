@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::api::Error;
-use crate::field_path::{FieldPath, InvalidField};
+use crate::field_path::{self, FieldPath, InvalidField};
 
 /// Fields that change nothing here, whatever they say: they identify the caller to a hosted service
 /// or ask it for storage and speed.
@@ -96,17 +96,8 @@ impl Fields {
 
 /// Deserializes the value of `field`; the error names the place inside it.
 fn from_value<T: DeserializeOwned>(field: &FieldPath, value: Value) -> Result<T, Error> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let inner = error.path().to_string();
-        let path = match inner.as_str() {
-            // serde_path_to_error calls the value itself so.
-            "." => field.to_string(),
-            // An element of the field: `stop[1]`, not `stop.[1]`.
-            inner if inner.starts_with('[') => format!("{field}{inner}"),
-            inner => format!("{field}.{inner}"),
-        };
-        invalid(path, error.into_inner().to_string())
-    })
+    field_path::deserialize(&field.to_string(), &value)
+        .map_err(|(path, message)| invalid(path, message))
 }
 
 /// Says that the value of `field` is invalid because of `message`.

@@ -72,30 +72,20 @@ impl Runtime {
     }
 
     /// Makes one more projector of a model resident under `name`; returns its file as it was loaded.
-    pub async fn load_projector(
-        &self,
-        model: &Arc<Model>,
-        name: String,
-        file: String,
-    ) -> Result<String, Error> {
+    /// Blocks.
+    pub fn load_projector(&self, model: &Model, name: &str, file: &str) -> Result<String, Error> {
         if name == model::DEFAULT_PROJECTOR {
-            let message = format!("{}; a name other than default is needed", shown(&name));
+            let message = format!("{}; a name other than default is needed", shown(name));
             return Err(Error::invalid("name", message));
         }
-        check_name(&name)?;
+        check_name(name)?;
         // Before the look at the disk, which would tell what is there.
-        let file = self.models.placement().places.file("file", &file)?;
+        let file = self.models.placement().places.file("file", file)?;
         if !Path::new(&file).is_file() {
             let message = format!("{} is no file of the server", shown(&file));
             return Err(Error::invalid("file", message));
         }
-        let (model, place) = (model.clone(), file.clone());
-        // On a thread of its own: it reads a file and digests it.
-        let load = move || model.add_projector(&name, Path::new(&place));
-        tokio::task::spawn_blocking(load)
-            .await
-            .map_err(|e| Error::Fault(e.to_string()))?
-            .map_err(Error::load("file"))?;
+        self.models.add_projector(model, name, Path::new(&file))?;
         Ok(file)
     }
 }

@@ -275,6 +275,16 @@ impl ModelRegistry {
         Ok(())
     }
 
+    /// Makes one more projector of `model` resident, as far as the budget of all models goes.
+    pub fn add_projector(&self, model: &Model, name: &str, path: &Path) -> Result<(), Error> {
+        // Clients may ask for several at once: one after the other, so that none is counted late.
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let added = model.add_projector(name, path, self.bytes_left(&self.all()));
+        added.map_err(Error::load("file"))?;
+        record_bytes(model);
+        Ok(())
+    }
+
     /// Makes a tuned lens resident beside `model`, as far as the budget of all models goes.
     pub fn add_lens(&self, model: &Model, name: &str, folder: &Path) -> Result<(), Error> {
         let added = model.add_lens(name, folder, self.bytes_left(&self.all()));

@@ -476,7 +476,7 @@ fn load_models(
 fn load_model(models: &ModelRegistry, spec: &ModelSpec) -> Result<(), pipeline::Error> {
     let model = models.load(&spec.name, &spec.source, &spec.options, &|_, _| {})?;
     for (name, path) in &spec.projectors {
-        model.add_projector(name, path)?;
+        models.add_projector(&model, name, path)?;
     }
     for (name, place) in &spec.saes {
         models.add_sae(&model, name, place)?;

@@ -135,7 +135,7 @@ pub fn model_on(set: &str, dtype: DType, device: &DeviceGroup) -> Model {
     for file in ["second_projector.safetensors", "mm_projector.bin"] {
         let second = Path::new(FOLDER).join(set).join(file);
         if second.exists() {
-            model.add_projector("second", &second).unwrap();
+            model.add_projector("second", &second, u64::MAX).unwrap();
         }
     }
     model

@@ -19,10 +19,13 @@ use sha2::{Digest, Sha256};
 use crate::common::load_folder;
 
 const COMMIT: &str = "0123456789012345678901234567890123456789";
+const NEXT_COMMIT: &str = "9876543210987654321098765432109876543210";
 
 #[derive(Default)]
 struct Played {
     folder: PathBuf,
+    /// The branch has moved on to the next commit.
+    moved: AtomicBool,
     /// Requests for content, not for metadata.
     downloads: AtomicUsize,
     /// Breaks off the next download of weights in the middle.
@@ -31,6 +34,16 @@ struct Played {
     lies: AtomicBool,
     /// First bytes of the ranges that were asked for.
     starts: Mutex<Vec<u64>>,
+}
+
+impl Played {
+    fn commit(&self) -> &'static str {
+        if self.moved.load(Ordering::SeqCst) {
+            NEXT_COMMIT
+        } else {
+            COMMIT
+        }
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -59,7 +72,9 @@ async fn info(
         .unwrap()
         .map(|f| f.unwrap().file_name().into_string().unwrap());
     let siblings: Vec<Value> = files.map(|f| json!({ "rfilename": f })).collect();
-    Ok(Json(json!({ "sha": COMMIT, "siblings": siblings })))
+    Ok(Json(
+        json!({ "sha": played.commit(), "siblings": siblings }),
+    ))
 }
 
 async fn file(
@@ -109,7 +124,7 @@ async fn file(
     }
     let headers = [
         (header::ETAG.as_str(), format!("\"{etag}\"")),
-        ("x-repo-commit", COMMIT.to_owned()),
+        ("x-repo-commit", played.commit().to_owned()),
         (header::CONTENT_RANGE.as_str(), content_range),
     ];
     (StatusCode::PARTIAL_CONTENT, headers, body).into_response()
@@ -170,7 +185,7 @@ impl Setting {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fresh_then_cached_then_offline() {
+async fn fresh_then_cached_then_unreachable_then_offline() {
     let mut setting = Setting::new().await;
     let (folder, told) = setting.fetch().await.unwrap();
     load_folder(&folder).unwrap();
@@ -187,15 +202,43 @@ async fn fresh_then_cached_then_offline() {
         "cached files are not fetched again"
     );
     setting.hub.endpoint = "http://127.0.0.1:9".into();
-    assert!(
-        setting
-            .fetch()
-            .await
-            .unwrap_err()
-            .contains("http://127.0.0.1:9")
-    );
+    assert_eq!(setting.fetch().await.unwrap().0, folder);
     setting.hub.offline = true;
     assert_eq!(setting.fetch().await.unwrap().0, folder);
+    // Of a cache without the model, both are errors.
+    let empty = tempfile::tempdir().unwrap();
+    setting.hub.cache = empty.path().to_owned();
+    let error = setting.fetch().await.unwrap_err();
+    assert!(error.contains("(offline)"), "{error}");
+    setting.hub.offline = false;
+    let error = setting.fetch().await.unwrap_err();
+    assert!(error.contains("http://127.0.0.1:9"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_that_gains_a_file_is_one_folder_without_its_weights_again() {
+    let folder = crate::common::copy_model("tiny-gqa-tied");
+    let mut setting = Setting::of(folder.path().to_owned()).await;
+    let (first, _) = setting.fetch().await.unwrap();
+    assert!(first.ends_with(COMMIT), "{}", first.display());
+    let downloads = || setting.played.downloads.load(Ordering::SeqCst);
+    let before = downloads();
+    std::fs::write(folder.path().join("added_tokens.json"), "{}").unwrap();
+    setting.played.moved.store(true, Ordering::SeqCst);
+    for _ in 0..2 {
+        let (next, told) = setting.fetch().await.unwrap();
+        assert!(next.ends_with(NEXT_COMMIT), "{}", next.display());
+        assert!(!told.iter().any(|t| t.0 == "model.safetensors"), "{told:?}");
+        load_folder(&next).unwrap();
+        assert_eq!(downloads(), before + 1, "the file that is new");
+    }
+    assert!(
+        first.join("model.safetensors").exists(),
+        "the old one stays"
+    );
+    // Other tools find the new one by the name of the branch.
+    setting.hub.offline = true;
+    assert!(setting.fetch().await.unwrap().0.ends_with(NEXT_COMMIT));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device};
 use proptest::prelude::*;
-use scotoma::model::{Error, Model, Origin, Source};
+use scotoma::model::{Error, Load, Model, Origin, SaePlace, Source};
+use scotoma::nn::DeviceId;
 use scotoma::weights::Matrices;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -371,7 +372,7 @@ fn configurations() {
         (
             "/text_config/num_hidden_layers",
             json!(u64::MAX),
-            "num_hidden_layers 18446744073709551615; at most 4096",
+            "num_hidden_layers 18446744073709551615; at most 1024",
         ),
         (
             "/text_config/vocab_size",
@@ -503,6 +504,203 @@ fn configurations() {
         copy.write("config.json", &whole);
     }
     copy.load().unwrap();
+}
+
+#[test]
+fn errors_of_configurations_name_the_field() {
+    let copy = Copy::of(SAFETENSORS);
+    let whole = copy.read("config.json");
+    for (part, field, value, says) in [
+        (
+            "text_config",
+            "rms_norm_eps",
+            json!("1e-5"),
+            "config.json: text_config.rms_norm_eps: invalid type: string \"1e-5\", expected f64",
+        ),
+        (
+            "text_config",
+            "rope_parameters",
+            json!({"rope_theta": "x"}),
+            "text_config: rope_parameters.rope_theta: invalid type",
+        ),
+        (
+            "vision_config",
+            "hidden_size",
+            json!("32"),
+            "config.json: vision_config.hidden_size: invalid type: string \"32\", expected usize",
+        ),
+        (
+            "vision_config",
+            "layer_norm_eps",
+            json!([1]),
+            "config.json: vision_config.layer_norm_eps: invalid type: sequence, expected f64",
+        ),
+    ] {
+        copy.edit("config.json", |json| json[part][field] = value);
+        copy.fails(&[says]);
+        copy.write("config.json", &whole);
+    }
+    for (field, value, says) in [
+        (
+            "projector_layers",
+            json!(17),
+            "projector_layers 17; 0 to 16 are supported",
+        ),
+        (
+            "projector_hidden_act",
+            json!("sin"),
+            "config.json: projector_hidden_act: unknown variant `sin`",
+        ),
+        (
+            "image_token_index",
+            json!(-1),
+            "config.json: image_token_index: invalid value",
+        ),
+        (
+            "text_config",
+            json!([]),
+            "config.json: text_config: invalid length 0",
+        ),
+    ] {
+        copy.edit("config.json", |json| json[field] = value);
+        let message = copy.load().map(|m| m.name).unwrap_err().to_string();
+        // What serde says of a list in place of fields is its own affair.
+        let says = says.trim_end_matches("invalid length 0");
+        assert!(message.contains(says), "{message}");
+        copy.write("config.json", &whole);
+    }
+}
+
+#[test]
+fn files_that_are_no_objects_are_not_taken_for_empty() {
+    let copy = Copy::of(SAFETENSORS);
+    for file in [
+        "config.json",
+        "generation_config.json",
+        "tokenizer_config.json",
+        "preprocessor_config.json",
+        "processor_config.json",
+        "special_tokens_map.json",
+    ] {
+        let whole = copy.path(file).exists().then(|| copy.read(file));
+        for content in ["[]", "[{\"eos_token_id\": 1}]", "null", "1"] {
+            copy.write(file, content.as_bytes());
+            copy.fails(&[file, "no object of fields"]);
+        }
+        match whole {
+            Some(whole) => copy.write(file, &whole),
+            None => std::fs::remove_file(copy.path(file)).unwrap(),
+        }
+    }
+    copy.edit("generation_config.json", |json| {
+        json["forced_bos_token_id"] = json!([1, 2]);
+    });
+    copy.fails(&["forced_bos_token_id [1,2]; one token id is supported"]);
+    copy.edit("generation_config.json", |json| {
+        json["forced_bos_token_id"] = json!([1]);
+    });
+    copy.load().unwrap();
+}
+
+#[test]
+fn a_folder_beside_a_model_is_none_of_its_own() {
+    let copy = Copy::of(SAFETENSORS);
+    std::fs::create_dir(copy.path("sae")).unwrap();
+    copy.write("sae/cfg.json", b"no JSON");
+    assert!(copy.load().unwrap().sparse_autoencoders().is_empty());
+}
+
+#[test]
+fn hook_points_are_those_that_the_layers_have() {
+    let copy = Copy::of(SAFETENSORS);
+    let points = |model: &Model| -> Vec<&str> {
+        let all = model.hook_points().map(|row| row.name);
+        all.filter(|name| name.starts_with("projector.")).collect()
+    };
+    let two = copy.load().unwrap();
+    let [pre, post] = ["projector.hook_pre", "projector.hook_post"];
+    assert!(points(&two).contains(&pre) && points(&two).contains(&post));
+    // As wide as the tower, so that no layer is needed.
+    for layers in [1, 0] {
+        copy.edit("config.json", |json| {
+            json["projector_layers"] = json!(layers)
+        });
+        let source = Source::Random(Box::new(Source::Folder(copy.0.path().into())));
+        let model = Model::load("x", &source, DType::F32, &Device::Cpu).unwrap();
+        let found = points(&model);
+        assert_eq!(found.len() + 2, points(&two).len(), "{found:?}");
+        assert!(!found.contains(&pre) && !found.contains(&post), "{found:?}");
+        assert!(found.contains(&"projector.hook_out"), "{found:?}");
+        let says = model.no_point(scotoma::nn::Stack::Projector, pre);
+        assert!(
+            says.contains("has no activation, has no hook point"),
+            "{says}"
+        );
+    }
+    // No layer of a tower runs whose embeddings are read.
+    copy.edit("config.json", |json| {
+        json["projector_layers"] = Value::Null;
+        json["vision_feature_layer"] = json!(0);
+    });
+    let saes = Path::new(crate::common::FOLDER).join("saes/sparsify/layers.0");
+    let place = SaePlace {
+        folder: saes,
+        point: Some("vision_tower.blocks.0.hook_resid_post".into()),
+    };
+    let model = copy.load().unwrap();
+    let error = model.add_sae("x", &place, u64::MAX).unwrap_err();
+    assert!(
+        error.to_string().contains("no layer of copy runs there"),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_does_not_fit_is_refused_before_it_is_drawn_or_read() {
+    let copy = Copy::of(SAFETENSORS);
+    let random = Source::Random(Box::new(Source::Folder(copy.0.path().into())));
+    let model = Model::load("x", &random, DType::F32, &Device::Cpu).unwrap();
+    let prepare = |budget| {
+        let options = Load {
+            budget,
+            ..Load::new(DType::F32, DeviceId::Cpu.into())
+        };
+        Model::prepare("x", &random, &options).map(drop)
+    };
+    prepare(model.resident_bytes).unwrap();
+    let error = prepare(model.resident_bytes / 2).unwrap_err();
+    assert!(matches!(error, Error::Budget { .. }), "{error}");
+    let model = crate::common::model(SAFETENSORS);
+    let second = Path::new(crate::common::FOLDER).join(SAFETENSORS);
+    let second = second.join("second_projector.safetensors");
+    let bytes = model.own_projector().host().bytes();
+    // Two matrices of 32 by 32 with their biases, in f32.
+    assert_eq!(bytes, 4 * 2 * (32 * 32 + 32));
+    assert_eq!(model.held_bytes(), model.resident_bytes + bytes);
+    let error = model.add_projector("third", &second, bytes - 1);
+    assert!(matches!(error, Err(Error::Budget { .. })), "{error:?}");
+    model.add_projector("third", &second, bytes).unwrap();
+    assert_eq!(model.held_bytes(), model.resident_bytes + 2 * bytes);
+}
+
+#[test]
+fn names_are_those_of_folders_repositories_and_first_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path().join("llava@v1");
+    std::fs::create_dir(&here).unwrap();
+    for (place, name) in [
+        ("llava-hf/llava-1.5-7b-hf@v1", "llava-1.5-7b-hf"),
+        ("llava-hf/llava-1.5-7b-hf@refs/pr/7", "llava-1.5-7b-hf"),
+        ("a@b/llava", "llava"),
+        ("/models/a@b/llava-v1.5", "llava-v1.5"),
+        (here.to_str().unwrap(), "llava@v1"),
+        ("random:a@b/llava", "llava"),
+        ("a/M.gguf+b/m.gguf", "M.gguf"),
+        ("q+k/M.GGUF+q+k/m.gguf", "M.GGUF"),
+        ("q+k/M.gguf", "M.gguf"),
+    ] {
+        assert_eq!(Origin::default_name(place), name, "{place}");
+    }
 }
 
 /// Loads a copy with some bytes changed; whatever comes, it must come as a result.
@@ -655,6 +853,33 @@ fn folders_of_the_original_repository() {
         json["mm_projector_type"] = json!("ldpnet");
     });
     copy.fails(&["mm_projector_type \"ldpnet\"", "linear, mlpNx_gelu"]);
+    for ratio in [
+        json!("highres"),
+        json!("crop_split"),
+        json!("anyres_max_x"),
+        json!("anyres_max_0"),
+        json!(1),
+    ] {
+        copy.edit("config.json", |json| {
+            json["mm_projector_type"] = json!("mlp2x_gelu");
+            json["image_aspect_ratio"] = ratio.clone();
+        });
+        copy.fails(&[&format!(
+            "image_aspect_ratio {ratio}; square, pad, anyres or anyres_max_N with N"
+        )]);
+    }
+    // CLIP has a class token, which LLaVA-OneVision's tower has not.
+    copy.edit("config.json", |json| {
+        json["image_aspect_ratio"] = json!("anyres_max_9")
+    });
+    copy.fails(&[
+        "image_aspect_ratio \"anyres_max_9\"",
+        "a tower that is not SigLIP",
+    ]);
+    for ratio in [json!("pad"), json!("square"), Value::Null] {
+        copy.edit("config.json", |json| json["image_aspect_ratio"] = ratio);
+        copy.load().unwrap();
+    }
     // Before the tower is looked for.
     copy.edit("config.json", |json| {
         json["architectures"] = json!(["MobileLlamaForCausalLM"]);
@@ -761,6 +986,72 @@ fn gguf_files_that_are_no_pair() {
         let error = place.parse::<Origin>().unwrap_err();
         assert!(said.iter().all(|part| error.contains(part)), "{error}");
     }
+}
+
+#[test]
+fn gguf_pairs_in_folders_with_a_plus() {
+    let folder = tempfile::tempdir().unwrap();
+    let inside = folder.path().join("q+k");
+    std::fs::create_dir(&inside).unwrap();
+    let from = Path::new(crate::common::FOLDER).join("tiny-gguf/model");
+    for (file, name) in [
+        ("language-Q4_K_M.gguf", "x.gguf"),
+        ("mmproj-f16.gguf", "y.GGUF"),
+    ] {
+        std::fs::copy(from.join(file), inside.join(name)).unwrap();
+    }
+    let inside = inside.display();
+    for place in [
+        format!("{inside}/x.gguf+{inside}/y.GGUF"),
+        format!("{inside}/y.GGUF+{inside}/x.gguf"),
+        format!("{inside}/x.gguf+y.GGUF"),
+        format!("{inside}/x.gguf"),
+    ] {
+        let origin = place.parse::<Origin>();
+        assert!(matches!(origin, Ok(Origin::Here(_))), "{place}: {origin:?}");
+    }
+}
+
+/// Whether BOS stands in front where the file does not say is llama.cpp's default for its kind of
+/// vocabulary.
+#[test]
+fn gguf_files_that_do_not_say_whether_bos_is_added() {
+    let config = |set: &str, changes: &[(&str, &str)]| -> Value {
+        let folder = crate::common::copy_model(set);
+        let file = folder.path().join("language-Q4_K_M.gguf");
+        let mut bytes = std::fs::read(&file).unwrap();
+        for (from, to) in changes {
+            assert_eq!(from.len(), to.len());
+            let windows = bytes.windows(from.len());
+            let at = windows.take_while(|part| *part != from.as_bytes()).count();
+            bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+        }
+        std::fs::write(&file, bytes).unwrap();
+        let source = Source::open(folder.path().to_str().unwrap());
+        let source = source.unwrap().unwrap();
+        // Before the folder is gone.
+        source.json("tokenizer_config.json").unwrap().unwrap()
+    };
+    let unsaid = (
+        "tokenizer.ggml.add_bos_token",
+        "tokenizer.ggml.add_bos_tokex",
+    );
+    let spm = "tiny-gguf-next";
+    let whole = config(spm, &[]);
+    assert_eq!(whole["add_bos_token"], true);
+    assert_eq!(config(spm, &[unsaid]), whole);
+    // Nor does it say which token that is.
+    let unnamed = ("tokenizer.ggml.bos_token_id", "tokenizer.ggml.bos_token_ix");
+    let found = config(spm, &[unsaid, unnamed]);
+    assert!(
+        found["bos_token"].is_string() && found["add_bos_token"] == true,
+        "{found}"
+    );
+    let bpe = "tiny-gguf";
+    assert_eq!(config(bpe, &[])["add_bos_token"], true);
+    assert_eq!(config(bpe, &[unsaid])["add_bos_token"], Value::Null);
+    let llama_3 = config(bpe, &[unsaid, ("smollm", "llama3")]);
+    assert_eq!(llama_3["add_bos_token"], true);
 }
 
 /// A model that stays in the blocks of its file has the bits of the dequantised one, alone and

@@ -450,6 +450,97 @@ fn a_crafted_template_costs_neither_gigabytes_nor_minutes() {
     }
 }
 
+/// Returns why a template is refused.
+fn refusal(template: &str) -> String {
+    let loaded = load(&[("chat_template.jinja", json!(template))]);
+    loaded.unwrap_err().to_string()
+}
+
+#[test]
+fn rows_in_brackets_count_together_also_where_they_are_never_run() {
+    // Each row by itself is allowed, and so are the brackets.
+    for row in [".a", "|d", "**a", "*a", "+a", " or a", " if a"] {
+        let mut nested = "a".to_owned();
+        for _ in 0..3 {
+            nested = format!("({nested}{})", row.repeat(300));
+        }
+        let message = refusal(&format!("{{% if false %}}{{{{ {nested} }}}}{{% endif %}}"));
+        assert!(
+            message.contains("more than 600 operators, subscripts, filters and blocks"),
+            "{row}: {message}"
+        );
+    }
+    // What stands side by side is no deeper for it.
+    let rows = vec![format!("a{}", ".a".repeat(300)); 9];
+    let beside = format!("[{0}] + [{0}]", rows.join(", "));
+    let filters = "{% filter upper|lower %}{% endfilter %}".repeat(900);
+    let message = refusal(&format!(
+        "{{% if false %}}{{{{ {beside} }}}}{filters}{{% endif %}}"
+    ));
+    assert!(message.contains("picture"), "{message}");
+}
+
+#[test]
+fn the_work_of_names_and_of_shared_values_is_limited() {
+    let names: String = (0..20_000)
+        .map(|i| format!("{{% set v{i} = 0 %}}"))
+        .collect();
+    let turns = "{% for i in range(20000) %}{{ v19999 }}{% endfor %}";
+    let attributes: String = (0..20_000)
+        .map(|i| format!("{{% set ns.v{i} = 0 %}}"))
+        .collect();
+    let read = "{% for i in range(20000) %}{{ ns.v19999 }}{% endfor %}";
+    let parameters: Vec<String> = (0..20_000).map(|i| format!("v{i}=0")).collect();
+    let parameters = parameters.join(", ");
+    for template in [
+        names + turns,
+        format!("{{% set ns = namespace() %}}{attributes}{read}"),
+        format!("{{% macro m({parameters}) %}}{{% endmacro %}}{{{{ m({parameters}) }}}}"),
+        // One tuple, many times over.
+        "{% set ns = namespace(t=(1, 1)) %}{% for i in range(50) %}\
+         {% set ns.t = (ns.t, ns.t) %}{% endfor %}{{ ns.t in {} }}"
+            .into(),
+    ] {
+        let (start, message) = (Instant::now(), refusal(&template));
+        assert!(message.contains("more work than"), "{message}");
+        assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+    }
+    let itself = refusal("{% set ns = namespace() %}{% set ns.x = ns %}{{ ns }}");
+    assert!(itself.contains("inside one another"), "{itself}");
+    // A missing name of megabytes is not written out each time, nor the items of loops counted.
+    let loops = "{% for x in [loop, loop] %}".repeat(40);
+    let ends = "{% break %}{% endfor %}".repeat(41);
+    for template in [
+        "{% set t = 'a' * 8000000 %}\
+         {% for i in range(9999) %}{% set x = 1[t] is defined %}{% endfor %}"
+            .into(),
+        format!("{{% for x in [1, 1] %}}{loops}{ends}"),
+    ] {
+        let (start, message) = (Instant::now(), refusal(&template));
+        assert!(message.contains("picture"), "{message}");
+        assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+    }
+    let long = refusal(&format!("{{{{ {} }}}}", "a".repeat(1001)));
+    assert!(
+        long.contains("a name of 1001 bytes; at most 1000"),
+        "{long}"
+    );
+}
+
+#[test]
+fn numbers_are_compared_by_what_they_are_as_in_python() {
+    let template = "<image>{{ [2 ** 53 + 1 == 2.0 ** 53, 2 ** 53 == 2.0 ** 53, \
+        2 ** 53 + 1 > 2.0 ** 53, 2.0 ** 53 < 2 ** 53 + 1, 9223372036854775807 < 2.0 ** 63, \
+        -9223372036854775807 > -(2.0 ** 63), 1 < 1.5, -1 > -1.5, 1 == 1.0, \
+        1 ** (2 ** 33), (-1) ** (2 ** 33 + 1), 0 ** (2 ** 40)] }}\
+        {% for m in messages %}{% for p in m.content %}{{ p.text }}{% endfor %}{% endfor %}";
+    let chat = load(&[("chat_template.jinja", json!(template))]);
+    let chat = chat.unwrap().unwrap();
+    let found = chat.render(&asks("what"), None).unwrap().text;
+    let expected = "[False, True, True, True, True, True, True, True, True, 1, -1, 0]";
+    assert!(found.contains(expected), "{found}");
+}
+
 #[test]
 fn built_in_conversations_place_a_picture_and_continue() {
     let source = Source::Folder(goldens().join(MODEL));

@@ -6,8 +6,8 @@ use scotoma::server::ServerConfig;
 use scotoma_client::v1;
 use scotoma_client::{
     Client, Connect, Error, GenerateRequest, Intervention, ScoreRequest, drop_layers,
-    drop_tower_layers, occlude_at_random, occlude_salient, permute_tokens, prompt,
-    swap_projector_at_random, swap_projector_by_identity, swap_projector_by_name,
+    drop_tower_layers, occlude_at_random, occlude_salient, permute_tokens, prompt, scale,
+    swap_projector_at_random, swap_projector_by_identity, swap_projector_by_name, target,
 };
 use tokio::net::TcpListener;
 use tonic::Code;
@@ -669,6 +669,11 @@ async fn identity_needs_equal_widths() {
         .provenance
         .unwrap();
     assert_eq!(record.plan[0].resolutions[0].digest, "identity");
+    // What it does not compute can be neither read nor changed.
+    let edit = scale(target("projector.hook_pre"), 0.5);
+    let error = generate(&mut client, ask(vec![swap_projector_by_identity(), edit])).await;
+    let says = "swapped in has no hook point";
+    refused(&error.unwrap_err(), Code::InvalidArgument, says);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -967,7 +972,11 @@ async fn models_come_and_go() {
     })
     .await;
     running.finish().await.unwrap();
-    assert_eq!(unload.await.unwrap().unwrap(), first.resident_bytes);
+    let freed = unload.await.unwrap().unwrap();
+    assert!(
+        freed > first.resident_bytes,
+        "{freed}: with the projector that was added"
+    );
     assert_eq!(serving(&server, "model/next").await, 2);
     assert_eq!(client.list_models().await.unwrap().len(), 2);
     assert_eq!(
@@ -975,6 +984,31 @@ async fn models_come_and_go() {
         shapes,
         "the others never noticed"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn projectors_of_clients_count_in_the_budget() {
+    let (server, mut client) = open(u64::MAX).await;
+    load(&mut client, "next", &tiny("tiny-next-llama"))
+        .await
+        .unwrap();
+    // With what is beside a model.
+    let page = scrape(&server.address).await;
+    let held = ["shapes", "next"].map(|model| {
+        let name = format!("scotoma_model_resident_bytes{{model=\"{model}\"}}");
+        crate::common::metric(&page, &name) as u64
+    });
+    drop(client);
+    server.end().await;
+    // Room for both models, and for no more than a few numbers beside them.
+    let (_server, mut client) = open(held[0] + held[1] + 100).await;
+    load(&mut client, "next", &tiny("tiny-next-llama"))
+        .await
+        .unwrap();
+    let file = format!("{}/tiny-next-llama/mm_projector.bin", crate::common::FOLDER);
+    let error = client.load_projector("next", "second", &file).await;
+    let says = "100 are left of the memory budget";
+    refused(&error.unwrap_err(), Code::ResourceExhausted, says);
 }
 
 #[tokio::test(flavor = "multi_thread")]

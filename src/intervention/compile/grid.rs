@@ -238,8 +238,7 @@ fn point(i: usize, name: &str, compiler: &Compiler<'_>) -> Result<GridPoint, Err
     };
     let model = compiler.context.model;
     if !model.has_point(row.stack, row.site) {
-        let message = format!("{} has no hook point {name}", model.family.name());
-        return Err(invalid(field, message));
+        return Err(invalid(field, model.no_point(row.stack, name)));
     }
     if matches!(
         row.site,

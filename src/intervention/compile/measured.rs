@@ -140,8 +140,7 @@ impl MeasuredTokens {
             return invalid("point", message);
         }
         if !model.has_point(point.stack, point.site) {
-            let message = format!("{} has no hook point {point}", model.family.name());
-            return invalid("point", message);
+            return invalid("point", model.no_point(point.stack, point));
         }
         if point.stack != Stack::LanguageModel {
             entry.needs_image(context)?;

@@ -9,7 +9,7 @@ use crate::field_path::shown;
 use crate::intervention::error::Error;
 use crate::intervention::plan::{Capture, Edit, Operation, Reduction, Resolved, Rows};
 use crate::model::{Shape, shape_of};
-use crate::nn::{HOOK_TABLE, Point, Site};
+use crate::nn::{HOOK_TABLE, Point, Site, Stack};
 
 /// Values at a hook point.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -62,13 +62,10 @@ impl Target {
         let (point, general) = self.site(entry, field)?;
         let model = compiler.context.model;
         if !model.has_point(point.stack, point.site) {
-            let message = format!(
-                "{} has no hook point {}",
-                model.family.name(),
-                shown(&self.point)
-            );
+            let message = model.no_point(point.stack, shown(&self.point));
             return Err(entry.invalid(&format!("{field}.point"), message));
         }
+        self.check_swapped(entry, field, compiler, point)?;
         let points = self.points(entry, field, compiler, point, general)?;
         if !general && !self.layers.is_empty() {
             let message = format!(
@@ -96,6 +93,24 @@ impl Target {
             heads: self.chosen(entry, field, "heads", heads)?,
             dimensions: self.chosen(entry, field, "dimensions", dimensions)?,
         })
+    }
+
+    /// Fails on a point of the projector that the one in its place does not have.
+    fn check_swapped(
+        &self,
+        entry: Entry,
+        field: &str,
+        compiler: &Compiler<'_>,
+        point: Point,
+    ) -> Result<(), Error> {
+        let swapped = compiler.plan.projector.as_ref();
+        let lacks = swapped.is_some_and(|projector| !projector.host().has_site(point.site));
+        if point.stack == Stack::Projector && lacks {
+            let name = shown(&self.point);
+            let message = format!("the projector that is swapped in has no hook point {name}");
+            return Err(entry.invalid(&format!("{field}.point"), message));
+        }
+        Ok(())
     }
 
     /// Returns the stack and the site that it names, and whether `{l}` stands for the layers.

@@ -2,10 +2,10 @@
 
 use std::fmt::Debug;
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::model::error::Error;
+use crate::model::fields;
 use crate::model::image_tokens::ImageTokens;
 use crate::model::text::message::IMAGE_MARKER;
 use crate::model::vision_tower::{TowerConfig, ViewInfo};
@@ -75,8 +75,7 @@ pub trait Family: Debug + Send + Sync {
     ///
     /// Names the field that no tower can have.
     fn tower(&self, config: &Value) -> Result<Box<dyn TowerConfig>, Error> {
-        let config = VitConfig::deserialize(&config["vision_config"]);
-        let config = config.map_err(|e| Error::Config(format!("vision_config: {e}")))?;
+        let config: VitConfig = fields::of_config("vision_config", &config["vision_config"])?;
         config.check()?;
         Ok(Box::new(config))
     }

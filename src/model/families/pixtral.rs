@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::family::{Family, RowEnd};
 use crate::model::error::Error;
+use crate::model::fields;
 use crate::model::image_tokens::ImageTokens;
 use crate::model::read::{linear, rms_norm, weights_of};
 use crate::model::vision_tower::{
@@ -44,8 +45,7 @@ impl Family for Pixtral {
     }
 
     fn tower(&self, config: &Value) -> Result<Box<dyn TowerConfig>, Error> {
-        let config = PixtralConfig::deserialize(&config["vision_config"]);
-        let config = config.map_err(|e| Error::Config(format!("vision_config: {e}")))?;
+        let config: PixtralConfig = fields::of_config("vision_config", &config["vision_config"])?;
         config.check()?;
         Ok(Box::new(config))
     }

@@ -10,12 +10,23 @@ use super::value::{Loop, Object, Value, range_length};
 
 type Made = Result<Value, Failure>;
 
-fn missing(value: &Value, name: &str) -> Value {
+/// Characters of a name that an error repeats: one that is computed may have millions.
+const SHOWN: usize = 200;
+
+/// Returns the value of an attribute that is not there.
+pub(super) fn missing(value: &Value, name: &str) -> Value {
     Value::undefined(format!(
         "{:?} object has no attribute {}",
         value.kind(),
-        str_repr(name)
+        quoted(name)
     ))
+}
+
+fn quoted(name: &str) -> String {
+    match name.char_indices().nth(SHOWN) {
+        Some((end, _)) => str_repr(&name[..end]) + "..",
+        None => str_repr(name),
+    }
 }
 
 /// Looks up `value.name`: an attribute, or else an item.
@@ -24,7 +35,7 @@ pub(super) fn attribute(value: &Value, name: &Arc<str>, budget: &mut Budget) -> 
         return Err(Failure::new(&**message));
     }
     // jinja2's `getattr` tries attributes first: `d.items` is the method, whatever the dict holds.
-    if let Some(found) = own(value, name)? {
+    if let Some(found) = own(value, name, budget)? {
         return Ok(found);
     }
     match value {
@@ -37,12 +48,16 @@ pub(super) fn attribute(value: &Value, name: &Arc<str>, budget: &mut Budget) -> 
 }
 
 /// Looks up an attribute that is no item; `None` where there is none.
-pub(super) fn own(value: &Value, name: &Arc<str>) -> Result<Option<Value>, Failure> {
+pub(super) fn own(
+    value: &Value,
+    name: &Arc<str>,
+    budget: &mut Budget,
+) -> Result<Option<Value>, Failure> {
     // The sandbox makes these undefined, not an error: a template may ask `is defined`.
     if name.starts_with("__") && name.ends_with("__") {
         return Ok(Some(Value::undefined(format!(
             "access to attribute {} is unsafe",
-            str_repr(name)
+            quoted(name)
         ))));
     }
     match methods::attribute(value, name) {
@@ -80,13 +95,9 @@ pub(super) fn own(value: &Value, name: &Arc<str>) -> Result<Option<Value>, Failu
         return Ok(None);
     };
     match &**object {
-        Object::Namespace(namespace) => {
-            let attributes = namespace.attributes.borrow();
-            let mut found = attributes.iter().filter(|(known, _)| known == name);
-            Ok(found.next().map(|(_, value)| value.clone()))
-        }
-        Object::Macro(made, _) => of_macro(made, name),
-        Object::Cycler(items, at) if &**name == "current" => Ok(items.get(at.get()).cloned()),
+        Object::Namespace(namespace) => namespace.get(name, budget),
+        Object::Macro(made, _) => of_macro(made, name, budget),
+        Object::Cycler(items, at) if &**name == "current" => Ok(items.items.get(at.get()).cloned()),
         Object::Cycler(..) if matches!(&**name, "next" | "reset") => Ok(Some(method(value, name))),
         Object::Loop(_) if matches!(&**name, "cycle" | "changed") => Ok(Some(method(value, name))),
         Object::Loop(state) => Ok(of_loop(state, name)),
@@ -102,7 +113,8 @@ fn method(value: &Value, name: &Arc<str>) -> Value {
 fn of_loop(state: &Loop, name: &str) -> Option<Value> {
     // `index` is below `length`: `loop` is seen from within a turn alone, and stays at the last
     // one.
-    let (index, length) = (state.index.get(), state.items.len());
+    let items = &state.items.items;
+    let (index, length) = (state.index.get(), items.len());
     Some(match name {
         "index" => Value::Int(index as i64 + 1),
         "index0" => Value::Int(index as i64),
@@ -114,12 +126,12 @@ fn of_loop(state: &Loop, name: &str) -> Option<Value> {
         "first" => Value::Bool(index == 0),
         "last" => Value::Bool(index + 1 == length),
         "previtem" => {
-            let before = index.checked_sub(1).and_then(|i| state.items.get(i));
+            let before = index.checked_sub(1).and_then(|i| items.get(i));
             let none = || Value::undefined("there is no previous item");
             before.cloned().unwrap_or_else(none)
         }
         "nextitem" => {
-            let next = state.items.get(index + 1).cloned();
+            let next = items.get(index + 1).cloned();
             next.unwrap_or_else(|| Value::undefined("there is no next item"))
         }
         _ => return None,
@@ -127,11 +139,12 @@ fn of_loop(state: &Loop, name: &str) -> Option<Value> {
 }
 
 /// Returns an attribute of jinja2's class `Macro`; `None` where it has none of the name.
-fn of_macro(made: &Macro, name: &str) -> Result<Option<Value>, Failure> {
+fn of_macro(made: &Macro, name: &str, budget: &mut Budget) -> Result<Option<Value>, Failure> {
     Ok(Some(match name {
         "name" if made.is_caller() => Value::None,
         "name" => Value::Str(made.name.clone()),
         "arguments" => {
+            budget.items(made.parameters.len())?;
             let names = made.parameters.iter();
             Value::tuple(names.map(|(own, _)| Value::Str(own.clone())).collect())?
         }
@@ -149,7 +162,7 @@ pub(super) fn item(value: &Value, key: &Value, budget: &mut Budget) -> Made {
         (Value::Undefined(message), _) => return Err(Failure::new(&**message)),
         // Python raises a TypeError for a list as a key, which jinja2 catches: the item is
         // undefined then.
-        (Value::Dict(dict), _) if key.is_hashable() => dict.get(key, budget)?.cloned(),
+        (Value::Dict(dict), _) if key.is_hashable(budget)? => dict.get(key, budget)?.cloned(),
         (Value::List(s) | Value::Tuple(s), Some(i)) => {
             place(i, s.items.len()).map(|i| s.items[i].clone())
         }
@@ -175,7 +188,8 @@ pub(super) fn item(value: &Value, key: &Value, budget: &mut Budget) -> Made {
     }
     // Where there is no item, as behind a dot.
     if let Value::Str(name) = key {
-        return Ok(own(value, name)?.unwrap_or_else(|| missing(value, name)));
+        let own = own(value, name, budget)?;
+        return Ok(own.unwrap_or_else(|| missing(value, name)));
     }
     let mut shown = String::new();
     // The message alone needs the text; a key too large to print must not become another error.

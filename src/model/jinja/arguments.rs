@@ -20,6 +20,10 @@ impl Passed {
         }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.positional.len() + self.named.len()
+    }
+
     /// Returns the values of `parameters`, which `what` takes.
     pub(super) fn bind<const N: usize>(
         self,

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use super::arguments::{Passed, needed, whole};
 use super::ast::{Arguments, Comparison, Expr};
-use super::budget::Failure;
+use super::budget::{Budget, Failure};
 use super::interpreter::Interpreter;
-use super::value::{Namespace, Object, Scope, Value, range_length};
+use super::value::{NAME, Namespace, Object, Scope, Sequence, Value, range_length};
 use super::{access, arguments, checks, filters, format, methods, operators};
 
 type Made = Result<Value, Failure>;
@@ -45,7 +45,7 @@ impl Interpreter<'_> {
     fn evaluated(&mut self, expr: &Expr, scope: &Rc<Scope>) -> Made {
         match expr {
             Expr::Const(literal) => Ok(literal.into()),
-            Expr::Name(name) => Ok(named(name, scope)),
+            Expr::Name(name) => named(name, scope, &mut self.budget),
             Expr::List(items) => Value::list(self.all(items, scope)?),
             Expr::Tuple(items) => Value::tuple(self.all(items, scope)?),
             Expr::Dict(entries) => self.dict(entries, scope),
@@ -166,7 +166,7 @@ impl Interpreter<'_> {
         key: Value,
         value: Value,
     ) -> Result<(), Failure> {
-        if !key.is_hashable() {
+        if !key.is_hashable(&mut self.budget)? {
             return Err(Failure::new(format!("unhashable type: {:?}", key.kind())));
         }
         // A list, not a map: order is that of insertion, and equality is Python's (1, 1.0 and True
@@ -199,6 +199,7 @@ impl Interpreter<'_> {
             let Value::Dict(dict) = self.eval(rest, scope)? else {
                 return Err(Failure::new("what follows ** must be a dict"));
             };
+            self.budget.items(dict.entries.len())?;
             for (key, value) in &dict.entries {
                 passed.named.push((
                     arguments::text(key.clone(), "a name after **")?,
@@ -261,9 +262,9 @@ impl Interpreter<'_> {
             (Value::Object(object), _) => match (&**object, &**name) {
                 (Object::Cycler(items, at), "next") => {
                     let [] = passed.positional("next")?;
-                    let value = items.get(at.get()).cloned();
+                    let value = items.items.get(at.get()).cloned();
                     // Never without items: the function `cycler` refuses that.
-                    at.set((at.get() + 1) % items.len().max(1));
+                    at.set((at.get() + 1) % items.items.len().max(1));
                     value.ok_or_else(|| Failure::new("a cycler without items"))
                 }
                 (Object::Cycler(_, at), "reset") => {
@@ -278,16 +279,9 @@ impl Interpreter<'_> {
                     let at = this.index.get() % passed.positional.len();
                     Ok(passed.positional[at].clone())
                 }
-                (Object::Loop(this), "changed") => {
+                (Object::Loop(_), "changed") => {
                     let now = Value::tuple(passed.positional)?;
-                    let before = this.changed.borrow().clone();
-                    let same = match &before {
-                        Some(before) => before.equals(&now, &mut self.budget)?,
-                        // Nothing to compare with: the first call counts as a change.
-                        None => false,
-                    };
-                    *this.changed.borrow_mut() = Some(now);
-                    Ok(Value::Bool(!same))
+                    self.has_changed(object, now).map(Value::Bool)
                 }
                 _ => Err(Failure::new(format!("no method {name}"))),
             },
@@ -329,6 +323,7 @@ impl Interpreter<'_> {
                 let missing = || Failure::new("a field of the format has no argument");
                 passed.positional.get(index).cloned().ok_or_else(missing)?
             } else {
+                self.budget.charge(passed.named.len() * NAME)?;
                 let named = passed.named.iter().find(|(name, _)| **name == *first);
                 named
                     .map(|(_, value)| value.clone())
@@ -362,7 +357,8 @@ impl Interpreter<'_> {
             "namespace" => {
                 let namespace = Namespace::default();
                 for (key, value) in self.entries(name, passed)? {
-                    namespace.set(&arguments::text(key, "an attribute of a namespace")?, value)?;
+                    let name = arguments::text(key, "an attribute of a namespace")?;
+                    namespace.set(&name, value, &mut self.budget)?;
                 }
                 // Known to the interpreter, which empties it at the end: it may hold itself.
                 Ok(self.namespace(namespace))
@@ -371,8 +367,7 @@ impl Interpreter<'_> {
                 if passed.positional.is_empty() || !passed.named.is_empty() {
                     return Err(Failure::new("at least one item has to be provided"));
                 }
-                // Through a list, so that its depth is checked.
-                let items = Value::list(passed.positional)?.items(&mut self.budget)?;
+                let items = Sequence::new(passed.positional)?;
                 Ok(Value::Object(Object::Cycler(items, Cell::new(0)).into()))
             }
             "joiner" => {
@@ -419,7 +414,10 @@ impl Interpreter<'_> {
         match &passed.positional[..] {
             [] => {}
             // A copy, since values never change: what is named replaces entries of it alone.
-            [Value::Dict(dict)] => entries.clone_from(&dict.entries),
+            [Value::Dict(dict)] => {
+                self.budget.items(dict.entries.len())?;
+                entries.clone_from(&dict.entries);
+            }
             [pairs] => {
                 for pair in pairs.items(&mut self.budget)? {
                     let pair = pair.items(&mut self.budget)?;
@@ -467,13 +465,13 @@ fn range(passed: Passed) -> Made {
 }
 
 /// Returns the value of a variable, or the function of that name.
-fn named(name: &Arc<str>, scope: &Rc<Scope>) -> Value {
+fn named(name: &Arc<str>, scope: &Rc<Scope>, budget: &mut Budget) -> Made {
     // Variables hide functions of their name, as globals of jinja2's environment are hidden.
-    if let Some(value) = scope.get(name) {
-        return value;
+    if let Some(value) = scope.get(name, budget)? {
+        return Ok(value);
     }
-    match FUNCTIONS.iter().find(|f| **f == &**name) {
+    Ok(match FUNCTIONS.iter().find(|f| **f == &**name) {
         Some(function) => Value::Object(Object::Function(function).into()),
         None => Value::undefined(format!("'{name}' is undefined")),
-    }
+    })
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::arguments::Passed;
 use super::ast::{Arguments, Expr, For, Kind, Macro, Statement, Target};
 use super::budget::{Budget, Failure};
-use super::value::{Loop, Namespace, Object, Scope, Value};
+use super::value::{Loop, NAME, Namespace, Object, Scope, Sequence, Value};
 
 /// Says how a statement ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,9 +22,9 @@ pub(super) struct Interpreter<'a> {
     pub(super) budget: Budget,
     /// Formats the time for `strftime_now`.
     pub(super) now: &'a dyn Fn(&str) -> Result<String, String>,
-    /// Scopes and namespaces that may hold themselves; emptied at the end.
+    /// Scopes, namespaces and loops that may hold themselves; emptied at the end.
     held: Vec<Rc<Scope>>,
-    namespaces: Vec<Rc<Object>>,
+    objects: Vec<Rc<Object>>,
     line: usize,
 }
 
@@ -34,7 +34,7 @@ impl<'a> Interpreter<'a> {
             budget: Budget::new(),
             now,
             held: Vec::new(),
-            namespaces: Vec::new(),
+            objects: Vec::new(),
             line: 0,
         }
     }
@@ -61,9 +61,11 @@ impl<'a> Interpreter<'a> {
         for scope in self.held.drain(..) {
             scope.variables.borrow_mut().clear();
         }
-        for namespace in self.namespaces.drain(..) {
-            if let Object::Namespace(namespace) = &*namespace {
-                namespace.attributes.borrow_mut().clear();
+        for object in self.objects.drain(..) {
+            match &*object {
+                Object::Namespace(namespace) => namespace.attributes.borrow_mut().clear(),
+                Object::Loop(this) => *this.changed.borrow_mut() = None,
+                _ => {}
             }
         }
         done.map(|_| out)
@@ -71,8 +73,27 @@ impl<'a> Interpreter<'a> {
 
     pub(super) fn namespace(&mut self, namespace: Namespace) -> Value {
         let object = Rc::new(Object::Namespace(namespace));
-        self.namespaces.push(object.clone());
+        self.objects.push(object.clone());
         Value::Object(object)
+    }
+
+    /// Tells whether the values of a loop's `changed` are others than at its last call.
+    pub(super) fn has_changed(&mut self, object: &Rc<Object>, now: Value) -> Result<bool, Failure> {
+        let Object::Loop(this) = &**object else {
+            return Ok(false);
+        };
+        let before = this.changed.borrow().clone();
+        let same = match &before {
+            Some(before) => before.equals(&now, &mut self.budget)?,
+            // Nothing to compare with: the first call counts as a change.
+            None => {
+                // It may be told itself.
+                self.objects.push(object.clone());
+                false
+            }
+        };
+        *this.changed.borrow_mut() = Some(now);
+        Ok(!same)
     }
 
     fn run(
@@ -140,7 +161,7 @@ impl<'a> Interpreter<'a> {
             }
             Kind::Macro(made) => {
                 let value = self.made_here(made, scope);
-                scope.set(&made.name, value);
+                scope.set(&made.name, value, &mut self.budget)?;
             }
             Kind::CallBlock(callee, arguments, body) => {
                 let made = self.call_block(callee, arguments, body, scope)?;
@@ -242,15 +263,13 @@ impl<'a> Interpreter<'a> {
 
     fn assign(&mut self, target: &Target, value: Value, scope: &Rc<Scope>) -> Result<(), Failure> {
         match target {
-            Target::Name(name) => scope.set(name, value),
-            Target::Attribute(name, attribute) => match scope.get(name) {
+            Target::Name(name) => scope.set(name, value, &mut self.budget)?,
+            Target::Attribute(name, attribute) => match scope.get(name, &mut self.budget)? {
                 Some(Value::Object(object)) if matches!(*object, Object::Namespace(_)) => {
                     let Object::Namespace(namespace) = &*object else {
                         return Ok(());
                     };
-                    // Attributes are looked for one by one.
-                    self.budget.charge(namespace.attributes.borrow().len())?;
-                    namespace.set(attribute, value)?;
+                    namespace.set(attribute, value, &mut self.budget)?;
                 }
                 _ => {
                     return Err(Failure::new(
@@ -309,7 +328,7 @@ impl<'a> Interpreter<'a> {
         // One value for all turns: a template that keeps `loop` sees it go on, as in jinja2.
         let state = Rc::new(Object::Loop(Loop {
             index: Cell::new(0),
-            items: Rc::new(items),
+            items: Sequence::new(items)?,
             depth,
             recursive: looped.recursive.then(|| (looped.clone(), scope.clone())),
             changed: RefCell::new(None),
@@ -319,7 +338,7 @@ impl<'a> Interpreter<'a> {
             return Ok(());
         };
         let mut ran = false;
-        for (i, item) in this.items.iter().enumerate() {
+        for (i, item) in this.items.items.iter().enumerate() {
             if !ahead && !self.passes(looped, item, scope)? {
                 continue;
             }
@@ -331,7 +350,8 @@ impl<'a> Interpreter<'a> {
             self.budget.enter()?;
             self.assign(&looped.target, item.clone(), &inside)?;
             if ahead {
-                inside.set(&"loop".into(), Value::Object(state.clone()));
+                let state = Value::Object(state.clone());
+                inside.set(&"loop".into(), state, &mut self.budget)?;
             }
             let flow = self.run(&looped.body, &inside, out)?;
             self.budget.leave();
@@ -379,6 +399,8 @@ impl<'a> Interpreter<'a> {
         let more = positional.split_off(count.min(positional.len()));
         let mut taken = positional.into_iter();
         for (name, default) in &made.parameters {
+            // Names are looked for one by one.
+            self.budget.charge(named.len() * NAME)?;
             let value = match taken.next() {
                 Some(value) => value,
                 None => match (take_named(&mut named, name), default) {
@@ -392,9 +414,9 @@ impl<'a> Interpreter<'a> {
                     }
                 },
             };
-            scope.set(name, value);
+            scope.set(name, value, &mut self.budget)?;
         }
-        set_special(made, &scope, &mut named)?;
+        set_special(made, &scope, &mut named, &mut self.budget)?;
         if let Some((name, _)) = named.first() {
             return Err(Failure::new(format!(
                 "macro '{}' takes no keyword argument '{name}'",
@@ -402,7 +424,8 @@ impl<'a> Interpreter<'a> {
             )));
         }
         if made.reads_varargs {
-            scope.set(&"varargs".into(), Value::tuple(more)?);
+            let more = Value::tuple(more)?;
+            scope.set(&"varargs".into(), more, &mut self.budget)?;
         } else if !more.is_empty() {
             return Err(Failure::new(format!(
                 "macro '{}' takes not more than {count} argument(s)",
@@ -424,16 +447,18 @@ fn set_special(
     made: &Macro,
     scope: &Scope,
     named: &mut Vec<(Arc<str>, Value)>,
+    budget: &mut Budget,
 ) -> Result<(), Failure> {
     if made.reads_caller && !made.takes("caller") {
         let caller =
             take_named(named, "caller").unwrap_or_else(|| Value::undefined("No caller defined"));
-        scope.set(&"caller".into(), caller);
+        scope.set(&"caller".into(), caller, budget)?;
     }
     if made.reads_kwargs {
         let rest = named.drain(..);
         let entries = rest.map(|(name, value)| (Value::Str(name), value));
-        scope.set(&"kwargs".into(), Value::dict(entries.collect())?);
+        let entries = Value::dict(entries.collect())?;
+        scope.set(&"kwargs".into(), entries, budget)?;
     }
     Ok(())
 }
@@ -442,4 +467,29 @@ fn set_special(
 fn take_named(named: &mut Vec<(Arc<str>, Value)>, name: &str) -> Option<Value> {
     let at = named.iter().position(|(known, _)| **known == *name)?;
     Some(named.remove(at).1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::jinja::parser::parse;
+
+    /// What a loop is told may be the loop itself.
+    #[test]
+    fn a_rendering_leaves_nothing_behind() {
+        for template in [
+            "{% for x in [messages] %}{{ loop.changed(loop) }}{% endfor %}",
+            "{% set ns = namespace(x=messages) %}{% set ns.ns = ns %}",
+            "{% set x = messages %}{% macro m() %}{{ x }}{% endmacro %}",
+        ] {
+            let Value::List(messages) = Value::list(vec![Value::None]).unwrap() else {
+                panic!("a list")
+            };
+            let variables = vec![("messages".into(), Value::List(messages.clone()))];
+            let now = |_: &str| Ok(String::new());
+            let body = parse(template).unwrap();
+            Interpreter::new(&now).render(&body, variables).unwrap();
+            assert_eq!(Rc::strong_count(&messages), 1, "{template}");
+        }
+    }
 }

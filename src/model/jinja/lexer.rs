@@ -39,6 +39,9 @@ impl std::fmt::Display for Token {
     }
 }
 
+/// Bytes of a name, which errors repeat wherever it stands.
+const NAME: usize = 1000;
+
 /// Longest first: `//` would else be two divisions.
 const OPERATORS: [&str; 25] = [
     "//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[", "]", "(", ")", "{", "}",
@@ -245,6 +248,10 @@ impl<'a> Lexer<'a> {
                     .split(|c: char| c != '_' && !c.is_alphanumeric())
                     .next()
                     .unwrap_or_default();
+                if name.len() > NAME {
+                    let message = format!("a name of {} bytes; at most {NAME}", name.len());
+                    return Err(Failure::at(self.line, message));
+                }
                 self.push(Token::Name(name.into()));
                 self.advance(name.len());
             } else if matches!(first, '\'' | '"') {

@@ -128,7 +128,7 @@ fn numbers(operator: Operator, left: &Value, right: &Value) -> Made {
             Operator::Power if b < 0 && a == 0 => return Err(by_zero()),
             // Python's `int ** -int` is a float.
             Operator::Power if b < 0 => return Ok(Value::Float((a as f64).powf(b as f64))),
-            Operator::Power => u32::try_from(b).ok().and_then(|b| a.checked_pow(b)),
+            Operator::Power => power(a, b),
         };
         return whole.map(Value::Int).ok_or_else(beyond);
     }
@@ -157,6 +157,16 @@ fn numbers(operator: Operator, left: &Value, right: &Value) -> Made {
             power
         }
     }))
+}
+
+/// Returns `a ** b` for a `b` of 0 or more, where it has 64 bits.
+fn power(a: i64, b: i64) -> Option<i64> {
+    match a {
+        // However large `b` is.
+        0 | 1 => Some(if b == 0 { 1 } else { a }),
+        -1 => Some(if b % 2 == 0 { 1 } else { -1 }),
+        _ => a.checked_pow(u32::try_from(b).ok()?),
+    }
 }
 
 /// Python's remainder: it has the sign of the divisor.
@@ -247,7 +257,7 @@ fn contains(container: &Value, item: &Value, budget: &mut Budget) -> Result<bool
             other.kind()
         ))),
         (Value::Dict(dict), key) => {
-            if !key.is_hashable() {
+            if !key.is_hashable(budget)? {
                 return Err(Failure::new(format!("unhashable type: {:?}", key.kind())));
             }
             Ok(dict.get(key, budget)?.is_some())

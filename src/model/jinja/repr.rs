@@ -84,17 +84,22 @@ impl Value {
             Object::Macro(made, _) if made.is_caller() => out.push_str("<Macro anonymous>"),
             Object::Macro(made, _) => drop(write!(out, "<Macro {}>", str_repr(&made.name))),
             Object::Loop(l) => {
-                let (turn, count) = (l.index.get() + 1, l.items.len());
+                let (turn, count) = (l.index.get() + 1, l.items.items.len());
                 let _ = write!(out, "<LoopContext {turn}/{count}>");
             }
             Object::Namespace(n) => {
+                // Its depth is that of what was set: one may hold another that got its own later,
+                // or itself.
+                budget.enter()?;
                 let attributes = n.attributes.borrow();
+                budget.items(attributes.len())?;
                 let entries = attributes
                     .iter()
                     .map(|(name, value)| (Self::Str(name.clone()), value.clone()));
                 out.push_str("<Namespace ");
                 Self::dict(entries.collect())?.write_repr(out, budget)?;
                 out.push('>');
+                budget.leave();
             }
             _ => return Err(address(self.kind())),
         }

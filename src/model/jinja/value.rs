@@ -12,6 +12,9 @@ use super::budget::{Budget, Failure};
 /// Values that may stand inside one another.
 const NESTING: u32 = 64;
 
+/// Units of work for a name that a search passes, as [`Value::equals`] takes for a key.
+pub(super) const NAME: usize = 4;
+
 /// A value. Lists and dicts are never changed: the sandbox of transformers forbids it.
 #[derive(Debug, Clone)]
 pub(in crate::model) enum Value {
@@ -75,7 +78,7 @@ pub(in crate::model) enum Object {
     /// A method of a value, by name.
     Method(Value, Arc<str>),
     Loop(Loop),
-    Cycler(Vec<Value>, Cell<usize>),
+    Cycler(Sequence, Cell<usize>),
     Joiner(Value, Cell<bool>),
 }
 
@@ -90,7 +93,7 @@ pub(in crate::model) struct Namespace {
 #[derive(Debug)]
 pub(in crate::model) struct Loop {
     pub(super) index: Cell<usize>,
-    pub(super) items: Rc<Vec<Value>>,
+    pub(super) items: Sequence,
     pub(super) depth: usize,
     /// A recursive loop's own statement, and the scope around it.
     pub(super) recursive: Option<(Arc<For>, Rc<Scope>)>,
@@ -98,15 +101,53 @@ pub(in crate::model) struct Loop {
 }
 
 impl Namespace {
-    pub(super) fn set(&self, name: &Arc<str>, value: Value) -> Result<(), Failure> {
+    pub(super) fn set(
+        &self,
+        name: &Arc<str>,
+        value: Value,
+        budget: &mut Budget,
+    ) -> Result<(), Failure> {
         self.depth.set(self.depth.get().max(deeper([&value])?));
-        let mut attributes = self.attributes.borrow_mut();
-        match attributes.iter_mut().find(|(known, _)| known == name) {
-            Some((_, old)) => *old = value,
-            None => attributes.push((name.clone(), value)),
-        }
-        Ok(())
+        set_among(&mut self.attributes.borrow_mut(), name, value, budget)
     }
+
+    pub(super) fn get(&self, name: &str, budget: &mut Budget) -> Result<Option<Value>, Failure> {
+        among(&self.attributes.borrow(), name, budget)
+    }
+}
+
+impl Sequence {
+    pub(super) fn new(items: Vec<Value>) -> Result<Self, Failure> {
+        let depth = deeper(&items)?;
+        Ok(Self { items, depth })
+    }
+}
+
+/// Looks a name up, and pays for those before it: a template may make thousands.
+fn among(
+    named: &[(Arc<str>, Value)],
+    name: &str,
+    budget: &mut Budget,
+) -> Result<Option<Value>, Failure> {
+    let at = named.iter().position(|(known, _)| **known == *name);
+    budget.charge(at.unwrap_or(named.len()) * NAME)?;
+    Ok(at.map(|at| named[at].1.clone()))
+}
+
+/// Sets a name to a value, and pays for those before it.
+fn set_among(
+    named: &mut Vec<(Arc<str>, Value)>,
+    name: &Arc<str>,
+    value: Value,
+    budget: &mut Budget,
+) -> Result<(), Failure> {
+    let at = named.iter().position(|(known, _)| known == name);
+    budget.charge(at.unwrap_or(named.len()) * NAME)?;
+    match at {
+        Some(at) => named[at].1 = value,
+        None => named.push((name.clone(), value)),
+    }
+    Ok(())
 }
 
 /// Returns one more than the deepest of `values`.
@@ -155,29 +196,25 @@ impl Scope {
         })
     }
 
-    pub(super) fn set(&self, name: &Arc<str>, value: Value) {
-        let mut variables = self.variables.borrow_mut();
-        match variables.iter_mut().find(|(known, _)| known == name) {
-            Some((_, old)) => *old = value,
-            None => variables.push((name.clone(), value)),
-        }
+    pub(super) fn set(
+        &self,
+        name: &Arc<str>,
+        value: Value,
+        budget: &mut Budget,
+    ) -> Result<(), Failure> {
+        set_among(&mut self.variables.borrow_mut(), name, value, budget)
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<Value> {
+    pub(super) fn get(&self, name: &str, budget: &mut Budget) -> Result<Option<Value>, Failure> {
         let mut scope = Some(self);
         // Innermost first: a name that is set inside hides that of a scope around.
         while let Some(at) = scope {
-            if let Some((_, value)) = at
-                .variables
-                .borrow()
-                .iter()
-                .find(|(known, _)| **known == *name)
-            {
-                return Some(value.clone());
+            if let Some(value) = among(&at.variables.borrow(), name, budget)? {
+                return Ok(Some(value));
             }
             scope = at.parent.as_deref();
         }
-        None
+        Ok(None)
     }
 }
 
@@ -191,13 +228,11 @@ impl Value {
     }
 
     pub(in crate::model) fn list(items: Vec<Self>) -> Result<Self, Failure> {
-        let depth = deeper(&items)?;
-        Ok(Self::List(Rc::new(Sequence { items, depth })))
+        Ok(Self::List(Rc::new(Sequence::new(items)?)))
     }
 
     pub(super) fn tuple(items: Vec<Self>) -> Result<Self, Failure> {
-        let depth = deeper(&items)?;
-        Ok(Self::Tuple(Rc::new(Sequence { items, depth })))
+        Ok(Self::Tuple(Rc::new(Sequence::new(items)?)))
     }
 
     /// Keys must be hashable, and there is one of each.
@@ -224,8 +259,8 @@ impl Value {
                 // need not be counted again.
                 Object::Namespace(n) => n.depth.get(),
                 Object::Method(value, _) | Object::Joiner(value, _) => 1 + value.depth(),
-                Object::Cycler(items, _) => 1 + items.iter().map(Self::depth).max().unwrap_or(0),
-                Object::Loop(l) => 1 + l.items.iter().map(Self::depth).max().unwrap_or(0),
+                Object::Cycler(items, _) => items.depth,
+                Object::Loop(l) => l.items.depth,
                 Object::Macro(..) | Object::Function(_) => 1,
             },
             _ => 0,
@@ -303,7 +338,7 @@ impl Value {
             Self::Dict(d) | Self::View(_, d) => Some(d.entries.len()),
             Self::Range(first, end, step) => Some(range_length(*first, *end, *step)),
             Self::Object(object) => match &**object {
-                Object::Loop(l) => Some(l.items.len()),
+                Object::Loop(l) => Some(l.items.items.len()),
                 _ => None,
             },
             _ => None,
@@ -399,7 +434,7 @@ impl Value {
             // Numbers and booleans are equal by value; values of other kinds never are.
             (a, b) => match (a.as_int(), b.as_int()) {
                 (Some(a), Some(b)) => a == b,
-                _ => matches!((a.as_float(), b.as_float()), (Some(a), Some(b)) if a == b),
+                _ => numbers(a, b).flatten() == Some(Ordering::Equal),
             },
         })
     }
@@ -431,27 +466,58 @@ impl Value {
             }
             (a, b) => match (a.as_int(), b.as_int()) {
                 (Some(a), Some(b)) => Ok(Some(a.cmp(&b))),
-                _ => match (a.as_float(), b.as_float()) {
-                    // `None` for NaN, of which every comparison is false.
-                    (Some(a), Some(b)) => Ok(a.partial_cmp(&b)),
-                    _ => Err(Failure::new(format!(
-                        "{:?} and {:?} have no order",
-                        a.kind(),
-                        b.kind()
-                    ))),
-                },
+                _ => numbers(a, b).ok_or_else(|| {
+                    let (a, b) = (a.kind(), b.kind());
+                    Failure::new(format!("{a:?} and {b:?} have no order"))
+                }),
             },
         }
     }
 
     /// Tells whether it can be a key.
-    pub(super) fn is_hashable(&self) -> bool {
+    pub(super) fn is_hashable(&self, budget: &mut Budget) -> Result<bool, Failure> {
         match self {
-            Self::List(_) | Self::Dict(_) | Self::View(..) => false,
-            // A tuple is hashable as far as its items are.
-            Self::Tuple(s) => s.items.iter().all(Self::is_hashable),
-            _ => true,
+            Self::List(_) | Self::Dict(_) | Self::View(..) => Ok(false),
+            // A tuple is hashable as far as its items are, which may be one tuple many times.
+            Self::Tuple(s) => {
+                for item in &s.items {
+                    budget.charge(4)?;
+                    if !item.is_hashable(budget)? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+            _ => Ok(true),
         }
+    }
+}
+
+/// Returns the order of two numbers of which one is a float: `None` where one is no number, and
+/// within it where one is NaN, of which every comparison is false.
+fn numbers(a: &Value, b: &Value) -> Option<Option<Ordering>> {
+    match (a, b) {
+        (Value::Float(a), Value::Float(b)) => Some(a.partial_cmp(b)),
+        (Value::Float(a), b) => Some(whole_and_float(b.as_int()?, *a).map(Ordering::reverse)),
+        (a, Value::Float(b)) => Some(whole_and_float(a.as_int()?, *b)),
+        _ => None,
+    }
+}
+
+/// Returns the order of a whole number and a float by what both are, as Python does: as floats,
+/// 2^53 and 2^53 + 1 would be equal.
+fn whole_and_float(a: i64, b: f64) -> Option<Ordering> {
+    // The powers of two just outside of 64 bits are floats; the largest whole number is none.
+    let outside = 2f64.powi(63);
+    if b.is_nan() {
+        None
+    } else if b >= outside {
+        Some(Ordering::Less)
+    } else if b < -outside {
+        Some(Ordering::Greater)
+    } else {
+        let fraction = 0.0.partial_cmp(&b.fract());
+        Some(a.cmp(&(b.trunc() as i64)).then(fraction?))
     }
 }
 

@@ -7,6 +7,7 @@ use crate::model::decoder::DecoderConfig;
 use crate::model::error::Error;
 use crate::model::families::Family;
 use crate::model::families::registry::family;
+use crate::model::fields;
 use crate::model::vision_tower::{SelectStrategy, TowerConfig};
 use crate::nn::Activation;
 
@@ -50,6 +51,9 @@ pub(super) type Default = (&'static str, &'static str);
 
 /// Layers of the tower that a projector may read side by side.
 const MOST_FEATURES: usize = 64;
+
+/// Layers of a projector.
+pub(super) const MOST_PROJECTOR_LAYERS: usize = 16;
 
 /// Defaults of every family.
 const DEFAULTS: [Default; 8] = [
@@ -182,8 +186,7 @@ fn set_defaults_by_type(json: &mut Value) {
 /// Parses and checks `text_config` of a language model by itself.
 pub(in crate::model) fn language_model(mut json: Value) -> Result<DecoderConfig, Error> {
     set_defaults_by_type(&mut json);
-    let config = DecoderConfig::deserialize(&json["text_config"]);
-    let config = config.map_err(|e| Error::Config(e.to_string()))?;
+    let config: DecoderConfig = fields::of_config("text_config", &json["text_config"])?;
     config.check()?;
     Ok(config)
 }
@@ -223,13 +226,29 @@ impl Config {
         set_defaults_by_type(&mut json);
         // Of the JSON, since a family's tower has fields that no other has.
         let tower = family.tower(&json)?;
-        let config = Self::deserialize(json).map_err(|e| Error::Config(e.to_string()))?;
+        let config: Self = fields::of_config("", &json)?;
         config.text_config.check()?;
+        config.check_projector()?;
         Ok(Parsed {
             config,
             family,
             tower,
         })
+    }
+
+    fn check_projector(&self) -> Result<(), Error> {
+        match self.projector_layers {
+            Some(layers) if layers > MOST_PROJECTOR_LAYERS => Err(Error::Config(format!(
+                "projector_layers {layers}; 0 to {MOST_PROJECTOR_LAYERS} are supported"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the number of the projector's layers.
+    pub fn projector_layers(&self) -> usize {
+        // Only the original LLaVA has others.
+        self.projector_layers.unwrap_or(2)
     }
 
     /// Returns the layers whose outputs the projector reads side by side. One family counts them in
@@ -274,16 +293,18 @@ impl Config {
         let Some(ratio) = &self.vision_aspect_ratio else {
             return Ok(None);
         };
-        let most = ratio
-            .strip_prefix("anyres_max_")
-            .and_then(|n| n.parse().ok())
-            .filter(|n| (1..=1024).contains(n));
-        most.map(Some).ok_or_else(|| {
+        most_tiles_of(ratio).map(Some).ok_or_else(|| {
             Error::Config(format!(
                 "vision_aspect_ratio {ratio:?}; anyres_max_N with N of 1 to 1024 is supported"
             ))
         })
     }
+}
+
+/// Returns N of `anyres_max_N`.
+pub(super) fn most_tiles_of(ratio: &str) -> Option<usize> {
+    let most = ratio.strip_prefix("anyres_max_")?.parse().ok();
+    most.filter(|n| (1..=1024).contains(n))
 }
 
 /// Reads a token id, or a list of them.

@@ -53,8 +53,8 @@ impl Unread<'_> {
         let width = text.hidden_size as u64;
         let (table, norm) = (text.table_parameters(), width);
         let head = if self.config.tied() { 0 } else { table };
-        // About: the first of the projector's layers is as wide as the tower.
-        let between = self.config.projector_layers.unwrap_or(2) as u64 * width * width;
+        // About: without the first of the projector's layers, which reads rows of the tower.
+        let between = self.config.projector_layers().saturating_sub(1) as u64 * width * width;
         // It is on the device already, and so not in what is free there.
         let tower = if self.shares_tower {
             0
@@ -69,6 +69,23 @@ impl Unread<'_> {
             last: self.bytes_of(norm + head) + self.copied_table(),
             keys_and_values: self.keys_and_values,
         }
+    }
+
+    /// Returns about how many bytes will be drawn.
+    pub(super) fn drawn_bytes(&self, shares_decoder: bool) -> u64 {
+        let parts = self.bytes();
+        if shares_decoder {
+            // What stands between tower and decoder is left out: the same table is small beside it.
+            let table = self.bytes_of(self.config.text_config.table_parameters());
+            return parts.first - table.min(parts.first);
+        }
+        let layers = parts
+            .layers
+            .iter()
+            .fold(0, |sum: u64, layer| sum.saturating_add(*layer));
+        layers
+            .saturating_add(parts.first)
+            .saturating_add(parts.last)
     }
 
     /// Sizes the parts by the files.

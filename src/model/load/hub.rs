@@ -5,8 +5,8 @@ use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use hf_hub::api::Progress;
-use hf_hub::api::sync::{ApiBuilder, ApiRepo};
+use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo};
+use hf_hub::api::{Progress, RepoInfo};
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -23,6 +23,13 @@ pub struct HubId {
     pub name: String,
     /// `main` where none is said.
     pub revision: String,
+}
+
+impl HubId {
+    /// Returns the repository at a revision of it.
+    fn at(&self, revision: &str) -> Repo {
+        Repo::with_revision(self.name.clone(), RepoType::Model, revision.to_owned())
+    }
 }
 
 impl FromStr for HubId {
@@ -88,7 +95,8 @@ impl Hub {
     /// Returns the folder with the files of a model, fetched where they are not cached; `progress`
     /// hears of a file's name, its bytes so far and its bytes in all. A download that was broken
     /// off goes on where it ended. A file whose SHA-256 is not the one that the hub names is an
-    /// error, and is not kept.
+    /// error, and is not kept. All files are of one commit; where the hub cannot be reached, of the
+    /// one that is cached.
     ///
     /// config.json comes first: a repository that does not serve `purpose` is an error before
     /// anything else is fetched.
@@ -116,33 +124,57 @@ impl Hub {
         purpose: Option<Purpose>,
         progress: &mut dyn FnMut(&str, u64, u64),
     ) -> Result<PathBuf, Error> {
-        let repo = Repo::with_revision(id.name.clone(), RepoType::Model, id.revision.clone());
-        let cached = Cache::new(self.cache.clone()).repo(repo.clone());
         if self.offline {
-            // The cache keeps a folder for each commit; loading names what is missing in it.
-            let known = CONFIGS.iter().find_map(|name| cached.get(name));
-            let known = known.and_then(|p| p.parent().map(Path::to_owned));
             let missing = || format!("not in {} (offline)", self.cache.display());
-            return known.ok_or_else(|| failed(id, missing()));
+            return self.cached(id).ok_or_else(|| failed(id, missing()));
         }
-        let api = ApiBuilder::from_cache(Cache::new(self.cache.clone()))
+        let api = self.api().map_err(|e| failed(id, e.to_string()))?;
+        // The list of files decides between safetensors and pickles, and refuses repositories by
+        // name.
+        let info = match api.repo(id.at(&id.revision)).info() {
+            Ok(info) => info,
+            Err(e) => {
+                let reason = format!("{}: {e}", self.endpoint);
+                let known = self.cached(id).filter(|_| is_unreachable(&e));
+                let known = known.ok_or_else(|| failed(id, reason.clone()))?;
+                let model = &id.name;
+                tracing::warn!(model, reason, "the hub is not reached; the cache serves");
+                return Ok(known);
+            }
+        };
+        self.fetch_commit(id, purpose, (api, info), progress)
+    }
+
+    fn api(&self) -> Result<Api, ApiError> {
+        ApiBuilder::from_cache(Cache::new(self.cache.clone()))
             .with_endpoint(self.endpoint.clone())
             .with_token(self.token.clone())
             .with_user_agent("scotoma", crate::telemetry::VERSION)
             .with_retries(3)
             .build()
-            .map_err(|e| failed(id, e.to_string()))?
-            .repo(repo);
-        // The list of files decides between safetensors and pickles, and refuses repositories by
-        // name.
-        let info = api
-            .info()
-            .map_err(|e| failed(id, format!("{}: {e}", self.endpoint)))?;
+    }
+
+    /// Fetches the files of one commit, that of `info`.
+    fn fetch_commit(
+        &self,
+        id: &HubId,
+        purpose: Option<Purpose>,
+        (api, info): (Api, RepoInfo),
+        progress: &mut dyn FnMut(&str, u64, u64),
+    ) -> Result<PathBuf, Error> {
+        // It becomes the name of a folder.
+        if !plain(&info.sha) {
+            let reason = format!("its commit is called {}", shown(&info.sha));
+            return Err(failed(id, reason));
+        }
         let names: Vec<&str> = info.siblings.iter().map(|s| s.rfilename.as_str()).collect();
+        let cache = Cache::new(self.cache.clone());
         let mut files = Files {
             id,
             names: &names,
-            cached,
+            commit: &info.sha,
+            cached: cache.repo(id.at(&info.sha)),
+            repo: api.repo(id.at(&info.sha)),
             api,
             progress,
         };
@@ -167,28 +199,95 @@ impl Hub {
                 folder = file.parent().map(Path::to_owned);
             }
         }
-        folder.ok_or_else(|| failed(id, "the repository has no files of a model".into()))
+        let none = || failed(id, "the repository has no files of a model".into());
+        let folder = folder.ok_or_else(none)?;
+        // Last, and not for texts alone: until then the revision means a commit whose weights are
+        // here. A cache that is only read has the name already.
+        let known = self.cached(id);
+        if known.is_none() || purpose.is_some() && known.as_ref() != Some(&folder) {
+            let named = cache.repo(id.at(&id.revision)).create_ref(&info.sha);
+            named.map_err(|e| failed(id, format!("{}: {e}", self.cache.display())))?;
+        }
+        Ok(folder)
+    }
+
+    /// Returns the folder of a revision that is in the cache, which keeps one for each commit;
+    /// loading names what is missing in it.
+    fn cached(&self, id: &HubId) -> Option<PathBuf> {
+        let cached = Cache::new(self.cache.clone()).repo(id.at(&id.revision));
+        // A revision may be a commit, which other tools keep without a name of its own.
+        let own = cached.pointer_path(&id.revision);
+        let known = CONFIGS.iter().find_map(|name| {
+            let path = own.join(name);
+            cached.get(name).or_else(|| path.exists().then_some(path))
+        });
+        known.and_then(|path| path.parent().map(Path::to_owned))
     }
 }
 
-/// The files of one revision, in the cache and on the hub.
+/// Tells whether nobody answered, rather than that the hub refused: it may be down, or the machine
+/// may have no network.
+fn is_unreachable(error: &ApiError) -> bool {
+    let ApiError::RequestError(error) = error else {
+        return false;
+    };
+    matches!(
+        **error,
+        ureq::Error::StatusCode(500..)
+            | ureq::Error::Protocol(_)
+            | ureq::Error::Io(_)
+            | ureq::Error::Timeout(_)
+            | ureq::Error::HostNotFound
+            | ureq::Error::ConnectionFailed
+    )
+}
+
+/// The files of one commit, in the cache and on the hub.
+// Not of a branch, which may move between two files.
 struct Files<'a> {
     id: &'a HubId,
     names: &'a [&'a str],
+    commit: &'a str,
     cached: CacheRepo,
-    api: ApiRepo,
+    repo: ApiRepo,
+    api: Api,
     progress: &'a mut dyn FnMut(&str, u64, u64),
 }
 
 impl Files<'_> {
     /// Returns where a file is, downloaded if it has to be.
     fn get(&mut self, name: &str) -> Result<PathBuf, Error> {
-        // A cached file is not asked for again, whatever its branch has become since.
-        match self.cached.get(name) {
-            Some(path) => Ok(path),
-            None => download(&self.api, name, self.progress)
-                .map_err(|e| failed(self.id, format!("{name}: {e}"))),
+        let path = self.cached.pointer_path(self.commit).join(name);
+        if path.exists() {
+            return Ok(path);
         }
+        self.fetch(name, &path)
+            .map_err(|e| failed(self.id, format!("{name}: {e}")))?;
+        Ok(path)
+    }
+
+    /// Makes a file of the commit that is not in its folder, `path`: of the content that another
+    /// commit has already, or by a download.
+    fn fetch(&mut self, name: &str, path: &Path) -> Result<(), String> {
+        let metadata = self.api.metadata(&self.repo.url(name));
+        let metadata = metadata.map_err(|e| e.to_string())?;
+        let (commit, etag) = (metadata.commit_hash(), metadata.etag());
+        if commit != self.commit {
+            let commit = shown(commit);
+            return Err(format!("of commit {commit}, not of {}", self.commit));
+        }
+        // The cache calls a file by it.
+        if !plain(etag) {
+            return Err(format!("its etag is {}", shown(etag)));
+        }
+        let blob = self.cached.blob_path(etag);
+        if blob.exists() {
+            // Weights seldom change with the files around them.
+            link(name, etag, path).map_err(|e| e.to_string())?;
+        } else {
+            download(&self.repo, name, self.progress)?;
+        }
+        check_digest(path)
     }
 
     /// Reads a file of JSON, where the repository has it.
@@ -207,6 +306,20 @@ fn failed(id: &HubId, reason: String) -> Error {
         id: format!("{}@{}", id.name, id.revision),
         reason,
     }
+}
+
+/// Lets `path`, the file `name` in the folder of a commit, be the content that the cache calls
+/// `etag`.
+fn link(name: &str, etag: &str, path: &Path) -> std::io::Result<()> {
+    let folder = path.parent().unwrap_or(path);
+    std::fs::create_dir_all(folder)?;
+    // Relative, as other tools link it: a cache may be moved. `snapshots/COMMIT` is two deep.
+    let up = "../".repeat(2 + name.matches('/').count());
+    let content = Path::new(&up).join("blobs").join(etag);
+    #[cfg(unix)]
+    return std::os::unix::fs::symlink(content, path);
+    #[cfg(not(unix))]
+    return std::fs::copy(folder.join(content), path).map(drop);
 }
 
 /// One of these is in every repository of a model or an adapter.
@@ -232,10 +345,12 @@ fn wanted<'a>(names: &[&'a str]) -> Vec<&'a str> {
     };
     // What the original LLaVA trains beside an adapter.
     let beside = |name: &str| name == "non_lora_trainables.bin";
-    let template =
-        |name: &str| name.starts_with("additional_chat_templates/") && ends(name, "jinja");
-    let top =
-        |name: &str| !name.contains('/') && (is_text(name) || is_weights(name) || beside(name));
+    let template = |name: &str| {
+        // The hub says the names: none may lead out of the cache.
+        let file = name.strip_prefix("additional_chat_templates/");
+        file.is_some_and(plain) && ends(name, "jinja")
+    };
+    let top = |name: &str| plain(name) && (is_text(name) || is_weights(name) || beside(name));
     names
         .iter()
         .copied()
@@ -276,19 +391,22 @@ impl Progress for Report<'_> {
 }
 
 fn download(
-    api: &ApiRepo,
+    repo: &ApiRepo,
     name: &str,
     tell: &mut dyn FnMut(&str, u64, u64),
-) -> Result<PathBuf, String> {
+) -> Result<(), String> {
     let report = Report {
         file: String::new(),
         done: 0,
         total: 0,
         tell,
     };
-    let path = api
-        .download_with_progress(name, report)
-        .map_err(|e| e.to_string())?;
+    let downloaded = repo.download_with_progress(name, report);
+    downloaded.map(drop).map_err(|e| e.to_string())
+}
+
+/// Fails on a file whose content is not what its name in the cache says; removes it.
+fn check_digest(path: &Path) -> Result<(), String> {
     // The cache calls a file by its etag, which for large files is the SHA-256 of its content.
     let blob = path.canonicalize().map_err(|e| e.to_string())?;
     let named = blob
@@ -304,7 +422,7 @@ fn download(
             .map(|i| u8::from_str_radix(&named[i..i + 2], 16).unwrap_or_default());
         if !expected.eq(found) {
             // The link first: it is what other tools look for, and must not point at nothing.
-            let removed = std::fs::remove_file(&path).and_then(|()| std::fs::remove_file(&blob));
+            let removed = std::fs::remove_file(path).and_then(|()| std::fs::remove_file(&blob));
             let kept = removed
                 .err()
                 .map(|e| format!(" and could not be removed: {e}"))
@@ -312,7 +430,7 @@ fn download(
             return Err(format!("its SHA-256 is not {named}{kept}"));
         }
     }
-    Ok(path)
+    Ok(())
 }
 
 fn sha256(path: &Path) -> std::io::Result<Vec<u8>> {
@@ -358,5 +476,18 @@ mod tests {
         ];
         assert_eq!(wanted(&all), ["config.json", "model.safetensors"]);
         assert_eq!(wanted(&all[3..]), ["pytorch_model.bin"]);
+    }
+
+    #[test]
+    fn no_name_leads_out_of_the_cache() {
+        let all = [
+            "additional_chat_templates/tool_use.jinja",
+            "additional_chat_templates/../../tool_use.jinja",
+            "additional_chat_templates//tool_use.jinja",
+            "additional_chat_templates/a/tool_use.jinja",
+            "..\\config.json",
+            ".config.json",
+        ];
+        assert_eq!(wanted(&all), all[..1]);
     }
 }

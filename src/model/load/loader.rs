@@ -9,7 +9,7 @@ use super::config::{self, Config, Merge};
 use super::device_map::{self, Unread};
 use super::embedded::SHAPES;
 use super::gathered::{Gathered, around_images, check_image_token};
-use super::memory_plan::{MOST_LAYERS, MemoryPlan};
+use super::memory_plan::MemoryPlan;
 use super::source::Source;
 use crate::model::by_name::ByName;
 use crate::model::decoder::Decoder;
@@ -232,7 +232,7 @@ impl PreparedModel {
         let mut resident_bytes = self.own_bytes();
         let parts = self.read(to)?;
         if parts.drawn > 0 {
-            // Without files there was nothing to count before.
+            // Until now it was known about, by the configuration alone.
             parameters = parts.drawn;
             resident_bytes = self.bytes(parts.drawn) + self.copied_table();
             self.check_budget(resident_bytes)?;
@@ -282,9 +282,13 @@ impl PreparedModel {
         Ok(model)
     }
 
-    /// Returns the bytes that it shares with nobody, as far as files tell.
+    /// Returns the bytes that it shares with nobody, as far as files tell, or where they are to be
+    /// drawn the configuration.
     fn own_bytes(&self) -> u64 {
         let unread = self.unread();
+        if self.checkpoint.is_random() {
+            return unread.drawn_bytes(self.shared.decoder.is_some());
+        }
         // A projector is a model's own: two over one tower are seldom alike, and small.
         let mut own = unread.file_bytes(&[""]);
         if self.shared.tower.is_some() {
@@ -316,14 +320,10 @@ impl PreparedModel {
         Ok(())
     }
 
-    /// Fails where there are fewer layers than devices, or more than any model has.
+    /// Fails where there are fewer layers than devices.
     fn check_layers(&self) -> Result<(), Error> {
         let layers = self.config.text_config.num_hidden_layers;
         let devices = self.device.ids().len();
-        if layers > MOST_LAYERS {
-            let message = format!("text_config: num_hidden_layers {layers}; at most {MOST_LAYERS}");
-            return Err(Error::Config(message));
-        }
         if devices > layers {
             return Err(Error::Devices { devices, layers });
         }
@@ -434,7 +434,7 @@ impl PreparedModel {
         let norm = self.family.projector_norm();
         Projector::load(
             (width, config.text_config.hidden_size),
-            config.projector_layers.unwrap_or(2),
+            config.projector_layers(),
             config.projector_hidden_act,
             config.multimodal_projector_bias,
             norm.zip(config.projector_layernorm_eps),

@@ -18,9 +18,6 @@ fn usable(free: u64) -> u64 {
     free - RESERVE.min(free / 16)
 }
 
-/// The most layers that are spread; more are a mistake in config.json.
-pub(super) const MOST_LAYERS: usize = 1024;
-
 /// Bytes of a model, by where they go.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ModelBytes {

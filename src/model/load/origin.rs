@@ -4,8 +4,9 @@ use std::path::Path;
 use std::str::FromStr;
 
 use super::embedded::{SHAPES, shapes, sized, sizes};
+use super::gguf;
 use super::hub::{Hub, HubId};
-use super::source::{Source, default_name};
+use super::source::{Source, last_part};
 use super::unsupported::Purpose;
 use crate::field_path::shown;
 use crate::model::error::Error;
@@ -60,9 +61,17 @@ impl FromStr for Origin {
 }
 
 impl Origin {
-    /// Returns the name of a model that came from `place`, where nobody gives it one.
+    /// Returns the name of a model at `place`, where nobody gives it one: its folder's, that on the
+    /// hub without the revision, or that of the first file of a pair.
     pub fn default_name(place: &str) -> String {
-        default_name(place)
+        let place = place.strip_prefix(RANDOM).unwrap_or(place);
+        // As that file alone is called, beside which the other one is found.
+        let place = gguf::pair(place).map_or(place, |(first, _)| first);
+        match place.parse::<HubId>() {
+            Ok(id) if !Path::new(place).exists() => last_part(&id.name),
+            // A folder's name may have an @ of its own.
+            _ => last_part(place),
+        }
     }
 
     /// Returns its files; downloads those that are missing, see [`Hub::fetch`].

@@ -6,6 +6,7 @@
 
 use serde_json::{Value, json};
 
+use super::config::{MOST_PROJECTOR_LAYERS, most_tiles_of};
 use crate::model::error::Error;
 use crate::model::text::tokenizer::Text;
 use crate::weights::Checkpoint;
@@ -15,6 +16,7 @@ pub(super) fn check(config: &Value) -> Result<(), Error> {
     decoder(config)?;
     layers(config)?;
     merge(config)?;
+    family(config)?;
     if !matches!(
         config["mm_vision_select_feature"].as_str(),
         None | Some("patch" | "cls_patch")
@@ -26,7 +28,7 @@ pub(super) fn check(config: &Value) -> Result<(), Error> {
         ));
     }
     // A tile is laid out as a grid of its patches; the original asserts that there is no other row.
-    if family(config) != "llava" && config["mm_vision_select_feature"] == "cls_patch" {
+    if family(config)? != "llava" && config["mm_vision_select_feature"] == "cls_patch" {
         return Err(unsupported(
             config,
             "mm_vision_select_feature",
@@ -47,11 +49,10 @@ pub(super) fn check(config: &Value) -> Result<(), Error> {
             "mm_vision_tower is empty; a folder or a hub id is needed".into(),
         ));
     }
-    for field in ["s2", "mm_resampler_type", "mm_spatial_pool_mode"] {
-        // LLaVA-NeXT pools the frames of videos alone, and resamples nothing where it says null.
-        let used = !matches!(&config[field], Value::Null | Value::Bool(false))
-            && field != "mm_spatial_pool_mode";
-        if used {
+    // Not mm_spatial_pool_mode: LLaVA-NeXT pools the frames of videos alone.
+    for field in ["s2", "mm_resampler_type"] {
+        // It resamples nothing where it says null.
+        if !matches!(&config[field], Value::Null | Value::Bool(false)) {
             return Err(unsupported(config, field, "a model without it"));
         }
     }
@@ -95,7 +96,7 @@ fn layers(config: &Value) -> Result<usize, Error> {
                 .strip_prefix("mlp")
                 .and_then(|k| k.strip_suffix("x_gelu"));
             let layers = number.and_then(|n| n.parse().ok());
-            let layers = layers.filter(|n| (1..=16).contains(n));
+            let layers = layers.filter(|n| (1..=MOST_PROJECTOR_LAYERS).contains(n));
             layers.ok_or_else(|| {
                 unsupported(
                     config,
@@ -129,11 +130,18 @@ fn merge(config: &Value) -> Result<&str, Error> {
 }
 
 /// Returns the family that does with pictures what image_aspect_ratio says.
-fn family(config: &Value) -> &'static str {
-    match config["image_aspect_ratio"].as_str().unwrap_or_default() {
-        "anyres" => "llava_next",
-        other if other.starts_with("anyres_max_") => "llava_onevision",
-        _ => "llava",
+fn family(config: &Value) -> Result<&'static str, Error> {
+    match &config["image_aspect_ratio"] {
+        // Absent where the tower's own processor does all, as "square" has it.
+        Value::Null => Ok("llava"),
+        Value::String(ratio) if ["square", "pad"].contains(&ratio.as_str()) => Ok("llava"),
+        Value::String(ratio) if ratio == "anyres" => Ok("llava_next"),
+        Value::String(ratio) if most_tiles_of(ratio).is_some() => Ok("llava_onevision"),
+        _ => Err(unsupported(
+            config,
+            "image_aspect_ratio",
+            "square, pad, anyres or anyres_max_N with N of 1 to 1024",
+        )),
     }
 }
 
@@ -182,7 +190,14 @@ pub(super) fn translate(
     if siglip {
         vision["model_type"] = json!("siglip_vision_model");
     }
-    let family = family(config);
+    let family = family(config)?;
+    if family == "llava_onevision" && !siglip {
+        return Err(unsupported(
+            config,
+            "image_aspect_ratio",
+            "square, pad or anyres with a tower that is not SigLIP",
+        ));
+    }
     // The original deletes SigLIP's last layer, reads the last of the others, and has no class
     // token to drop.
     let layer = if siglip {
@@ -243,7 +258,7 @@ fn without_last_layer(vision: &mut Value, layer: &Value, checkpoint: &Checkpoint
 pub(super) fn processor(config: &Value, mut tower: Value, side: u64) -> Result<Value, Error> {
     // `expand2square` of the original pads with the mean colour, as `do_pad` does in transformers.
     tower["do_pad"] = json!(config["image_aspect_ratio"] == "pad");
-    if family(config) == "llava" {
+    if family(config)? == "llava" {
         return Ok(tower);
     }
     // The original repository puts the width first.

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::gguf::GgufFiles;
 use crate::model::error::Error;
+use crate::model::fields;
 use crate::weights::{Checkpoint, LFS_POINTER, Quantization, is_lfs_pointer};
 
 /// The files of one model.
@@ -82,7 +83,7 @@ impl Source {
             return Vec::new();
         };
         let mut names = base.adapters();
-        names.push(default_name(&adapter.place()));
+        names.push(last_part(&adapter.place()));
         names
     }
 
@@ -217,17 +218,18 @@ impl Source {
         }
     }
 
-    /// Reads file `name` as JSON, or `None` where there is none.
+    /// Reads file `name` as a JSON object, or `None` where there is none.
     pub fn json<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
         let Some(bytes) = self.read(name)? else {
             return Ok(None);
         };
-        serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(|e| Error::File {
-                path: self.path(name),
-                reason: e.to_string(),
-            })
+        let fail = |reason| Error::file(&self.path(name), reason);
+        let value: Value = serde_json::from_slice(&bytes).map_err(|e| fail(e.to_string()))?;
+        // Looking a field up in anything else finds none, as in an empty file.
+        if !value.is_object() {
+            return Err(fail("is JSON, but no object of fields".into()));
+        }
+        fields::parse("", &value).map(Some).map_err(fail)
     }
 
     /// Opens the tensors.
@@ -302,18 +304,10 @@ fn read_regular(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     Ok(Some(bytes))
 }
 
-/// Returns the name of a model at `place` that is given none: its folder's, that on the hub without
-/// the revision, or that of the first file of a pair.
-pub(super) fn default_name(place: &str) -> String {
-    let place = place.strip_prefix(RANDOM).unwrap_or(place);
-    // As that file alone is called, beside which the other one is found.
-    let place = match place.find(".gguf+") {
-        Some(at) => &place[..at + ".gguf".len()],
-        None => place,
-    };
-    let path = Path::new(place.split('@').next().unwrap_or(place));
-    path.file_name()
-        .map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned())
+/// Returns the last part of a path, which models and adapters are called by.
+pub(super) fn last_part(place: &str) -> String {
+    let last = Path::new(place).file_name();
+    last.map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned())
 }
 
 /// Tells whether config.json was written by the original repository.

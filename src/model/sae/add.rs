@@ -80,12 +80,12 @@ impl Model {
         name: &str,
         source: &Source,
     ) -> Result<(), Error> {
-        let (Some(json), Some(weights)) = (
-            source.json::<Value>("cfg.json")?,
-            source.embedded("sae_weights.safetensors"),
-        ) else {
+        // First: a model's folder may have a folder of this name, which is none of ours.
+        let Some(weights) = source.embedded("sae_weights.safetensors") else {
             return Ok(());
         };
+        let json: Option<Value> = source.json("cfg.json")?;
+        let json = json.ok_or_else(|| source.missing("cfg.json"))?;
         let files = Files::new(
             source.place(),
             json,
@@ -107,7 +107,7 @@ impl Model {
 
     fn check_point(&self, point: Point, width: usize) -> Result<(), String> {
         if !self.has_point(point.stack, point.site) {
-            return Err(format!("{} has no hook point {point}", self.family.name()));
+            return Err(self.no_point(point.stack, point));
         }
         if matches!(point.site, Site::Scores | Site::Pattern) {
             return Err(format!(
@@ -120,10 +120,11 @@ impl Model {
             _ => self.decoder.config().num_hidden_layers,
         };
         if let Some(layer) = point.layer.filter(|layer| *layer >= layers) {
-            return Err(format!(
-                "{point}: layer {layer} is not in 0 to {}",
-                layers - 1
-            ));
+            return Err(match layers.checked_sub(1) {
+                Some(last) => format!("{point}: layer {layer} is not in 0 to {last}"),
+                // A tower whose embeddings are read (vision_feature_layer 0).
+                None => format!("{point}: no layer of {} runs there", self.name),
+            });
         }
         // No keys: attention is refused above. Heads count end to end.
         let found = shape_of(self, point, 0).numbers();

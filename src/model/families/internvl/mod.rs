@@ -8,12 +8,12 @@
 
 mod tower;
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use self::tower::InternVitConfig;
 use super::family::{Family, tiles};
 use crate::model::error::Error;
+use crate::model::fields;
 use crate::model::image_tokens::ImageTokens;
 use crate::model::vision_tower::{TowerConfig, ViewInfo};
 use crate::vision::{Picture, Tiling};
@@ -61,8 +61,7 @@ impl Family for InternVl {
     }
 
     fn tower(&self, config: &Value) -> Result<Box<dyn TowerConfig>, Error> {
-        let vision = InternVitConfig::deserialize(&config["vision_config"])
-            .map_err(|e| Error::Config(format!("vision_config: {e}")))?;
+        let vision: InternVitConfig = fields::of_config("vision_config", &config["vision_config"])?;
         // What is no number becomes 0, which `check` refuses; where it is absent the default is in
         // already.
         let ratio = config["downsample_ratio"].as_f64().unwrap_or_default();

@@ -252,8 +252,10 @@ fn unique(value: &Value, passed: Passed, budget: &mut Budget) -> Made {
     'items: for item in items {
         let Value::List(keys) = &item.0 else { continue };
         // Python keeps a set of them. Compared one by one they need no hash, and the budget pays.
-        if !keys.items.iter().all(Value::is_hashable) {
-            return Err(Failure::new("unique needs values that can be keys"));
+        for key in &keys.items {
+            if !key.is_hashable(budget)? {
+                return Err(Failure::new("unique needs values that can be keys"));
+            }
         }
         for known in &kept {
             if known.0.equals(&item.0, budget)? {

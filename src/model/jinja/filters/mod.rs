@@ -34,14 +34,11 @@ pub(super) fn call(name: &str, value: Value, passed: Passed, budget: &mut Budget
             }
             let [attribute] = passed.bind(name, ["name"])?;
             let attribute = arguments::text(needed(attribute, name, "name")?, name)?;
-            if let Some(own) = access::own(&value, &attribute)? {
+            if let Some(own) = access::own(&value, &attribute, budget)? {
                 return Ok(own);
             }
             // Unlike a dot, this filter never looks at items.
-            Ok(Value::undefined(format!(
-                "{:?} object has no attribute {attribute:?}",
-                value.kind()
-            )))
+            Ok(access::missing(&value, &attribute))
         }
         "d" | "default" => {
             let [usual, boolean] = passed.bind(name, ["default_value", "boolean"])?;
@@ -108,6 +105,7 @@ fn map_filter(items: Vec<Value>, mut passed: Passed, budget: &mut Budget) -> Mad
     for item in items {
         // A filter may be `map` again.
         budget.enter()?;
+        budget.items(passed.len())?;
         out.push(call(&filter, item, passed.clone(), budget)?);
         budget.leave();
     }
@@ -135,6 +133,7 @@ fn select(name: &str, items: Vec<Value>, mut passed: Passed, budget: &mut Budget
     let mut out = Vec::new();
     for item in items {
         budget.charge(32)?;
+        budget.items(passed.len())?;
         let looked_at = follow(item.clone(), &path, None, budget)?;
         let holds = match &test {
             Some(test) => checks::call(test, &looked_at, passed.clone(), budget)?,

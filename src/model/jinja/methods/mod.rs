@@ -109,7 +109,7 @@ pub(super) fn call(value: &Value, name: &str, passed: Passed, budget: &mut Budge
             "get" => {
                 let [key, usual] = passed.positional("get")?;
                 let key = needed(key, "get", "key")?;
-                if !key.is_hashable() {
+                if !key.is_hashable(budget)? {
                     return Err(Failure::new(format!("unhashable type: {:?}", key.kind())));
                 }
                 Ok(dict

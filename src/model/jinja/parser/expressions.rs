@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{CHAIN, Parsed, Parser};
+use super::{CHAIN, HEIGHT, Parsed, Parser};
 use crate::model::jinja::ast::{Arguments, Comparison, Expr, Literal, Operator};
 use crate::model::jinja::budget::Failure;
 use crate::model::jinja::checks;
@@ -48,46 +48,68 @@ impl Parser {
     }
 
     fn or_without_condition(&mut self) -> Parsed<Expr> {
-        self.enter()?;
+        let around = self.enter()?;
         let parsed = self.or()?;
-        self.depth -= 1;
+        self.leave(around);
         Ok(parsed)
     }
 
     pub(super) fn expression(&mut self) -> Parsed<Expr> {
-        self.enter()?;
+        let around = self.enter()?;
         let mut value = self.or()?;
         let mut links = 0;
         while self.skip_word("if") {
-            self.link(&mut links)?;
-            let test = self.or()?;
+            let test = self.operand(&mut links, Self::or)?;
             let otherwise = if self.skip_word("else") {
                 Some(Box::new(self.expression()?))
             } else {
                 None
             };
-            value = Expr::Conditional(Box::new(test), Box::new(value), otherwise);
+            value = Expr::Conditional(test, Box::new(value), otherwise);
         }
-        self.depth -= 1;
+        self.leave(around);
         Ok(value)
     }
 
     /// Counts what stands in a row, since each wraps the one before.
-    fn link(&self, links: &mut usize) -> Parsed<()> {
+    fn link(&mut self, links: &mut usize) -> Parsed<()> {
         *links += 1;
+        self.height += 1;
         if *links > CHAIN {
-            self.fail(format!("more than {CHAIN} operators or filters in a row"))
-        } else {
-            Ok(())
+            return self.fail(format!("more than {CHAIN} operators or filters in a row"));
         }
+        if self.height > HEIGHT {
+            return self.fail(format!(
+                "more than {HEIGHT} operators, subscripts, filters and blocks inside one another"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Parses what stands beside something else, and is no higher by it.
+    fn beside(&mut self, parse: fn(&mut Self) -> Parsed<Expr>) -> Parsed<Expr> {
+        let left = std::mem::take(&mut self.height);
+        let right = parse(self)?;
+        self.height = self.height.max(left);
+        Ok(right)
+    }
+
+    /// Parses what stands behind an operator, which is one more link.
+    fn operand(
+        &mut self,
+        links: &mut usize,
+        parse: fn(&mut Self) -> Parsed<Expr>,
+    ) -> Parsed<Box<Expr>> {
+        let right = self.beside(parse)?;
+        self.link(links)?;
+        Ok(Box::new(right))
     }
 
     fn or(&mut self) -> Parsed<Expr> {
         let mut left = self.and()?;
         let mut links = 0;
         while self.skip_word("or") {
-            self.link(&mut links)?;
-            left = Expr::Or(Box::new(left), Box::new(self.and()?));
+            left = Expr::Or(Box::new(left), self.operand(&mut links, Self::and)?);
         }
         Ok(left)
     }
@@ -96,8 +118,7 @@ impl Parser {
         let mut left = self.not()?;
         let mut links = 0;
         while self.skip_word("and") {
-            self.link(&mut links)?;
-            left = Expr::And(Box::new(left), Box::new(self.not()?));
+            left = Expr::And(Box::new(left), self.operand(&mut links, Self::not)?);
         }
         Ok(left)
     }
@@ -106,10 +127,12 @@ impl Parser {
         // Counted rather than nested: `not not not ..` would go as deep as it is long.
         let mut negations = 0;
         while self.skip_word("not") {
-            self.link(&mut negations)?;
+            negations += 1;
         }
         let mut value = self.compare()?;
+        let mut links = 0;
         for _ in 0..negations {
+            self.link(&mut links)?;
             value = Expr::Not(Box::new(value));
         }
         Ok(value)
@@ -140,7 +163,7 @@ impl Parser {
             } else {
                 break;
             };
-            rest.push((comparison, self.sum()?));
+            rest.push((comparison, self.beside(Self::sum)?));
         }
         Ok(if rest.is_empty() {
             first
@@ -160,8 +183,8 @@ impl Parser {
                 _ => return Ok(left),
             };
             self.at += 1;
-            self.link(&mut links)?;
-            left = Expr::Binary(operator, Box::new(left), Box::new(self.concat()?));
+            let right = self.operand(&mut links, Self::concat)?;
+            left = Expr::Binary(operator, Box::new(left), right);
         }
     }
 
@@ -172,7 +195,7 @@ impl Parser {
         }
         let mut parts = vec![first];
         while self.skip("~") {
-            parts.push(self.product()?);
+            parts.push(self.beside(Self::product)?);
         }
         Ok(Expr::Concat(parts))
     }
@@ -189,8 +212,8 @@ impl Parser {
                 _ => return Ok(left),
             };
             self.at += 1;
-            self.link(&mut links)?;
-            left = Expr::Binary(operator, Box::new(left), Box::new(self.power()?));
+            let right = self.operand(&mut links, Self::power)?;
+            left = Expr::Binary(operator, Box::new(left), right);
         }
     }
 
@@ -200,14 +223,14 @@ impl Parser {
         let mut links = 0;
         // To the left, as jinja2 has it.
         while self.skip("**") {
-            self.link(&mut links)?;
-            left = Expr::Binary(Operator::Power, Box::new(left), Box::new(self.unary(true)?));
+            let right = self.operand(&mut links, |parser| parser.unary(true))?;
+            left = Expr::Binary(Operator::Power, Box::new(left), right);
         }
         Ok(left)
     }
 
     fn unary(&mut self, with_filters: bool) -> Parsed<Expr> {
-        self.enter()?;
+        let around = self.enter()?;
         let value = if self.skip("-") {
             // `-x|abs` is `(-x)|abs` in jinja2: filters bind to the whole.
             Expr::Negative(Box::new(self.unary(false)?))
@@ -222,7 +245,7 @@ impl Parser {
         } else {
             value
         };
-        self.depth -= 1;
+        self.leave(around);
         Ok(value)
     }
 
@@ -441,12 +464,14 @@ impl Parser {
 
     /// Parses the filters of a block, whose first has no bar.
     pub(super) fn filters(&mut self, value: Option<Expr>) -> Parsed<Expr> {
+        let around = self.enter()?;
         let mut filtered = self.filter(value)?;
         let mut links = 0;
         while self.skip("|") {
-            self.link(&mut links)?;
             filtered = self.filter(Some(filtered))?;
+            self.link(&mut links)?;
         }
+        self.leave(around);
         Ok(filtered)
     }
 
@@ -480,10 +505,10 @@ impl Parser {
             if self.is_word("is") {
                 return self.fail("tests cannot be chained with is");
             }
-            self.enter()?;
+            let around = self.enter()?;
             let primary = self.primary()?;
             let argument = self.postfix(primary)?;
-            self.depth -= 1;
+            self.leave(around);
             Arguments {
                 positional: vec![argument],
                 ..Arguments::default()

@@ -20,6 +20,11 @@ const DEPTH: u32 = 100;
 // Each wraps the one before, so that a row is as deep as it is long.
 const CHAIN: usize = 400;
 
+/// Nodes of a tree from its root to the deepest of its leaves.
+// A few rows in as many brackets multiply, and a tree is also dropped by threads whose stack is
+// small. Running one that is deeper would fail, see the budget's own depth.
+const HEIGHT: u32 = 600;
+
 /// Parses the statements of a template.
 pub(super) fn parse(source: &str) -> Result<Vec<Statement>, Failure> {
     let tokens = lexer::tokens(source)?;
@@ -27,6 +32,7 @@ pub(super) fn parse(source: &str) -> Result<Vec<Statement>, Failure> {
         tokens,
         at: 0,
         depth: 0,
+        height: 0,
         loops: 0,
         fors: 0,
         reads: vec![HashSet::new()],
@@ -51,6 +57,8 @@ struct Parser {
     tokens: Vec<(Token, usize)>,
     at: usize,
     depth: u32,
+    /// Height of what was parsed since the last [`Parser::enter`] that was not left.
+    height: u32,
     /// Loops around this place that `break` can end.
     loops: u32,
     /// Loops around this place, whatever else is between.
@@ -140,7 +148,8 @@ impl Parser {
         Ok(name)
     }
 
-    fn enter(&mut self) -> Parsed<()> {
+    /// Goes into an expression or a block; returns the height around it, for [`Parser::leave`].
+    fn enter(&mut self) -> Parsed<u32> {
         self.depth += 1;
         // Parsing, running and dropping a template recurse: an overflow of the stack would end the
         // process.
@@ -149,6 +158,12 @@ impl Parser {
                 "more than {DEPTH} expressions and blocks inside one another"
             ));
         }
-        Ok(())
+        Ok(std::mem::take(&mut self.height))
+    }
+
+    fn leave(&mut self, around: u32) {
+        // Not reached where something fails: a failure ends the whole parsing.
+        self.depth -= 1;
+        self.height = around.max(self.height + 1);
     }
 }

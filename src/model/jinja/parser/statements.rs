@@ -19,7 +19,7 @@ impl Parser {
     /// Parses text, prints and statements up to a tag that begins with one of `ends`, which is
     /// left.
     pub(super) fn body(&mut self, ends: &[&str]) -> Parsed<Vec<Statement>> {
-        self.enter()?;
+        let around = self.enter()?;
         let mut statements = Vec::new();
         loop {
             let line = self.line();
@@ -44,7 +44,7 @@ impl Parser {
                     // Left for whoever asked for this body, which may go on with it: `elif`,
                     // `else`.
                     if matches!(self.peek(), Token::Name(name) if ends.contains(&&**name)) {
-                        self.depth -= 1;
+                        self.leave(around);
                         return Ok(statements);
                     }
                     let kind = self.statement()?;
@@ -52,7 +52,7 @@ impl Parser {
                     kind
                 }
                 Token::End if ends.is_empty() => {
-                    self.depth -= 1;
+                    self.leave(around);
                     return Ok(statements);
                 }
                 Token::End => {
@@ -356,7 +356,7 @@ impl Parser {
             }
             return Ok(Target::Name(name));
         };
-        self.enter()?;
+        let around = self.enter()?;
         let mut inside = Vec::new();
         while !self.is(close) {
             inside.push(self.one_target(assigns)?);
@@ -365,7 +365,7 @@ impl Parser {
             }
         }
         self.expect(close)?;
-        self.depth -= 1;
+        self.leave(around);
         Ok(Target::Tuple(inside))
     }
 }

@@ -34,9 +34,7 @@ impl GgufFiles {
     /// Opens the pair at `place`: `MODEL.gguf+MMPROJ.gguf`, one of them with the other beside it, or
     /// a folder with both and no config.json. `None` where it is none of these.
     pub fn at(place: &str) -> Option<Result<Self, Error>> {
-        if let Some((one, other)) = place.split_once(AND)
-            && [one, other].into_iter().all(is_gguf)
-        {
+        if let Some((one, other)) = pair(place) {
             let (one, mut other) = (PathBuf::from(one), PathBuf::from(other));
             // A bare name is that of a file beside the first one.
             if !other.exists() && other.file_name() == Some(other.as_os_str()) {
@@ -159,6 +157,14 @@ impl GgufFiles {
 
 fn json(value: &Value) -> Vec<u8> {
     value.to_string().into_bytes()
+}
+
+/// Splits `MODEL.gguf+MMPROJ.gguf`; `None` where the place is no such pair.
+pub(super) fn pair(place: &str) -> Option<(&str, &str)> {
+    // Behind an ending: a folder's name may have a + of its own.
+    let ands = place.match_indices(AND);
+    let mut pairs = ands.map(|(at, and)| (&place[..at], &place[at + and.len()..]));
+    pairs.find(|(one, other)| is_gguf(one) && is_gguf(other))
 }
 
 fn is_gguf(name: &str) -> bool {

@@ -38,6 +38,12 @@ const CUTS: [(&str, Cut); 10] = [
     ("command-r", Cut::Digits),
 ];
 
+/// `tokenizer.ggml.model` of a SentencePiece vocabulary.
+const SENTENCEPIECE: &str = "llama";
+
+/// Special tokens of a SentencePiece vocabulary where the file does not say, as in llama.cpp.
+const USUAL: [(&str, u64); 3] = [("bos_token", 1), ("eos_token", 2), ("unk_token", 0)];
+
 /// A way of cutting a text into words.
 #[derive(Debug, Clone, Copy)]
 enum Cut {
@@ -73,6 +79,7 @@ impl<'a> Vocabulary<'a> {
             let reason = format!("has {} entries, tokens has {}", kinds.len(), tokens.len());
             return Err(file.wrong("tokenizer.ggml.token_type", &reason).into());
         }
+        let is_sentencepiece = file.text("tokenizer.ggml.model")? == Some(SENTENCEPIECE);
         let mut special = Vec::new();
         for (name, key) in [
             ("bos_token", "tokenizer.ggml.bos_token_id"),
@@ -82,7 +89,9 @@ impl<'a> Vocabulary<'a> {
             (ENDS[0], "tokenizer.ggml.eot_token_id"),
             (ENDS[1], "tokenizer.ggml.eom_token_id"),
         ] {
-            let Some(id) = file.number(key)? else {
+            let usual = USUAL.iter().find(|(usual, _)| *usual == name);
+            let usual = usual.filter(|(_, id)| is_sentencepiece && *id < tokens.len() as u64);
+            let Some(id) = file.number(key)?.or(usual.map(|(_, id)| *id)) else {
                 continue;
             };
             if id >= tokens.len() as u64 {
@@ -127,15 +136,27 @@ impl<'a> Vocabulary<'a> {
         ] {
             if let Some(flag) = self.file.flag(key)? {
                 config[field] = json!(flag);
+            } else if field == "add_bos_token" && self.begins_by_itself()? {
+                config[field] = json!(true);
             }
         }
         Ok(config)
     }
 
+    /// Tells whether BOS stands in front where the file does not say: in llama.cpp it does for
+    /// SentencePiece, and for Llama 3's kind of BPE.
+    fn begins_by_itself(&self) -> Result<bool, Error> {
+        let is_llama_3 = matches!(cut_of(self.pre()?), Some(Cut::Llama3));
+        Ok(match self.file.text("tokenizer.ggml.model")? {
+            Some(SENTENCEPIECE) => true,
+            _ => is_llama_3,
+        })
+    }
+
     /// Returns the tokenizer, under the name of the file that it is in a folder.
     pub(super) fn file(&self) -> Result<(&'static str, Vec<u8>), Error> {
         match self.file.text("tokenizer.ggml.model")? {
-            Some("llama") => Ok(("tokenizer.model", self.sentencepiece()?)),
+            Some(SENTENCEPIECE) => Ok(("tokenizer.model", self.sentencepiece()?)),
             Some("gpt2") => Ok(("tokenizer.json", self.bpe()?)),
             kind => {
                 let kind = kind.unwrap_or_default();
@@ -205,7 +226,7 @@ impl<'a> Vocabulary<'a> {
     /// Returns the normalizer and the pre-tokenizer.
     fn cut(&self) -> Result<(Value, Value), Error> {
         let pre = self.pre()?;
-        let Some((_, cut)) = CUTS.iter().find(|(name, _)| *name == pre) else {
+        let Some(cut) = cut_of(pre) else {
             let reason = format!(
                 "{pre:?}; {} are read",
                 CUTS.map(|(name, _)| name).join(", ")
@@ -267,6 +288,11 @@ impl<'a> Vocabulary<'a> {
             "special_tokens": special,
         }))
     }
+}
+
+fn cut_of(pre: &str) -> Option<Cut> {
+    let known = CUTS.iter().find(|(name, _)| *name == pre);
+    known.map(|(_, cut)| *cut)
 }
 
 /// Returns a pre-tokenizer that cuts by a regular expression.
