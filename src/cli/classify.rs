@@ -256,6 +256,7 @@ impl ClassifyRun<'_> {
             planned: experiment.plan(Layers::of(0, 0), false)?,
             metrics,
             comparisons,
+            answered: asked,
             answers: self.answers,
             costs: self.costs,
             facts: vec![

@@ -316,6 +316,7 @@ pub(super) async fn run_experiment(
     let findings = Findings {
         benchmark: benchmark_of(&started.rule).to_owned(),
         planned,
+        answered: finished.results as usize,
         metrics: finished.metrics.into_iter().map(metric).collect(),
         comparisons: finished.comparisons.into_iter().map(comparison).collect(),
         answers: answers(experiment, &results),
