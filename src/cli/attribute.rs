@@ -20,6 +20,7 @@ use super::files;
 use super::intervention_args::{InterventionArgs, intervention};
 use super::json_output::{print_line, with_field};
 use super::model_args::ModelArgs;
+use super::npz_file::write_npz;
 use super::progress::Progress;
 use super::prompt_args::{PromptArgs, pictures};
 use super::replay::write_record;
@@ -399,7 +400,7 @@ fn write(path: &Path, scores: &[Scores]) -> Result<(), Failure> {
         let array = Tensor::from_slice(values, shape, &Device::Cpu)?.to_dtype(DType::F32)?;
         arrays.insert(array_name(about), array);
     }
-    Ok(Tensor::write_npz(&arrays.iter().collect::<Vec<_>>(), path)?)
+    Ok(write_npz(path, &arrays)?)
 }
 
 /// Returns the name of an array: the hook point, with picture and view where they are not 0.

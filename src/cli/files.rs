@@ -1,6 +1,8 @@
 //! Files that commands read and write; every error names the file.
 
-use std::fs::OpenOptions;
+use std::collections::BTreeSet;
+use std::fs::{File, OpenOptions};
+use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 /// Reads a file.
@@ -18,6 +20,34 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
     std::fs::write(path, bytes).map_err(|e| named(path, &e))
 }
 
+/// A file that is written piece by piece.
+pub(super) struct Pieces {
+    path: PathBuf,
+    file: BufWriter<File>,
+}
+
+impl Pieces {
+    /// Creates the file, or empties it.
+    pub(super) fn create(path: &Path) -> Result<Self, String> {
+        let file = File::create(path).map_err(|e| named(path, &e))?;
+        Ok(Self {
+            path: path.to_owned(),
+            file: BufWriter::new(file),
+        })
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let written = self.file.write_all(bytes);
+        written.map_err(|e| named(&self.path, &e))
+    }
+
+    /// Writes what is still in memory. Without it a full disk would not be told of: what is left
+    /// when this is dropped is written without a word.
+    pub(super) fn flush(&mut self) -> Result<(), String> {
+        self.file.flush().map_err(|e| named(&self.path, &e))
+    }
+}
+
 /// Creates a folder and those above it, unless they exist.
 pub(super) fn create_folder(path: &Path) -> Result<(), String> {
     std::fs::create_dir_all(path).map_err(|e| named(path, &e))
@@ -26,6 +56,22 @@ pub(super) fn create_folder(path: &Path) -> Result<(), String> {
 /// Puts the name of a file before an error.
 pub(super) fn named(path: &Path, error: &dyn std::fmt::Display) -> String {
     format!("{}: {error}", path.display())
+}
+
+/// Finds the files in a folder, and in those within, that have another one beside them: the same
+/// name with `ending` behind it.
+pub(super) fn beside(folder: &Path, ending: &str) -> Result<BTreeSet<PathBuf>, String> {
+    let mut found = BTreeSet::new();
+    for entry in std::fs::read_dir(folder).map_err(|e| named(folder, &e))? {
+        let entry = entry.map_err(|e| named(folder, &e))?;
+        let name = entry.file_name();
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            found.extend(beside(&entry.path(), ending)?);
+        } else if let Some(name) = name.to_str().and_then(|name| name.strip_suffix(ending)) {
+            found.insert(folder.join(name));
+        }
+    }
+    Ok(found)
 }
 
 /// Returns `text` as the name of a file of one of `kinds`, which are endings without their dot.
