@@ -109,7 +109,8 @@ impl RunExperiment {
             estimate: self.estimate,
             shard: self.shard.shard,
         };
-        // Before a model is loaded.
+        // Before a model is loaded. A folder that nobody has named, too.
+        files::check_folder(&folder).map_err(|e| format!("--report {e}"))?;
         benchmark.check()?;
         let overview = benchmark
             .with_client(async |client| {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, Write as _};
+use std::io::{BufWriter, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 /// Reads a file.
@@ -97,19 +97,39 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), String> {
 /// Fails if a file cannot be written. Nothing is left of a file that was not there.
 pub(super) fn check_writable(path: &Path) -> Result<(), String> {
     let tried = match std::fs::metadata(path) {
-        Ok(about) if about.is_dir() => Err(std::io::ErrorKind::IsADirectory.into()),
+        Ok(about) if about.is_dir() => Err(ErrorKind::IsADirectory.into()),
         // Opened to append: nothing of it is lost if the command fails before it writes.
         Ok(about) if about.is_file() => OpenOptions::new().append(true).open(path).map(drop),
         // A pipe or a device: opening one may wait for its reader.
         Ok(_) => Ok(()),
-        Err(_) => {
-            // Only creating it shows whether the folder lets us; `create_new` never takes another's
-            // file.
-            let created = OpenOptions::new().write(true).create_new(true).open(path);
-            created.and_then(|_| std::fs::remove_file(path))
-        }
+        Err(error) if error.kind() == ErrorKind::NotFound => match std::fs::read_link(path) {
+            // A link to a file that is not there yet, which will be created.
+            Ok(target) => return check_writable(&path.with_file_name(target)),
+            Err(_) => create_and_remove(path),
+        },
+        Err(error) => Err(error),
     };
     tried.map_err(|e| named(path, &e))
+}
+
+/// Fails if a folder, which may not be there yet, cannot be written to. Nothing is left of it.
+pub(super) fn check_folder(path: &Path) -> Result<(), String> {
+    let tried = match std::fs::metadata(path) {
+        Ok(about) if about.is_dir() => create_and_remove(&path.join(".scotoma-check")),
+        Ok(_) => Err(ErrorKind::NotADirectory.into()),
+        Err(_) => match path.parent() {
+            Some(above) if above.as_os_str().is_empty() => return check_folder(Path::new(".")),
+            Some(above) => return check_folder(above),
+            None => Ok(()),
+        },
+    };
+    tried.map_err(|e| named(path, &e))
+}
+
+/// Only creating a file shows whether its folder lets us; `create_new` never takes another's file.
+fn create_and_remove(path: &Path) -> std::io::Result<()> {
+    let created = OpenOptions::new().write(true).create_new(true).open(path);
+    created.and_then(|_| std::fs::remove_file(path))
 }
 
 #[cfg(test)]
@@ -128,6 +148,17 @@ mod tests {
         for path in [folder.path().join("none/a.csv"), folder.path().into()] {
             let error = check_writable(&path).unwrap_err();
             assert!(error.contains(path.to_str().unwrap()), "{error}");
+        }
+        let link = folder.path().join("link.csv");
+        std::os::unix::fs::symlink("later.csv", &link).unwrap();
+        check_writable(&link).unwrap();
+        std::fs::remove_file(&link).unwrap();
+        check_folder(&folder.path().join("new/one")).unwrap();
+        check_folder(folder.path()).unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        for path in [file.join("report"), file] {
+            let error = check_folder(&path).unwrap_err();
+            assert!(error.contains("a.csv: not a directory"), "{error}");
         }
     }
 }

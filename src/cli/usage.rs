@@ -58,9 +58,18 @@ fn called<'a>(program: &'a Command, matches: &'a ArgMatches) -> Call<'a> {
     }
 }
 
-/// Says why a file of `--out` or `--record` cannot be written, before the work for it is done.
+/// Says why a file of `--out` or `--record`, or the folder of `--report`, cannot be written, before
+/// the work for it is done.
 pub(super) fn unwritable(program: &Command, matches: &ArgMatches) -> Option<String> {
     let call = called(program, matches);
+    // `paper --plan` writes nothing.
+    if call.has("report") && !call.given("plan") {
+        let folder = call.matches.try_get_one::<PathBuf>("report").ok().flatten();
+        let error = folder.and_then(|folder| files::check_folder(folder).err());
+        if let Some(error) = error {
+            return Some(format!("--report {error}"));
+        }
+    }
     let ids = ["out", "record"].into_iter().filter(|id| call.has(id));
     ids.filter(|id| *id != "out" || !OUT_IS_FOLDER.contains(&call.command.get_name()))
         // `ok`: an `out` of another type than a path names no file.

@@ -1499,6 +1499,40 @@ fn exit_status_says_whose_fault_it_was() {
         ("eval shapes --column answer=gold", 2, "--column"),
         ("models --server http://127.0.0.1:1", 1, "cannot reach"),
         ("models --device nonsense", 2, "--device nonsense"),
+        // Before anything is fetched, and together.
+        (
+            "models --model no-such --chat-template nothing --sae a --lens b --image-processor gimp",
+            2,
+            "--chat-template nothing",
+        ),
+        ("models --model no-such --sae a", 2, "--sae a: NAME=FOLDER"),
+        (
+            "models --model no/such --lens a",
+            2,
+            "--lens a: NAME=FOLDER",
+        ),
+        (
+            "models --model no/such --image-processor gimp",
+            2,
+            "--image-processor gimp",
+        ),
+        (
+            "parity --against f32 --image-processor other=pillow",
+            2,
+            "no model is named other",
+        ),
+        ("eval shapes --pruning fastv:2", 2, "KEPT is a share"),
+        ("serve --saliency bad=", 2, "--saliency bad="),
+        (
+            "experiment occlusion shapes --report picture.png/a",
+            1,
+            "--report picture.png: not a directory",
+        ),
+        (
+            "paper --report picture.png",
+            1,
+            "--report picture.png: not a directory",
+        ),
         (
             "models --chat-template nothing",
             2,

@@ -4,6 +4,12 @@
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use scotoma::server::ServerConfig;
+
+use crate::common::Running;
+
 /// The program in a folder that has a picture.
 fn scotoma(folder: &Path, line: &str) -> Command {
     std::fs::write(folder.join("picture.png"), crate::common::picture()).unwrap();
@@ -111,4 +117,26 @@ fn earlier_results_stay_until_there_are_new_ones() {
         assert_eq!(output.status.code(), Some(1), "{line}: {}", said(&output));
         assert_eq!(std::fs::read_to_string(&out).unwrap(), "kept\n", "{line}");
     }
+}
+
+/// The answers of the way that needs a judge would be those of the way before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_a_judge_is_not_asked_for_verdicts() {
+    let server = Running::start(ServerConfig::shapes()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let image = STANDARD.encode(crate::common::picture());
+    let row = serde_json::json!({
+        "index": 1, "question": "Which?", "image": image, "options": ["red", "blue"],
+        "answer": "red",
+    });
+    std::fs::write(folder.path().join("Pets.jsonl"), format!("{row}\n")).unwrap();
+    let line = format!(
+        "classify --data Pets.jsonl --report out --server {}",
+        server.address
+    );
+    let output = run(folder.path(), &line);
+    assert!(output.status.success(), "{}", said(&output));
+    let there = |name: &str| folder.path().join("out").join(name).exists();
+    assert!(there("classes-named.jsonl") && !there("answers-judged.jsonl"));
+    server.end().await;
 }
