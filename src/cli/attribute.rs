@@ -130,7 +130,7 @@ impl Attribute {
     fn request(&self, prompt: Prompt) -> Result<AttributeRequest, Failure> {
         Ok(AttributeRequest {
             model: self.model.name(),
-            source: self.source(&prompt)?,
+            source: self.source()?,
             prompt: Some(prompt),
             interventions: self.interventions.interventions(),
             metric: Some(self.metric()),
@@ -156,20 +156,17 @@ impl Attribute {
     }
 
     /// Returns the other input, where there is one.
-    fn source(&self, prompt: &Prompt) -> Result<Option<TraceInput>, Failure> {
+    fn source(&self) -> Result<Option<TraceInput>, Failure> {
         if self.source_image.is_none() && self.source_intervene.is_empty() {
             return Ok(None);
         }
         let prompt = match &self.source_image {
-            Some(_) if !prompt.messages.is_empty() => {
+            Some(path) => {
+                let other = self.prompt.with_other(Some(path), None)?;
                 let message = "--source-image replaces the picture of a question; a conversation \
                                is changed by --source-intervene";
-                return Err(Usage(message.into()).into());
+                Some(other.ok_or_else(|| Usage(message.into()))?)
             }
-            Some(path) => Some(Prompt {
-                images: vec![scotoma_client::image(files::read(path)?)],
-                ..prompt.clone()
-            }),
             None => None,
         };
         Ok(Some(TraceInput {

@@ -155,7 +155,7 @@ impl Trace {
 
     fn request(&self) -> Result<TraceRequest, Failure> {
         let clean = self.prompt.prompt()?;
-        let corrupted = self.corrupted(&clean)?;
+        let corrupted = self.corrupted()?;
         let interventions = self.interventions.interventions();
         // Both runs would be the same, and no effect a share of anything.
         if corrupted.is_none() && interventions.is_empty() {
@@ -187,23 +187,20 @@ impl Trace {
     }
 
     /// Returns the prompt of the corrupted input, where it is another one.
-    fn corrupted(&self, clean: &Prompt) -> Result<Option<Prompt>, Failure> {
-        if self.corrupted_image.is_none() && self.corrupted_question.is_none() {
+    fn corrupted(&self) -> Result<Option<Prompt>, Failure> {
+        let (image, question) = (&self.corrupted_image, &self.corrupted_question);
+        if image.is_none() && question.is_none() {
             return Ok(None);
         }
-        if !clean.messages.is_empty() {
+        let other = self
+            .prompt
+            .with_other(image.as_deref(), question.as_deref())?;
+        if other.is_none() {
             let message = "--corrupted-image and --corrupted-question replace a picture and a \
                            question; a conversation is corrupted by interventions";
             return Err(Usage(message.into()).into());
         }
-        let mut corrupted = clean.clone();
-        if let Some(path) = &self.corrupted_image {
-            corrupted.images = vec![scotoma_client::image(files::read(path)?)];
-        }
-        if let Some(question) = &self.corrupted_question {
-            corrupted.text.clone_from(question);
-        }
-        Ok(Some(corrupted))
+        Ok(other)
     }
 
     fn metric(&self) -> Result<Metric, Failure> {
