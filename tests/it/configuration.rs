@@ -247,3 +247,33 @@ fn what_needs_a_restart_is_said_until_there_is_one() {
     let said = serving.reload("queue = 7\n");
     assert!(!said.contains("need a restart"), "{said}");
 }
+
+/// Without a handler SIGHUP ends a program: one that came while a model was fetched did.
+#[cfg(target_os = "linux")]
+#[test]
+fn hangups_are_followed_before_models_are_fetched() {
+    let hub = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_scotoma"));
+    let mut child = command
+        .args(["serve", "--listen", "127.0.0.1:0"])
+        .args(["--model", "nobody/nothing"])
+        .env(
+            "HF_ENDPOINT",
+            format!("http://{}", hub.local_addr().unwrap()),
+        )
+        .env("HF_HOME", folder.path())
+        .env_remove("HF_HUB_OFFLINE")
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // Fetching has begun, and waits for an answer.
+    let _asking = hub.accept().unwrap();
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let mut caught = status.lines().filter_map(|l| l.strip_prefix("SigCgt:"));
+    let caught = u64::from_str_radix(caught.next().unwrap().trim(), 16).unwrap();
+    // A bit for each signal; SIGHUP is 1.
+    assert_eq!(caught & 1, 1, "{status}");
+}
