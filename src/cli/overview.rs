@@ -43,6 +43,16 @@ impl Shown {
             n: metric.1.n,
         }
     }
+
+    /// Returns the cell of a row whose column n says `n`. Errors leave variants of one run with
+    /// different items.
+    fn cell(&self, n: usize) -> String {
+        if self.n == n {
+            self.text.clone()
+        } else {
+            format!("{}, n = {}", self.text, self.n)
+        }
+    }
 }
 
 impl Summary {
@@ -89,20 +99,17 @@ impl Summary {
 
     /// Returns the cells of its row, from the column n on.
     fn cells(&self) -> [String; 5] {
-        let first = self.unchanged.as_ref();
-        let n = first.map(|shown| shown.n);
-        // Errors leave variants of one run with different items; the column n is the first one's.
-        let cell = |shown: &Option<Shown>| match shown {
-            Some(Shown { text, n: own }) if Some(*own) != n => format!("{text}, n = {own}"),
-            Some(Shown { text, .. }) => text.clone(),
-            None => String::new(),
-        };
+        let n = self.unchanged.as_ref().map_or(0, |shown| shown.n);
+        let shown = [&self.unchanged, &self.lowest, &self.highest];
+        let [unchanged, lowest, highest] =
+            shown.map(|shown| shown.as_ref().map_or(String::new(), |shown| shown.cell(n)));
+        let has_n = self.unchanged.is_some();
         [
-            n.map_or(String::new(), |n| n.to_string()),
+            has_n.then(|| n.to_string()).unwrap_or_default(),
             self.answers.clone(),
-            cell(&self.unchanged),
-            cell(&self.lowest),
-            cell(&self.highest),
+            unchanged,
+            lowest,
+            highest,
         ]
     }
 }

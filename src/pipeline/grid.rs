@@ -8,6 +8,8 @@ use crate::field_path::{FieldPath, Segment, shown};
 
 /// Most variants of one sweep.
 pub const MAX_VARIANTS: usize = 1_000_000;
+/// Decimals of a range that its numbers are rounded to; a double has no more digits.
+const MOST_DECIMALS: usize = 17;
 const MAX_AXES: usize = 8;
 
 /// Reads interventions from a list in canonical JSON, and draws the seeds that it leaves open. The
@@ -238,6 +240,11 @@ fn decimals(number: f64) -> usize {
 }
 
 fn with_decimals(number: f64, decimals: usize) -> f64 {
+    // Whole numbers have no decimals to round, and may have 300 digits, a million times; as many
+    // decimals have only steps that nobody writes.
+    if number.fract() == 0.0 || decimals > MOST_DECIMALS {
+        return number;
+    }
     // What was just written can be read.
     format!("{number:.decimals$}").parse().unwrap_or(number)
 }
@@ -322,6 +329,9 @@ mod tests {
             spread(0.0, 3e-13, 1e-13).unwrap(),
             [0.0, 1e-13, 2e-13, 3e-13]
         );
+        // Neither takes long.
+        assert_eq!(spread(0.0, 9e299, 1e294).unwrap().len(), 900_001);
+        assert_eq!(spread(0.0, 4.5e-318, 5e-324).unwrap().len(), 910_811);
         for (first, last, step) in [(1.0, 0.0, 1.0), (0.0, 1.0, 1e-12), (0.0, f64::NAN, 1.0)] {
             let error = spread(first, last, step).unwrap_err().to_string();
             assert!(error.contains("at most 1000000 numbers"), "{error}");
