@@ -8,6 +8,7 @@ use clap::Args;
 use crate::cli::device::{DEVICES, ServerDeviceArgs};
 use crate::cli::error::{Failure, Usage};
 use crate::cli::lens_args::named_lenses;
+use crate::cli::named::once_each;
 use crate::cli::origin::{fetch, fetch_with, named_origin};
 use crate::cli::sae_args::named_saes;
 use crate::model::{self, ChatTemplate, Origin, Purpose, Source};
@@ -148,22 +149,14 @@ impl ServedModelArgs {
     /// Fetches the models that give saliency, each with its name.
     pub(super) async fn fetch_saliency(&self) -> Result<Vec<(String, Source)>, Failure> {
         let mut fetched = Vec::new();
-        for text in &self.saliency {
-            let (name, origin) = named_origin(text)?;
+        for (name, origin) in self.saliency_origins()? {
             fetched.push((name, fetch(origin, Purpose::Part).await?));
         }
         Ok(fetched)
     }
 
-    /// Lists what is wrong with the places of saliency models.
-    fn wrong_saliency(&self) -> Vec<String> {
-        let wrong = self.saliency.iter().filter_map(|text| {
-            let wrong = named_origin(text).err();
-            wrong.map(|e| format!("--saliency {text}: {e}"))
-        });
-        let twice = repeated(&self.saliency);
-        let twice = twice.map(|(text, name)| format!("--saliency {text}: {name} is named twice"));
-        wrong.chain(twice).collect()
+    fn saliency_origins(&self) -> Result<Vec<(String, Origin)>, String> {
+        once_each("--saliency", &self.saliency, named_origin)
     }
 
     /// Lists what is wrong with the parts of the models at `origins`, which may be on `devices`, and
@@ -173,7 +166,7 @@ impl ServedModelArgs {
         origins: &[(String, Origin)],
         devices: &[DeviceGroup],
     ) -> Vec<String> {
-        let mut mistakes = self.wrong_saliency();
+        let mut mistakes: Vec<String> = self.saliency_origins().err().into_iter().collect();
         self.check_projectors(&mut mistakes);
         mistakes.extend(named_saes(&self.sae).err());
         mistakes.extend(named_lenses(&self.lens).err());
