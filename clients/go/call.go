@@ -67,7 +67,7 @@ func newCall(ctx context.Context, c *Client, request any) (context.Context, call
 // its reader leaves.
 func isUnary(request any) bool {
 	switch request.(type) {
-	case nil, *v1.GenerateRequest, *v1.SweepRequest, *v1.CaptureRequest, *v1.TraceRequest, *v1.AttributeRequest,
+	case nil, *v1.EvaluateHeader, *v1.GenerateRequest, *v1.SweepRequest, *v1.CaptureRequest, *v1.TraceRequest, *v1.AttributeRequest,
 		*v1.LoadModelRequest, *v1.CheckParityRequest:
 		return false
 	}
@@ -145,6 +145,13 @@ func keptBy(request any) []string {
 		return append(handles, keptBy(request.GetGrid())...)
 	case *v1.TraceRequest:
 		return append(keptBy(request.GetClean()), keptBy(request.GetCorrupted())...)
+	case *v1.AttributeRequest:
+		own := keptBy(&v1.TraceInput{Interventions: request.GetInterventions()})
+		return append(own, keptBy(request.GetSource())...)
+	case *v1.EvaluateHeader:
+		for _, variant := range request.GetVariants() {
+			handles = append(handles, keptBy(variant)...)
+		}
 	case interface{ GetInterventions() []*v1.Intervention }:
 		for _, one := range request.GetInterventions() {
 			if handle := one.GetPatch().GetHandle(); handle != "" {

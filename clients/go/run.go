@@ -89,10 +89,10 @@ func beginRun(
 	ctx context.Context, c *Client, header *v1.EvaluateHeader, earlier []*v1.SampleResult, questions Questions,
 	check func(*v1.EvaluateStarted) error,
 ) (*running, error) {
-	ctx, _ = newCall(ctx, c, nil)
+	ctx, own := newCall(ctx, c, header)
 	ctx, cancel := context.WithCancel(ctx)
 	var at *server
-	first, err := sent(ctx, c, nil, func(ctx context.Context, one *server) (*connection, error) {
+	first, err := sent(ctx, c, header, func(ctx context.Context, one *server) (*connection, error) {
 		at = one
 		return open(ctx, one, header)
 	})
@@ -107,7 +107,6 @@ func beginRun(
 	r := &running{
 		client: c, ctx: ctx, cancel: cancel, header: header, started: first.first, told: make(chan told), begun: time.Now(),
 		patience: newPatience(ctx, c.patience), failed: map[[2]string]int{}, connections: 1,
-		going: len(c.servers.all),
 	}
 	if drawn := first.first.GetHeader(); drawn != nil {
 		// The same seeds on every server.
@@ -124,8 +123,12 @@ func beginRun(
 		stop()
 	})
 	for _, one := range c.servers.all {
-		r.lanes = append(r.lanes, &lane{server: one})
+		// What a capture has kept is on one server, and the others would refuse the variants.
+		if one == at || len(own.handles) == 0 {
+			r.lanes = append(r.lanes, &lane{server: one})
+		}
 	}
+	r.going = len(r.lanes)
 	for _, l := range r.lanes {
 		if l.server == at {
 			l.open = 1

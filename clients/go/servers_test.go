@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -238,5 +239,19 @@ func TestUploadsGoWhereTheyAreNeeded(t *testing.T) {
 func TestAnAddressStandsThereOnce(t *testing.T) {
 	if _, err := NewClient("a:1", WithServers("http://a:1")); err == nil {
 		t.Error("twice")
+	}
+}
+
+func TestRequestsGoWhereTheirActivationsAre(t *testing.T) {
+	patches := func(handle string) []*v1.Intervention { return []*v1.Intervention{PatchKept(nil, handle)} }
+	attribute := &v1.AttributeRequest{Interventions: patches("a"), Source: &v1.TraceInput{Interventions: patches("b")}}
+	header := &v1.EvaluateHeader{Variants: []*v1.EvaluateVariant{{}, {Interventions: patches("c")}}}
+	for _, row := range []struct {
+		request any
+		want    []string
+	}{{attribute, []string{"a", "b"}}, {header, []string{"c"}}} {
+		if _, own := newCall(context.Background(), &Client{}, row.request); !slices.Equal(own.handles, row.want) {
+			t.Errorf("%T: %v, not %v", row.request, own.handles, row.want)
+		}
 	}
 }

@@ -20,6 +20,7 @@ use super::files;
 use super::intervention_args::{InterventionArgs, intervention};
 use super::json_output::{print_line, with_field};
 use super::model_args::ModelArgs;
+use super::npz_file::write_npz;
 use super::progress::Progress;
 use super::prompt_args::{PromptArgs, pictures};
 use super::replay::write_record;
@@ -129,7 +130,7 @@ impl Attribute {
     fn request(&self, prompt: Prompt) -> Result<AttributeRequest, Failure> {
         Ok(AttributeRequest {
             model: self.model.name(),
-            source: self.source(&prompt)?,
+            source: self.source()?,
             prompt: Some(prompt),
             interventions: self.interventions.interventions(),
             metric: Some(self.metric()),
@@ -155,20 +156,17 @@ impl Attribute {
     }
 
     /// Returns the other input, where there is one.
-    fn source(&self, prompt: &Prompt) -> Result<Option<TraceInput>, Failure> {
+    fn source(&self) -> Result<Option<TraceInput>, Failure> {
         if self.source_image.is_none() && self.source_intervene.is_empty() {
             return Ok(None);
         }
         let prompt = match &self.source_image {
-            Some(_) if !prompt.messages.is_empty() => {
+            Some(path) => {
+                let other = self.prompt.with_other(Some(path), None)?;
                 let message = "--source-image replaces the picture of a question; a conversation \
                                is changed by --source-intervene";
-                return Err(Usage(message.into()).into());
+                Some(other.ok_or_else(|| Usage(message.into()))?)
             }
-            Some(path) => Some(Prompt {
-                images: vec![scotoma_client::image(files::read(path)?)],
-                ..prompt.clone()
-            }),
             None => None,
         };
         Ok(Some(TraceInput {
@@ -399,7 +397,7 @@ fn write(path: &Path, scores: &[Scores]) -> Result<(), Failure> {
         let array = Tensor::from_slice(values, shape, &Device::Cpu)?.to_dtype(DType::F32)?;
         arrays.insert(array_name(about), array);
     }
-    Ok(Tensor::write_npz(&arrays.iter().collect::<Vec<_>>(), path)?)
+    Ok(write_npz(path, &arrays)?)
 }
 
 /// Returns the name of an array: the hook point, with picture and view where they are not 0.

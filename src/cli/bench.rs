@@ -52,8 +52,13 @@ pub(super) struct Bench {
     #[command(flatten)]
     device: DeviceArgs,
     /// Sequences that decode together, such as 1,8,32
-    #[arg(long, value_delimiter = ',', default_values_t = [1, 8, 32])]
-    batch: Vec<usize>,
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_values_t = [1, 8, 32],
+        value_parser = clap::value_parser!(u32).range(1..=4096)
+    )]
+    batch: Vec<u32>,
     /// Repetitions of each measurement; the median is printed
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
     repeat: u16,
@@ -227,6 +232,10 @@ impl Bench {
         Ok((name, source))
     }
 
+    fn batches(&self) -> Vec<usize> {
+        self.batch.iter().map(|&batch| batch as usize).collect()
+    }
+
     fn part(
         &self,
         part: BenchPart,
@@ -242,7 +251,7 @@ impl Bench {
                 })
             }
             BenchPart::Decode => {
-                let batches = self.batch.clone();
+                let batches = self.batches();
                 bench.at_home(report, move |bench, report| {
                     let mut batches = batches.iter();
                     batches.try_for_each(|&batch| bench.decode(report, batch))
@@ -254,7 +263,7 @@ impl Bench {
             }
             BenchPart::Rows => {
                 let most = self.most_rows.map(|rows| rows as usize);
-                let batches = self.batch.clone();
+                let batches = self.batches();
                 bench.at_home(report, move |bench, report| {
                     bench.row_laws(report, most, &batches)
                 })

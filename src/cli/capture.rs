@@ -15,6 +15,7 @@ use super::files;
 use super::intervention_args::InterventionArgs;
 use super::json_output::{print_line, with_field};
 use super::model_args::ModelArgs;
+use super::npz_file::write_npz;
 use super::progress::Progress;
 
 /// The reduction over the rows of a hook point.
@@ -170,7 +171,7 @@ impl Capture {
         let finished = stream.finish().await?;
         let record = finished.provenance.clone().unwrap_or_default();
         match format {
-            Format::Npz => Tensor::write_npz(&tensors.iter().collect::<Vec<_>>(), &self.out)?,
+            Format::Npz => write_npz(&self.out, &tensors)?,
             Format::Safetensors => {
                 // NumPy's format has no place for it.
                 let metadata = [("provenance".to_owned(), record.digest.clone())].into();

@@ -236,8 +236,14 @@ impl MakeCertificate {
         let mut folder = DirBuilder::new();
         let created = folder.recursive(true).mode(0o755).create(&self.out);
         created.map_err(|e| files::named(&self.out, &e))?;
-        for file in new {
-            write_new(file).map_err(|e| files::named(&file.path, &e))?;
+        for (i, file) in new.iter().enumerate() {
+            if let Err(error) = write_new(file) {
+                // What was written by now goes again.
+                for written in &new[..i] {
+                    let _ = std::fs::remove_file(&written.path);
+                }
+                return Err(files::named(&file.path, &error).into());
+            }
         }
         Ok(())
     }

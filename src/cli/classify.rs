@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use scotoma_client::v1::{EvaluateHeader, EvaluateStarted, ModelInfo, SampleResult};
+use scotoma_client::v1::{EvaluateHeader, EvaluateStarted, ModelInfo, Sample, SampleResult};
 use scotoma_client::{Client, v1};
 
 use super::benchmark_args::{BenchmarkArgs, Scoring};
@@ -179,22 +179,17 @@ struct ClassifyRun<'a> {
 impl ClassifyRun<'_> {
     /// Asks the model in one way; results go to a file of the folder.
     async fn ask(&mut self, approach: &Approach, client: Client) -> Result<(), Failure> {
-        let args = &self.benchmark.args;
+        let (benchmark, header, file) = approach.plan(self.benchmark);
         // Without a judge there are no verdicts, and the answers are those of the approach before.
-        if approach.judged && !args.model.is_remote() && !args.judge.is_set() {
+        if approach.judged && !is_judged(client.clone(), header.clone()).await? {
             return Ok(());
         }
-        let (benchmark, header, file) = approach.plan(self.benchmark);
         let out = self.folder.join(file);
         eprintln!("{}, by {}", approach.name, self.model.name);
         let (items, count) = (benchmark.items()?, benchmark.count()?);
         let done = benchmark
             .evaluate(client, header, items, Some(count), Some(&out))
             .await?;
-        // A server without a judge says so only now.
-        if approach.judged && done.started.judge.is_none() {
-            return Ok(());
-        }
         self.forecast += done.forecast.unwrap_or_default();
         let results = read_results(&out)?;
         let answers = results
@@ -256,6 +251,7 @@ impl ClassifyRun<'_> {
             planned: experiment.plan(Layers::of(0, 0), false)?,
             metrics,
             comparisons,
+            answered: asked,
             answers: self.answers,
             costs: self.costs,
             facts: vec![
@@ -287,6 +283,15 @@ impl ClassifyRun<'_> {
             .retain(|t| self.outcomes.iter().any(|(name, _)| *name == t.name));
         Ok(experiment)
     }
+}
+
+/// Tells whether the server has a judge for a run. No question is asked.
+async fn is_judged(mut client: Client, header: EvaluateHeader) -> Result<bool, Failure> {
+    let none = tokio_stream::empty::<Result<Sample, Failure>>();
+    let run = client.evaluate(header, none, None).await?;
+    let is_judged = run.started.judge.is_some();
+    run.finish().await?;
+    Ok(is_judged)
 }
 
 /// Returns what metrics need of a result.

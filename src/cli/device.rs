@@ -62,14 +62,19 @@ impl DeviceArgs {
         wrong_processors(&self.image_processor, names)
     }
 
+    /// Returns the device: the first one where the environment lists those of `serve`.
+    fn device(&self) -> &str {
+        self.device.split(',').next().unwrap_or_default()
+    }
+
     /// Returns the device and the format of the weights, where one is named.
     pub(super) fn placed(&self) -> Result<(DeviceGroup, Option<WeightFormat>), String> {
-        Ok((device_groups(&[&self.device])?.swap_remove(0), self.dtype))
+        Ok((device_groups(&[self.device()])?.swap_remove(0), self.dtype))
     }
 
     /// Sets devices, dtype and the models' image processors in `config`.
     pub(super) fn apply(&self, config: &mut ServerConfig) -> Result<(), String> {
-        config.devices = device_groups(&[&self.device])?;
+        config.devices = device_groups(&[self.device()])?;
         config.dtype = self.dtype;
         apply_processors(&self.image_processor, config)
     }

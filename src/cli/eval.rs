@@ -17,7 +17,7 @@ use super::intervention_args::{self, InterventionArgs};
 use super::json_output::print_line;
 use super::shard_file::ShardArgs;
 use crate::benchmark;
-use crate::benchmark::pruning::{POLICIES, pruning};
+use crate::benchmark::pruning::{Layers, POLICIES, pruning};
 
 /// Flags of `eval`.
 #[derive(Debug, Args)]
@@ -39,7 +39,7 @@ pub(super) struct Eval {
     /// One more variant: a published way of pruning visual tokens, POLICY[:KEPT[:SEED]]
     ///
     /// Such as fastv:0.5; `scotoma eval pruning` prints all. Repeat for several.
-    #[arg(long, value_name = "POLICY")]
+    #[arg(long, value_name = "POLICY", value_parser = policy)]
     pruning: Vec<String>,
     /// File to write results to as they come, and to continue from
     ///
@@ -70,6 +70,12 @@ pub(super) fn named_variant(text: &str) -> Result<EvaluateVariant, String> {
     let (name, json) = text.split_once('=').ok_or("NAME=JSON is needed")?;
     let list: Vec<Value> = serde_json::from_str(json).map_err(|e| e.to_string())?;
     intervention_args::variant(name, "", &list)
+}
+
+/// Checks the text of a way of pruning.
+fn policy(text: &str) -> Result<String, String> {
+    // Those of LLaVA-1.5: how many layers the model has is known once it is loaded.
+    pruning(text, Layers::of(32, 23)).map(|_| text.to_owned())
 }
 
 impl Eval {

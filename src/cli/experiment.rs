@@ -109,7 +109,8 @@ impl RunExperiment {
             estimate: self.estimate,
             shard: self.shard.shard,
         };
-        // Before a model is loaded.
+        // Before a model is loaded. A folder that nobody has named, too.
+        files::check_folder(&folder).map_err(|e| format!("--report {e}"))?;
         benchmark.check()?;
         let overview = benchmark
             .with_client(async |client| {
@@ -316,6 +317,7 @@ pub(super) async fn run_experiment(
     let findings = Findings {
         benchmark: benchmark_of(&started.rule).to_owned(),
         planned,
+        answered: finished.results as usize,
         metrics: finished.metrics.into_iter().map(metric).collect(),
         comparisons: finished.comparisons.into_iter().map(comparison).collect(),
         answers: answers(experiment, &results),

@@ -32,6 +32,8 @@ pub(super) struct Findings {
     pub(super) metrics: Vec<(String, Metric)>,
     /// Each variant against the first.
     pub(super) comparisons: Vec<(String, Comparison)>,
+    /// Results that came, errors among them.
+    pub(super) answered: usize,
     /// Variants and their answers, where the report counts these.
     pub(super) answers: Vec<(String, String)>,
     /// Variants and what each of their answers took.
@@ -80,6 +82,7 @@ pub(super) fn write_report(
         planned,
         metrics,
         comparisons,
+        answered,
         answers,
         costs,
         facts,
@@ -108,8 +111,7 @@ pub(super) fn write_report(
     write_files(&report, folder)?;
     write_tables(&report, folder)?;
     files::write(&folder.join("provenance.json"), provenance.as_bytes())?;
-    let answers = metrics.first().map_or(0, |(_, m)| m.n) * planned.len();
-    let summary = Summary::new(&metrics, answers);
+    let summary = Summary::new(&metrics, answered);
     if json {
         println!("{provenance}");
     } else {
@@ -328,5 +330,46 @@ mod tests {
         let rows = metric_rows(&[("a".into(), metric(0)), ("b".into(), metric(1))], &[]);
         assert_eq!(rows[0][..7], ["a", "accuracy", "", "", "", "1", "0"]);
         assert_eq!(rows[1][..7], ["b", "accuracy", "0", "0", "1", "1", "1"]);
+    }
+
+    /// The first metric of MMVP is over pairs of items.
+    #[test]
+    fn answers_are_counted_as_they_came() {
+        let experiments = crate::benchmark::experiments::experiments().unwrap();
+        let pairs = Metric {
+            name: "pair accuracy".into(),
+            value: 0.5,
+            interval: (0.0, 1.0),
+            most: 1.0,
+            n: 2,
+            unparsed: 0,
+        };
+        let findings = Findings {
+            benchmark: "mmvp".into(),
+            planned: Vec::new(),
+            metrics: vec![("original".into(), pairs)],
+            comparisons: Vec::new(),
+            answered: 4,
+            answers: Vec::new(),
+            costs: Vec::new(),
+            facts: Vec::new(),
+            picture: None,
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let (model, started) = (ModelInfo::default(), EvaluateStarted::default());
+        let written = write_report(
+            &experiments[0],
+            findings,
+            &model,
+            &started,
+            folder.path(),
+            true,
+        );
+        let mut overview = super::super::overview::Overview::new("All");
+        let summary = written.unwrap().summary;
+        overview.add(("Noise", "mmvp"), Path::new("x"), &summary, Vec::new());
+        overview.write(folder.path()).unwrap();
+        let text = std::fs::read_to_string(folder.path().join("report.md")).unwrap();
+        assert!(text.contains("| mmvp | 2 | 4 | 50.0 %"), "{text}");
     }
 }

@@ -1,6 +1,5 @@
 //! `scotoma generate`: one question, its answer as it is generated.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -97,8 +96,7 @@ impl Generate {
             return Ok(());
         }
         print!("{}", token.text);
-        // Standard output keeps a line until its end, and an answer is one line.
-        Ok(std::io::stdout().flush()?)
+        Ok(())
     }
 }
 

@@ -1,7 +1,6 @@
 //! `scotoma hooks`: the named places in a model's forward pass.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 
 use clap::Args;
 use scotoma_client::Client;
@@ -70,9 +69,8 @@ impl Hooks {
         if self.json {
             return print_line(&ListHookPointsResponse { hook_points });
         }
-        let table = table(&model, &hook_points);
-        // A reader that has seen enough ends the command here, which has no file to write.
-        Ok(std::io::stdout().write_all(table.as_bytes())?)
+        print!("{}", table(&model, &hook_points));
+        Ok(())
     }
 }
 

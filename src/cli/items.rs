@@ -1,8 +1,6 @@
 //! `scotoma items`: item analysis, for people who build benchmarks.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -14,7 +12,7 @@ use super::benchmark_args::{BenchmarkArgs, ScoringArgs};
 use super::benchmark_run::{BenchmarkRun, Evaluated, Items as BenchmarkItems, read_results};
 use super::csv_file::write_csv;
 use super::error::Failure;
-use super::files;
+use super::files::{self, Pieces};
 use super::intervention_args::variant;
 use super::items_page::{CategoryMeans, FIRST, ItemsPage, share_with_interval};
 use super::json_output::print_line;
@@ -171,10 +169,6 @@ impl Items {
             .collect()
     }
 
-    fn create(&self, name: &str) -> Result<BufWriter<File>, Failure> {
-        Ok(File::create(self.report.join(name)).map(BufWriter::new)?)
-    }
-
     /// Writes items.csv and items.jsonl.
     fn write_items(&self, found: &[Analysis]) -> Result<(), Failure> {
         let variants = variants_of(found);
@@ -194,11 +188,11 @@ impl Items {
         });
         let rows: Vec<Vec<String>> = rows.collect();
         write_csv(&self.report.join("items.csv"), &heads, &rows)?;
-        let mut lines = self.create("items.jsonl")?;
+        let mut lines = Pieces::create(&self.report.join("items.jsonl"))?;
         for item in found {
-            writeln!(lines, "{}", item_json(item))?;
+            lines.write(format!("{}\n", item_json(item)).as_bytes())?;
         }
-        Ok(())
+        Ok(lines.flush()?)
     }
 
     /// Writes responses.csv: variants by items, then other models by items.
@@ -233,7 +227,7 @@ impl Items {
             .filter(|item| self.keep.iter().all(|rule| rule.is_met(item)))
             .map(|item| item.id.as_str())
             .collect();
-        let mut file = self.create("kept.tsv")?;
+        let mut file = Pieces::create(&self.report.join("kept.tsv"))?;
         let mut columns: Option<(Vec<String>, bool)> = None;
         // Rows that cannot be read have no result to be kept for.
         for item in self.benchmark().items()?.flatten() {
@@ -244,13 +238,16 @@ impl Items {
             if columns.is_none() {
                 let names: Vec<String> = item.fields.keys().cloned().collect();
                 let pictures = !item.images.is_empty();
-                writeln!(file, "{}", data::header(&names, pictures))?;
+                let header = data::header(&names, pictures);
+                file.write(format!("{header}\n").as_bytes())?;
                 columns = Some((names, pictures));
             }
             if let Some((names, pictures)) = &columns {
-                writeln!(file, "{}", data::row(&item, names, *pictures))?;
+                let row = data::row(&item, names, *pictures);
+                file.write(format!("{row}\n").as_bytes())?;
             }
         }
+        file.flush()?;
         Ok(Some(kept.len()))
     }
 }

@@ -4,8 +4,6 @@
 //! line for each message of a stream. What no rpc returned has names of its own, in the style of
 //! the contract, which docs/command-line.md lists.
 
-use std::io::Write as _;
-
 use serde::Serialize;
 use serde_json::Value;
 
@@ -13,12 +11,8 @@ use super::error::Failure;
 
 /// Prints one object on one line, at once.
 pub(super) fn print_line(value: &impl Serialize) -> Result<(), Failure> {
-    // One lock for the whole line, so that lines of several tasks do not mix.
-    let mut out = std::io::stdout().lock();
-    serde_json::to_writer(&mut out, value).map_err(std::io::Error::from)?;
-    out.write_all(b"\n")?;
-    // A reader behind a pipe sees each line as it comes.
-    Ok(out.flush()?)
+    println!("{}", serde_json::to_string(value)?);
+    Ok(())
 }
 
 /// Returns a message of the contract with one more field, which is the command's own.

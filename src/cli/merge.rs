@@ -68,7 +68,11 @@ impl Merge {
         for folder in &self.shards {
             // Of any of them: a shard that lacks a file is told as the file's shard that is
             // missing.
-            find(folder, Path::new(""), &mut names)?;
+            let found = files::beside(folder, SHARD_FILE)?;
+            let inside = found
+                .iter()
+                .filter_map(|path| path.strip_prefix(folder).ok());
+            names.extend(inside.map(Path::to_owned));
             if names.is_empty() {
                 let message = format!("{}: no results of a shard in it", folder.display());
                 return Err(message.into());
@@ -101,21 +105,6 @@ impl Merge {
     }
 }
 
-/// Finds the results of shards in a folder, by their names in it.
-fn find(root: &Path, inside: &Path, names: &mut BTreeSet<PathBuf>) -> Result<(), Failure> {
-    let folder = root.join(inside);
-    for entry in std::fs::read_dir(&folder).map_err(|e| files::named(&folder, &e))? {
-        let entry = entry.map_err(|e| files::named(&folder, &e))?;
-        let name = inside.join(entry.file_name());
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            find(root, &name, names)?;
-        } else if let Some(results) = name.to_str().and_then(|n| n.strip_suffix(SHARD_FILE)) {
-            names.insert(results.into());
-        }
-    }
-    Ok(())
-}
-
 /// The results of one process.
 struct Part {
     path: PathBuf,
@@ -124,7 +113,7 @@ struct Part {
     shard: Option<(Shard, ShardFile)>,
     results: Vec<SampleResult>,
     /// Locked, so that no run writes meanwhile.
-    _file: File,
+    file: File,
 }
 
 impl Part {
@@ -154,7 +143,7 @@ impl Part {
             run,
             shard,
             results: scotoma_client::read_results(path)?,
-            _file: file,
+            file,
         })
     }
 
@@ -239,6 +228,9 @@ struct Merged {
     results: Vec<SampleResult>,
     left_out: usize,
     missing: usize,
+    /// The shards, locked until all is written: what a run added meanwhile would be lost where one
+    /// of them is put in order.
+    _locked: Vec<File>,
 }
 
 impl Merged {
@@ -290,15 +282,20 @@ impl Merged {
             .iter()
             .filter_map(|p| Some(p.shard.as_ref()?.1.left_out))
             .max();
-        let results = parts.into_iter().flat_map(|part| part.results);
+        let (mut results, mut locked) = (Vec::new(), Vec::new());
+        for part in parts {
+            results.extend(part.results);
+            locked.push(part.file);
+        }
         Ok(Self {
             out: out.to_owned(),
             is_in_place: shards == [out],
             run,
-            results: sorted(results.collect(), &names),
+            results: sorted(results, &names),
             header,
             left_out: left_out.unwrap_or_default(),
             missing,
+            _locked: locked,
         })
     }
 
@@ -507,5 +504,34 @@ fn doubles(parts: &[Part], mistakes: &mut Vec<String>) {
         let (a, b, count) = (parts[a].name(), parts[b].name(), keys.len());
         let listed = listed(keys.into_iter());
         mistakes.push(format!("{count} answers are in {a} and in {b}: {listed}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A run that began between the two would add lines that `write` does not have.
+    #[test]
+    fn shards_are_locked_until_all_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jsonl");
+        let run = serde_json::json!({
+            "ran": {"rule": "shapes", "variants": [{"name": "original"}]}, "model": "digest",
+        });
+        let result = serde_json::json!({"id": "1", "variant": "original"});
+        files::write(&path, format!("{result}\n").as_bytes()).unwrap();
+        files::write(
+            &folder.path().join("a.jsonl.run.json"),
+            run.to_string().as_bytes(),
+        )
+        .unwrap();
+        let shards = [path.clone()];
+        let merged = Merged::read(&path, &shards, false).unwrap();
+        let other = File::open(&path).unwrap();
+        assert!(matches!(other.try_lock(), Err(TryLockError::WouldBlock)));
+        merged.write().unwrap();
+        drop(merged);
+        other.try_lock().unwrap();
     }
 }

@@ -93,6 +93,11 @@ fn part(value: &Value, folder: &Path) -> Result<ChatPart, String> {
         }
         Some("image_url") => {
             check_fields(value, &["type", "image_url"])?;
+            if value["image_url"].is_object() {
+                // `detail` has no effect, as in the server's OpenAI API.
+                check_fields(&value["image_url"], &["url", "detail"])
+                    .map_err(|e| format!(".image_url{e}"))?;
+            }
             let url = value["image_url"]["url"]
                 .as_str()
                 // OpenAI's form is an object, that of transformers a text.
@@ -131,4 +136,22 @@ fn decoded(text: &str) -> Result<Vec<u8>, String> {
     // Tools break base64 into lines, which the decoder does not take.
     let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
     STANDARD.decode(text).map_err(|e| format!(": base64: {e}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_of_a_picture_are_known_or_refused() {
+        let of = |url: Value| {
+            let part_of = serde_json::json!({"type": "image_url", "image_url": url});
+            part(&part_of, Path::new(""))
+        };
+        let data = "data:image/png;base64,AAAA";
+        of(Value::from(data)).unwrap();
+        of(serde_json::json!({"url": data, "detail": "high"})).unwrap();
+        let error = of(serde_json::json!({"url": data, "size": 3})).unwrap_err();
+        assert_eq!(error, ".image_url.size: not known; url, detail are");
+    }
 }

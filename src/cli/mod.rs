@@ -53,6 +53,7 @@ mod messages;
 mod model_args;
 mod models;
 mod named;
+mod npz_file;
 mod openai_args;
 mod origin;
 mod overview;

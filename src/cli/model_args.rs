@@ -11,7 +11,7 @@ use super::lens_args::LensArgs;
 use super::local_server::with_local_server;
 use super::origin::{AdapterArgs, named_origin};
 use super::sae_args::SaeArgs;
-use crate::model::ChatTemplate;
+use crate::model::{ChatTemplate, Origin, SHAPES};
 use crate::nn::DeviceId;
 use crate::server::{ModelSpec, ServerConfig};
 
@@ -159,6 +159,17 @@ pub(super) struct LocalModel<'a> {
     pub(super) template: Option<&'a str>,
 }
 
+impl LocalModel<'_> {
+    /// Parses the place into the model's name and where it is.
+    fn origin(&self) -> Result<Option<(String, Origin)>, String> {
+        let Some(place) = self.place else {
+            return Ok(None);
+        };
+        let origin = named_origin(place).map(Some);
+        origin.map_err(|e| format!("--model {place}: {e}"))
+    }
+}
+
 /// Runs `work` with a client of the server that `remote` names, or of one in this process that
 /// runs `model` on `device`.
 pub(super) async fn with_client<T>(
@@ -174,30 +185,38 @@ pub(super) async fn with_client<T>(
     }
 }
 
-/// Returns the configuration of a server in this process, its model fetched.
+/// Returns the configuration of a server in this process, its model fetched. All mistakes of the
+/// flags are reported together, before that.
 async fn config(
     model: LocalModel<'_>,
     device: &DeviceArgs,
     judge: Option<&JudgeArgs>,
 ) -> Result<ServerConfig, Failure> {
     let mut config = ServerConfig::shapes();
-    // A first time without models, so that a wrong flag shows before anything is fetched.
+    let mut mistakes = Vec::new();
+    // Of a copy without models, which get their processors once they are there.
     let mut without_models = ServerConfig {
         models: Vec::new(),
         ..ServerConfig::shapes()
     };
-    device.apply(&mut without_models).map_err(Usage)?;
-    if let Some(judge) = judge {
-        judge.apply(&mut config).map_err(Usage)?;
+    mistakes.extend(device.apply(&mut without_models).err());
+    mistakes.extend(judge.and_then(|judge| judge.apply(&mut config).err()));
+    let origin = model.origin().map_err(|e| mistakes.push(e)).ok().flatten();
+    let name = origin.as_ref().map_or(SHAPES, |(name, _)| name);
+    mistakes.extend(device.wrong_processors(std::iter::once(name)));
+    let template = model.template.map(parse_template).transpose();
+    mistakes.extend(template.as_ref().err().cloned());
+    let (saes, lenses) = (model.sae.places(), model.lens.places());
+    mistakes.extend(saes.as_ref().err().map(ToString::to_string));
+    mistakes.extend(lenses.as_ref().err().map(ToString::to_string));
+    if !mistakes.is_empty() {
+        return Err(Usage(mistakes.join("\nerror: ")).into());
     }
     // Without a place the embedded model of `ServerConfig::shapes` stays.
-    if let Some(place) = model.place {
-        let (name, origin) =
-            named_origin(place).map_err(|e| Usage(format!("--model {place}: {e}")))?;
+    if let Some((name, origin)) = origin {
         config.models = vec![ModelSpec::new(&name, model.adapter.fetch(origin).await?)];
     }
-    let template = model.template.map(parse_template).transpose()?;
-    let (saes, lenses) = (model.sae.places()?, model.lens.places()?);
+    let (template, saes, lenses) = (template?, saes?, lenses?);
     for spec in &mut config.models {
         spec.saes.clone_from(&saes);
         spec.lenses.clone_from(&lenses);
@@ -208,7 +227,7 @@ async fn config(
     Ok(config)
 }
 
-fn parse_template(text: &str) -> Result<ChatTemplate, Usage> {
-    text.parse()
-        .map_err(|e| Usage(format!("--chat-template {text}: {e}")))
+fn parse_template(text: &str) -> Result<ChatTemplate, String> {
+    let template = text.parse();
+    template.map_err(|e| format!("--chat-template {text}: {e}"))
 }

@@ -17,16 +17,42 @@ const HEADS: [&str; 7] = [
     "highest",
 ];
 const CAPTION: &str = "The drawn metric of the first variant, and of those of the others where it \
-    is lowest and highest. n is the items of each variant.";
+    is lowest and highest. n is the items of the first variant, and of the others unless they say \
+    another.";
 
 /// An experiment's row in the table of all.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Summary {
-    n: String,
     answers: String,
-    unchanged: String,
-    lowest: String,
-    highest: String,
+    unchanged: Option<Shown>,
+    lowest: Option<Shown>,
+    highest: Option<Shown>,
+}
+
+/// A metric of a variant in words, and the items that it is over.
+#[derive(Debug, Clone)]
+struct Shown {
+    text: String,
+    n: usize,
+}
+
+impl Shown {
+    fn new(metric: &(String, Metric)) -> Self {
+        Self {
+            text: with_variant(metric),
+            n: metric.1.n,
+        }
+    }
+
+    /// Returns the cell of a row whose column n says `n`. Errors leave variants of one run with
+    /// different items.
+    fn cell(&self, n: usize) -> String {
+        if self.n == n {
+            self.text.clone()
+        } else {
+            format!("{}, n = {}", self.text, self.n)
+        }
+    }
 }
 
 impl Summary {
@@ -41,42 +67,50 @@ impl Summary {
         let value = |m: &&&&(String, Metric)| m.1.value;
         let lowest = changed.iter().min_by(|a, b| value(a).total_cmp(&value(b)));
         let highest = changed.iter().max_by(|a, b| value(a).total_cmp(&value(b)));
-        let shown = |m: Option<&&(String, Metric)>| m.map_or(String::new(), |m| with_variant(m));
         Self {
-            n: own.first().map_or(String::new(), |(_, m)| m.n.to_string()),
             answers: answers.to_string(),
-            unchanged: shown(own.first()),
-            lowest: shown(lowest.copied()),
-            highest: shown(highest.copied()),
+            unchanged: own.first().map(|m| Shown::new(m)),
+            lowest: lowest.map(|m| Shown::new(m)),
+            highest: highest.map(|m| Shown::new(m)),
         }
     }
 
     /// Makes the row of an experiment with one number alone, over `n` items.
     pub(super) fn of_one(n: usize, number: String) -> Self {
         Self {
-            n: n.to_string(),
-            unchanged: number,
+            unchanged: Some(Shown { text: number, n }),
             ..Self::default()
         }
     }
 
     /// Returns the finding as lines of text.
     pub(super) fn lines(&self) -> Vec<String> {
-        let Self {
-            n,
+        let all = [
+            ("", &self.unchanged),
+            ("lowest: ", &self.lowest),
+            ("highest: ", &self.highest),
+        ];
+        let all = all
+            .into_iter()
+            .filter_map(|(name, shown)| Some((name, shown.as_ref()?)));
+        all.map(|(name, Shown { text, n })| plain(&format!("{name}{text}, n = {n}")))
+            .collect()
+    }
+
+    /// Returns the cells of its row, from the column n on.
+    fn cells(&self) -> [String; 5] {
+        let n = self.unchanged.as_ref().map_or(0, |shown| shown.n);
+        let shown = [&self.unchanged, &self.lowest, &self.highest];
+        let [unchanged, lowest, highest] =
+            shown.map(|shown| shown.as_ref().map_or(String::new(), |shown| shown.cell(n)));
+        let has_n = self.unchanged.is_some();
+        [
+            has_n.then(|| n.to_string()).unwrap_or_default(),
+            self.answers.clone(),
             unchanged,
             lowest,
             highest,
-            ..
-        } = self;
-        let all = [
-            ("", unchanged),
-            ("lowest: ", lowest),
-            ("highest: ", highest),
-        ];
-        let all = all.into_iter().filter(|(_, text)| !text.is_empty());
-        all.map(|(name, text)| plain(&format!("{name}{text}, n = {n}")))
-            .collect()
+        ]
     }
 }
 
@@ -127,13 +161,7 @@ impl Overview {
         parts: Vec<Part>,
     ) {
         let place = folder.join("report").display().to_string();
-        let Summary {
-            n,
-            answers,
-            unchanged,
-            lowest,
-            highest,
-        } = summary.clone();
+        let [n, answers, unchanged, lowest, highest] = summary.cells();
         let row = [
             title.to_owned(),
             on.to_owned(),
@@ -194,17 +222,19 @@ mod tests {
 
     #[test]
     fn every_number_has_its_n_and_interval() {
-        let metrics = [
+        let mut metrics = [
             metric("original", 0.9),
             metric("GEOMETRY_KESKAR, a|b", 0.2),
             metric("c", 0.5),
         ];
+        // Two of its answers are errors.
+        metrics[1].1.n = 38;
         let summary = Summary::new(&metrics, 120);
         assert_eq!(
             summary.lines(),
             [
                 "90.0 % [80.0, 100.0] (original), n = 40",
-                "lowest: 20.0 % [10.0, 30.0] (Keskar, a|b), n = 40",
+                "lowest: 20.0 % [10.0, 30.0] (Keskar, a|b), n = 38",
                 "highest: 50.0 % [40.0, 60.0] (c), n = 40",
             ]
         );
@@ -223,7 +253,7 @@ mod tests {
         assert_eq!(
             text.lines().last().unwrap(),
             "| [Noise](<x/my data/report.md>) | my data | 40 | 120 | 90.0 % [80.0, 100.0] \
-             (original) | 20.0 % [10.0, 30.0] (Keskar, a\\|b) | 50.0 % [40.0, 60.0] (c) |"
+             (original) | 20.0 % [10.0, 30.0] (Keskar, a\\|b), n = 38 | 50.0 % [40.0, 60.0] (c) |"
         );
     }
 }

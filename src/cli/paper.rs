@@ -423,14 +423,83 @@ fn recognised_files(folder: &Path) -> Result<Vec<(&'static str, PathBuf)>, Strin
     paths.sort();
     let mut found = Vec::new();
     for path in paths {
-        // Spellings differ: Q-Bench, QBench, MM_Vet. Splits and versions follow the name, so that
-        // its beginning is compared.
-        let name = stem(&path).to_lowercase().replace(['-', '_'], "");
+        let name = stem(&path).to_lowercase();
         let mut known = FILES.iter().chain([&(TEXTS, TEXTS)]);
-        match known.find(|(start, _)| name.starts_with(start)) {
+        match known.find(|(start, _)| is_of(&name, start)) {
             Some((_, what)) => found.push((*what, path)),
             None => eprintln!("{}: left out; its name says no benchmark", path.display()),
         }
     }
     Ok(found)
+}
+
+/// Words behind a benchmark's name that make another benchmark's of it.
+const OTHERS: [&str; 13] = [
+    "cot",
+    "hard",
+    "plus",
+    "pro",
+    "realworld",
+    "reasoning",
+    "sci",
+    "unify",
+    "v2",
+    "video",
+    "videoocr",
+    "wilder",
+    "world",
+];
+
+/// Tells whether a file's name, in lower case, begins with that of a benchmark. Spellings differ:
+/// Q-Bench, QBench, MM_Vet. Splits may follow (`_VAL`), but neither further letters nor the word
+/// of another benchmark: MME-RealWorld is none of MME.
+fn is_of(name: &str, start: &str) -> bool {
+    let is_joint = |c: char| c == '-' || c == '_';
+    let mut rest = name;
+    for letter in start.chars() {
+        match rest.trim_start_matches(is_joint).strip_prefix(letter) {
+            Some(behind) => rest = behind,
+            None => return false,
+        }
+    }
+    let mut words = rest.split(|c: char| !c.is_ascii_alphanumeric());
+    !rest.starts_with(|c: char| c.is_ascii_alphabetic()) && !words.any(|w| OTHERS.contains(&w))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_told_by_the_beginnings_of_their_names() {
+        let found = |name: &str| {
+            let name = name.to_lowercase();
+            let known = FILES.iter().find(|(start, _)| is_of(&name, start));
+            known.map(|(_, what)| *what)
+        };
+        for (name, what) in [
+            ("MMVP", "mmvp"),
+            ("Q-Bench1_VAL", "qbench"),
+            ("MME", "mme"),
+            ("MM_Vet", "mmvet"),
+            ("LLaVABench", "llavaw"),
+            ("MathVista_MINI", "mathvista"),
+            ("ScienceQA_TEST", "sqa"),
+            ("ChartQA_TEST", "chartqa"),
+            ("AI2D_TEST_NO_MASK", "ai2d"),
+            ("cifar10-sample", CLASSIFICATION),
+        ] {
+            assert_eq!(found(name), Some(what), "{name}");
+        }
+        for other in [
+            "MME-RealWorld",
+            "MME-RealWorld-CN",
+            "MMVet_v2",
+            "ChartQAPro",
+            "Q-Bench_Video",
+            "foodie",
+        ] {
+            assert_eq!(found(other), None, "{other}");
+        }
+    }
 }

@@ -104,8 +104,13 @@ impl Parity {
             let message = "--against: for a model of this process, without --server";
             return Err(Usage(message.into()).into());
         }
-        let (name, origin) = named_origin(&self.model)?;
+        let origin = named_origin(&self.model);
+        let (name, origin) = origin.map_err(|e| Usage(format!("--model {}: {e}", self.model)))?;
         let (device, format) = self.device.placed().map_err(Usage)?;
+        let wrong = self.device.wrong_processors(std::iter::once(name.as_str()));
+        if !wrong.is_empty() {
+            return Err(Usage(wrong.join("\nerror: ")).into());
+        }
         let parity = FormatParity {
             image_processor: self.device.image_processor(&name)?,
             source: self.adapter.fetch(origin).await?,

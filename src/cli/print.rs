@@ -26,8 +26,11 @@ pub(super) fn to_stdout(words: Arguments<'_>, end: &str) {
     // A thread that panicked while it printed has left a whole value here.
     let mut failed = FAILED.lock().unwrap_or_else(PoisonError::into_inner);
     if failed.is_none() {
-        // Words and end under one lock, so that lines of several tasks do not mix.
-        *failed = write!(std::io::stdout(), "{words}{end}").err();
+        let mut out = std::io::stdout();
+        // Words and end under one lock, so that lines of several tasks do not mix. Flushed, since
+        // standard output keeps a line until its end, and an answer is one line.
+        let printed = write!(out, "{words}{end}").and_then(|()| out.flush());
+        *failed = printed.err();
     }
 }
 

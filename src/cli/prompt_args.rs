@@ -1,6 +1,6 @@
 //! Takes what the model reads, as arguments: a picture and a question, or a conversation.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use scotoma_client::v1::chat_part::Part;
@@ -62,6 +62,28 @@ impl PromptArgs {
             question.as_str().into(),
         ];
         Ok(messages([system(text), user(parts)]))
+    }
+}
+
+impl PromptArgs {
+    /// Reads the same prompt with another picture or another question in place of its own; `None`
+    /// for a conversation of a file, which may have several of them.
+    pub(super) fn with_other(
+        &self,
+        image: Option<&Path>,
+        question: Option<&str>,
+    ) -> Result<Option<Prompt>, Failure> {
+        if self.messages.is_some() {
+            return Ok(None);
+        }
+        let mut other = self.clone();
+        if let Some(image) = image {
+            other.image = Some(image.to_owned());
+        }
+        if let Some(question) = question {
+            other.question = Some(question.to_owned());
+        }
+        other.prompt().map(Some)
     }
 }
 

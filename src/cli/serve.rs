@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
+use tokio::net::TcpSocket;
 use tokio::sync::oneshot;
 
 use limits::{BatchArgs, RequestLimitArgs};
@@ -59,6 +60,8 @@ pub(super) struct Serve {
 /// Reads the command line and the configuration file again.
 pub(super) type ParseAgain = fn() -> Result<(Serve, Settings), String>;
 
+/// Connections that may wait to be accepted; `TcpListener::bind` has the same.
+const BACKLOG: u32 = 1024;
 /// Heading of the flags of the port.
 const PORT: &str = "Port";
 
@@ -90,6 +93,32 @@ struct ConnectionArgs {
     keepalive: u64,
 }
 
+impl ConnectionArgs {
+    /// Takes the address, so that one that is taken is told before models are loaded. Nobody can
+    /// connect yet.
+    fn bind(&self) -> Result<TcpSocket, String> {
+        let bound = self.bound();
+        bound.map_err(|e| self.wrong_address(&e))
+    }
+
+    fn bound(&self) -> std::io::Result<TcpSocket> {
+        let socket = if self.listen.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
+        // As `TcpListener::bind` does: a server that was restarted gets its address again, though
+        // connections of the last one are still closing.
+        socket.set_reuseaddr(true)?;
+        socket.bind(self.listen)?;
+        Ok(socket)
+    }
+
+    fn wrong_address(&self, error: &std::io::Error) -> String {
+        format!("--listen {}: {error}", self.listen)
+    }
+}
+
 impl Serve {
     pub(super) async fn run(self, settings: Settings, again: ParseAgain) -> Result<(), Failure> {
         // Before logs begin: a check opens no audit file and exports nothing.
@@ -99,23 +128,23 @@ impl Serve {
         self.logs.begin()?;
         // Mistakes of flags come before anything is fetched.
         let (mut config, origins) = self.config()?;
+        let socket = self.connections.bind()?;
+        // A SIGHUP while models are fetched or loaded would end the program.
+        let (reloader, reloads) = oneshot::channel();
+        tokio::spawn(Self::follow_hangups(reloads, settings, again)?);
         config.saliency = self.models.fetch_saliency().await?;
         config.models = self.models.fetch_models(origins).await?;
         // `config` is given to the thread that loads.
         let encrypted = config.tls.is_some();
         warn_of_expiry(&config);
-        // A SIGHUP while models are loaded would end the program.
-        let (reloader, reloads) = oneshot::channel();
-        tokio::spawn(Self::follow_hangups(reloads, settings, again)?);
         let server = tokio::task::spawn_blocking(move || Server::load(&config)).await??;
         // The receiver waits for it.
         let _ = reloader.send(server.reload());
         // Before the address can be seen: who sees it may send a signal at once.
         let shutdown = signals::shutdown()?;
         // Only now, when the models are loaded: who can connect can ask.
-        let listener = tokio::net::TcpListener::bind(self.connections.listen)
-            .await
-            .map_err(|e| format!("{}: {e}", self.connections.listen))?;
+        let listener = socket.listen(BACKLOG);
+        let listener = listener.map_err(|e| self.connections.wrong_address(&e))?;
         let address = listener.local_addr()?;
         tracing::info!(%address, "serving");
         let scheme = if encrypted { "https" } else { "http" };
@@ -139,7 +168,7 @@ impl Serve {
         };
         let origins = self.models.origins(&mut mistakes);
         mistakes.extend(self.models.device.apply(&mut config).err());
-        mistakes.extend(self.models.mistakes(&origins));
+        mistakes.extend(self.models.mistakes(&origins, &config.devices));
         mistakes.extend(self.judge.apply(&mut config).err());
         mistakes.extend(self.access.apply(&mut config).err().unwrap_or_default());
         mistakes.extend(self.openai.apply(&mut config).err().unwrap_or_default());

@@ -1,7 +1,5 @@
 //! `scotoma sweep`: one question under many variants, a row of a table for each as it is done.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -14,7 +12,7 @@ use serde_json::Value;
 
 use super::csv_file::csv_line;
 use super::error::{Failure, Usage};
-use super::files;
+use super::files::Pieces;
 use super::intervention_args::InterventionArgs;
 use super::json_output::print_line;
 use super::model_args::ModelArgs;
@@ -64,14 +62,9 @@ impl Sweep {
         let flags = self.interventions.interventions();
         let variants = self.variants.variants(&flags)?;
         let request = self.request(self.prompt.prompt()?, &variants);
-        // Before a model is loaded, so that a folder that is not there costs nothing.
-        let out = match (&self.out, format) {
-            (Some(path), Some(format)) => Some(OutFile::create(path, format, &self, &variants)?),
-            _ => None,
-        };
         let finished = self
             .model
-            .with_client(async |client| self.ask(client, request, &variants, out).await)
+            .with_client(async |client| self.ask(client, request, &variants, format).await)
             .await?;
         // One variant that fails is a row of the table; only a sweep of nothing else has failed.
         if finished.failed > 0 && finished.failed == finished.variants {
@@ -123,9 +116,10 @@ impl Sweep {
         mut client: Client,
         request: SweepRequest,
         variants: &Variants,
-        mut out: Option<OutFile>,
+        format: Option<Format>,
     ) -> Result<SweepFinished, Failure> {
         let mut stream = client.sweep(request).await?;
+        let mut out = None;
         let mut progress = Progress::new(None, "variants");
         let mut finished = None;
         while let Some(message) = stream
@@ -138,6 +132,11 @@ impl Sweep {
             }
             match message.event {
                 Some(Event::Started(started)) => {
+                    // Only now: a server that is not there, or refuses the sweep, costs no earlier
+                    // results.
+                    if let (Some(path), Some(format)) = (&self.out, format) {
+                        out = Some(OutFile::create(path, format, self, variants)?);
+                    }
                     // Only now their number is known.
                     progress = Progress::new(Some(started.variants as usize), "variants");
                     if !self.json {
@@ -286,7 +285,7 @@ fn format(out: &Path) -> Result<Format, Usage> {
 /// The file of `--out`.
 struct OutFile {
     format: Format,
-    file: BufWriter<File>,
+    file: Pieces,
 }
 
 impl OutFile {
@@ -296,14 +295,13 @@ impl OutFile {
         sweep: &Sweep,
         variants: &Variants,
     ) -> Result<Self, Failure> {
-        let created = File::create(path).map_err(|e| files::named(path, &e))?;
-        let mut file = BufWriter::new(created);
+        let mut file = Pieces::create(path)?;
         if format == Format::Csv {
             let axes = variants.heads().into_iter().map(String::from);
             // Results come as they are done; the number is the place in the grid.
             let heads = ["variant_number".to_owned()].into_iter().chain(axes);
             let heads: Vec<String> = heads.chain(sweep.csv_heads()).collect();
-            file.write_all(&csv_line(&heads)?)?;
+            file.write(&csv_line(&heads)?)?;
         }
         Ok(Self { format, file })
     }
@@ -320,7 +318,7 @@ impl OutFile {
                 let mut line = serde_json::to_value(result)?;
                 let heads = variants.heads().into_iter().map(String::from);
                 line["values"] = Value::Object(heads.zip(values).collect());
-                writeln!(self.file, "{line}")?;
+                self.file.write(format!("{line}\n").as_bytes())?;
             }
             Format::Csv => {
                 let names = values.iter().map(|value| match value {
@@ -330,7 +328,7 @@ impl OutFile {
                 let number = [result.variant.to_string()].into_iter();
                 let cells: Vec<String> =
                     number.chain(names).chain(sweep.csv_cells(result)).collect();
-                self.file.write_all(&csv_line(&cells)?)?;
+                self.file.write(&csv_line(&cells)?)?;
             }
         }
         // A sweep may take hours; what is there can be read meanwhile.

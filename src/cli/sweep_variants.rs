@@ -15,9 +15,8 @@ use serde_json::Value;
 use super::error::{Failure, Usage};
 use super::eval::named_variant;
 use super::files;
+use crate::pipeline::{MAX_VARIANTS, numbers_of_range};
 
-/// Most values of an axis; the contract allows as many variants.
-const MOST_VALUES: usize = 1_000_000;
 /// Longest name of a value in the table.
 const LONGEST: usize = 24;
 
@@ -62,8 +61,8 @@ impl FromStr for Axis {
         let mut all = Vec::new();
         for part in values.split(',') {
             all.extend(numbers(part)?);
-            if all.len() > MOST_VALUES {
-                return Err(format!("more than {MOST_VALUES} values"));
+            if all.len() > MAX_VARIANTS {
+                return Err(format!("more than {MAX_VARIANTS} values"));
             }
         }
         Ok(Self {
@@ -75,7 +74,18 @@ impl FromStr for Axis {
 
 fn finite(text: &str) -> Result<f64, String> {
     let found = f64::from_str(text).ok().filter(|n| n.is_finite());
-    found.ok_or_else(|| format!("{text:?} is no number; 3, 0..7 and 0..1..0.25 are values"))
+    let number =
+        found.ok_or_else(|| format!("{text:?} is no number; 3, 0..7 and 0..1..0.25 are values"))?;
+    // An axis has doubles: another seed than the one that was typed would run.
+    if text
+        .parse::<i128>()
+        .is_ok_and(|whole| whole != number as i128)
+    {
+        return Err(format!(
+            "{text}: an axis holds whole numbers up to 2^53; the nearest is {number}"
+        ));
+    }
+    Ok(number)
 }
 
 /// Reads a number, or a range with both ends, as shells write it in braces.
@@ -90,23 +100,14 @@ fn numbers(text: &str) -> Result<Vec<f64>, String> {
     }
 }
 
-/// Lists the numbers of a range, as the server does: its ends are met however its step is rounded.
+/// Lists the numbers of a range, as the server does.
 fn spread(first: f64, last: f64, step: f64) -> Result<Vec<f64>, String> {
-    // 0 is what a range without a step has in the contract.
-    let step = if step == 0.0 { 1.0 } else { step };
-    // 0.3 is three steps of 0.1, whose quotient is below 3.
-    let count = ((last - first) / step + 1e-9).floor();
-    // Written so that NaN fails: it is in no range.
-    if !(step > 0.0 && (0.0..MOST_VALUES as f64).contains(&count)) {
-        return Err(format!(
-            "{first}..{last}..{step}: first <= last, a step above 0 and at most {MOST_VALUES} \
+    numbers_of_range(first, last, step).ok_or_else(|| {
+        format!(
+            "{first}..{last}..{step}: first <= last, a step above 0 and at most {MAX_VARIANTS} \
              values are needed"
-        ));
-    }
-    // As the server rounds: three times 0.1 is 0.3, and not 0.30000000000000004.
-    let rounded = |v: f64| (v * 1e12).round() / 1e12;
-    let all = (0..=count as usize).map(|i| rounded(first + i as f64 * step));
-    Ok(all.collect())
+        )
+    })
 }
 
 /// The variants of a sweep, and how each is called.
@@ -324,6 +325,11 @@ mod tests {
         assert_eq!(values("a=3"), Ok(vec![3.0]));
         assert_eq!(values("a=0..3"), Ok(vec![0.0, 1.0, 2.0, 3.0]));
         assert_eq!(values("a=0.1..0.3..0.1,7"), Ok(vec![0.1, 0.2, 0.3, 7.0]));
+        assert_eq!(
+            values("a=1000000000..1000000003"),
+            Ok(vec![1e9, 1e9 + 1.0, 1e9 + 2.0, 1e9 + 3.0])
+        );
+        assert_eq!(values("a=1e300..1e300"), Ok(vec![1e300]));
         for (text, says) in [
             ("a", "NAME=VALUES"),
             ("a=b", "\"b\" is no number"),
@@ -332,6 +338,7 @@ mod tests {
             ("a=0..1..-1", "a step above 0"),
             ("a=0..1e9", "at most 1000000 values"),
             ("a=1..2..3..4", "FIRST..LAST"),
+            ("a=9007199254740993", "the nearest is 9007199254740992"),
         ] {
             let error = values(text).unwrap_err();
             assert!(error.contains(says), "{text}: {error}");

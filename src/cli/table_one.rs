@@ -140,28 +140,12 @@ fn read(path: &Path, name: Option<&str>) -> Result<Vec<TableOneEntry>, Failure> 
     if !path.is_dir() {
         return Ok(entry(path, name)?.into_iter().collect());
     }
-    let mut found = Vec::new();
-    find(path, &mut found)?;
-    // The order of a folder's files is the file system's.
-    found.sort();
+    // By the files beside them that say what ran.
+    let found = files::beside(path, RUN_FILE)?;
     let entries = found
         .iter()
         .filter_map(|path| entry(path, name).transpose());
     entries.collect()
-}
-
-/// Finds results by the files beside them that say what ran.
-fn find(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), Failure> {
-    for file in std::fs::read_dir(folder).map_err(|e| files::named(folder, &e))? {
-        let file = file.map_err(|e| files::named(folder, &e))?;
-        let path = file.path();
-        if file.file_type().is_ok_and(|kind| kind.is_dir()) {
-            find(&path, found)?;
-        } else if let Some(results) = path.to_str().and_then(|p| p.strip_suffix(RUN_FILE)) {
-            found.push(results.into());
-        }
-    }
-    Ok(())
 }
 
 /// The file beside results that says what ran, as far as the table needs it.

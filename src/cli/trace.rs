@@ -9,10 +9,12 @@ use scotoma_client::v1::trace_patches::By;
 use scotoma_client::v1::trace_positions::Set;
 use scotoma_client::v1::trace_response::Event;
 use scotoma_client::v1::{
-    Contrast, Divergence, Metric, Prompt, TraceDirection, TraceGrid, TraceGroup, TraceInput,
-    TracePatches, TracePositions,
+    Contrast, Divergence, Metric, Prompt, TraceCell, TraceDirection, TraceGrid, TraceGroup,
+    TraceInput, TracePatches, TracePositions, TraceResponse, TraceStarted,
 };
 use scotoma_client::{Client, PreviewRequest, TraceRequest};
+use tokio_stream::{Stream, StreamExt as _};
+use tonic::Status;
 
 use super::error::{Failure, Usage};
 use super::files;
@@ -153,7 +155,7 @@ impl Trace {
 
     fn request(&self) -> Result<TraceRequest, Failure> {
         let clean = self.prompt.prompt()?;
-        let corrupted = self.corrupted(&clean)?;
+        let corrupted = self.corrupted()?;
         let interventions = self.interventions.interventions();
         // Both runs would be the same, and no effect a share of anything.
         if corrupted.is_none() && interventions.is_empty() {
@@ -185,23 +187,20 @@ impl Trace {
     }
 
     /// Returns the prompt of the corrupted input, where it is another one.
-    fn corrupted(&self, clean: &Prompt) -> Result<Option<Prompt>, Failure> {
-        if self.corrupted_image.is_none() && self.corrupted_question.is_none() {
+    fn corrupted(&self) -> Result<Option<Prompt>, Failure> {
+        let (image, question) = (&self.corrupted_image, &self.corrupted_question);
+        if image.is_none() && question.is_none() {
             return Ok(None);
         }
-        if !clean.messages.is_empty() {
+        let other = self
+            .prompt
+            .with_other(image.as_deref(), question.as_deref())?;
+        if other.is_none() {
             let message = "--corrupted-image and --corrupted-question replace a picture and a \
                            question; a conversation is corrupted by interventions";
             return Err(Usage(message.into()).into());
         }
-        let mut corrupted = clean.clone();
-        if let Some(path) = &self.corrupted_image {
-            corrupted.images = vec![scotoma_client::image(files::read(path)?)];
-        }
-        if let Some(question) = &self.corrupted_question {
-            corrupted.text.clone_from(question);
-        }
-        Ok(Some(corrupted))
+        Ok(other)
     }
 
     fn metric(&self) -> Result<Metric, Failure> {
@@ -282,7 +281,7 @@ impl Trace {
         if let Some(file) = &self.record {
             write_record(file, &record, images)?;
         }
-        Ok(())
+        traced.check_any()
     }
 }
 
@@ -329,14 +328,19 @@ fn full_name(point: &str) -> String {
 
 /// Runs a trace to its end; prints its messages where `json` is set.
 async fn run(client: &mut Client, request: TraceRequest, json: bool) -> Result<Traced, Failure> {
-    let mut stream = client.trace(request).await?;
+    receive(client.trace(request).await?, json).await
+}
+
+/// Reads the messages of a trace to its end.
+async fn receive(
+    mut messages: impl Stream<Item = Result<TraceResponse, Status>> + Unpin,
+    json: bool,
+) -> Result<Traced, Failure> {
     let mut progress = Progress::new(None, "cells");
     let mut traced = Traced::default();
-    while let Some(message) = stream
-        .message()
-        .await
-        .map_err(scotoma_client::Error::from)?
-    {
+    let (mut baseline, mut finished) = (None, None);
+    while let Some(message) = messages.next().await {
+        let message = message.map_err(scotoma_client::Error::from)?;
         if json {
             progress.suspend(|| print_line(&message))?;
         }
@@ -344,34 +348,45 @@ async fn run(client: &mut Client, request: TraceRequest, json: bool) -> Result<T
             Some(Event::Started(started)) => {
                 progress = Progress::new(Some(started.cells as usize), "cells");
                 if !json {
-                    let (rows, naive) = (started.rows, started.rows_naive);
-                    let flops = started.flops as f64;
-                    progress.suspend(|| {
-                        let cells = started.cells;
-                        eprintln!(
-                            "{cells} cells: {rows} (row, layer) pairs of {naive}, \
-                             {flops:.1e} operations"
-                        );
-                    });
+                    progress.suspend(|| say_size(&started));
                 }
                 traced.started = started;
             }
-            Some(Event::Baseline(baseline)) => traced.baseline = baseline,
+            Some(Event::Baseline(event)) => baseline = Some(event),
             Some(Event::Cell(cell)) => {
                 progress.advance();
-                traced.cells.push(cell);
+                traced.add(cell)?;
             }
-            Some(Event::Finished(finished)) => traced.finished = finished,
+            Some(Event::Finished(event)) => finished = Some(event),
             // A newer server may send events that this client does not know.
             None => {}
         }
     }
     progress.finish();
+    // A stream that ends without them was cut off, and cells are missing.
+    let (Some(baseline), Some(finished)) = (baseline, finished) else {
+        return Err(scotoma_client::Error::Truncated.into());
+    };
+    (traced.baseline, traced.finished) = (baseline, finished);
     // In the order of the grid, whichever ended first.
     traced
         .cells
         .sort_by_key(|cell| (cell.point, cell.layer, cell.position, cell.head));
     Ok(traced)
+}
+
+fn say_size(started: &TraceStarted) {
+    let TraceStarted {
+        cells,
+        rows,
+        rows_naive,
+        flops,
+        ..
+    } = started;
+    eprintln!(
+        "{cells} cells: {rows} (row, layer) pairs of {rows_naive}, {:.1e} operations",
+        *flops as f64
+    );
 }
 
 /// Prints how much of the total effect goes through visual tokens and through text, by layer.
@@ -408,10 +423,113 @@ async fn mediate(mut client: Client, request: TraceRequest) -> Result<(), Failur
             .map_or(String::new(), u32::to_string);
         let label = &started.positions[held.position as usize].label;
         println!(
-            "{point:<14} {layer:>5} {label:<14} {:>10.4} {:>10.4}",
-            through.value - clean,
-            held.value - clean
+            "{point:<14} {layer:>5} {label:<14} {:>10} {:>10}",
+            change(through, clean),
+            change(held, clean)
         );
     }
-    Ok(())
+    direct.print_errors();
+    indirect.print_errors();
+    direct.check_any()?;
+    indirect.check_any()
+}
+
+/// Returns what a cell has changed of the clean run's metric.
+fn change(cell: &TraceCell, clean: f64) -> String {
+    // A cell that failed has 0 for its value.
+    if cell.error.is_some() {
+        return "error".into();
+    }
+    format!("{:.4}", cell.value - clean)
+}
+
+#[cfg(test)]
+mod tests {
+    use scotoma_client::v1::{SweepError, TraceBaseline, TraceFinished, TracePosition};
+
+    use super::*;
+
+    /// Reads a trace of one layer and one position whose messages are `events`.
+    async fn received(events: Vec<Event>) -> Result<Traced, Failure> {
+        let started = TraceStarted {
+            points: vec!["language_model.blocks.{l}.hook_resid_pre".into()],
+            layers: vec![3],
+            positions: vec![TracePosition::default()],
+            ..Default::default()
+        };
+        let all = std::iter::once(Event::Started(started)).chain(events);
+        let all = all.map(|event| Ok(TraceResponse { event: Some(event) }));
+        receive(tokio_stream::iter(all), false).await
+    }
+
+    #[tokio::test]
+    async fn a_trace_is_whole_or_an_error() {
+        let baseline = Event::Baseline(TraceBaseline::default());
+        let cell = Event::Cell(TraceCell::default());
+        let finished = Event::Finished(TraceFinished::default());
+        let whole = vec![baseline.clone(), cell.clone(), finished.clone()];
+        assert_eq!(received(whole).await.unwrap().cells.len(), 1);
+        for cut in [
+            vec![baseline.clone(), cell.clone()],
+            vec![cell, finished.clone()],
+        ] {
+            let error = received(cut).await.unwrap_err().to_string();
+            assert_eq!(error, scotoma_client::Error::Truncated.to_string());
+        }
+        for (part, cell) in [
+            (
+                "point 1",
+                TraceCell {
+                    point: 1,
+                    ..Default::default()
+                },
+            ),
+            (
+                "layer 1",
+                TraceCell {
+                    layer: 1,
+                    ..Default::default()
+                },
+            ),
+            (
+                "position 7",
+                TraceCell {
+                    position: 7,
+                    ..Default::default()
+                },
+            ),
+            (
+                "head 2",
+                TraceCell {
+                    head: 2,
+                    ..Default::default()
+                },
+            ),
+        ] {
+            let events = vec![baseline.clone(), Event::Cell(cell), finished.clone()];
+            let error = received(events).await.unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn cells_that_failed_are_no_numbers() {
+        let failed = TraceCell {
+            error: Some(SweepError {
+                message: "too long".into(),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        assert_eq!(change(&failed, 0.5), "error");
+        assert_eq!(change(&TraceCell::default(), 0.5), "-0.5000");
+        let events = vec![
+            Event::Baseline(TraceBaseline::default()),
+            Event::Cell(failed),
+            Event::Finished(TraceFinished::default()),
+        ];
+        let traced = received(events).await.unwrap();
+        let error = traced.check_any().unwrap_err().to_string();
+        assert!(error.contains("too long"), "{error}");
+    }
 }

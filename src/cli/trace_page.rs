@@ -33,6 +33,45 @@ struct Slice<'a> {
 }
 
 impl Traced {
+    /// Adds a cell, whose numbers are places in the lists of the first event.
+    pub(super) fn add(&mut self, cell: TraceCell) -> Result<(), String> {
+        let TraceStarted {
+            points,
+            layers,
+            positions,
+            heads,
+            ..
+        } = &self.started;
+        let places = [
+            ("point", cell.point, points.len()),
+            // Without layers or heads the number of every cell is 0.
+            ("layer", cell.layer, layers.len().max(1)),
+            ("position", cell.position, positions.len()),
+            ("head", cell.head, heads.len().max(1)),
+        ];
+        if let Some((part, place, count)) = places
+            .into_iter()
+            .find(|(_, place, count)| *place as usize >= *count)
+        {
+            return Err(format!(
+                "the server sent a cell of {part} {place}, and the grid has {count}"
+            ));
+        }
+        self.cells.push(cell);
+        Ok(())
+    }
+
+    /// Fails where every cell did.
+    pub(super) fn check_any(&self) -> Result<(), Failure> {
+        let mut errors = self.cells.iter().map(|cell| cell.error.as_ref());
+        match errors.clone().next().flatten() {
+            Some(first) if errors.all(|error| error.is_some()) => {
+                Err(format!("no cell could be run: {}", first.message).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn slices(&self) -> Vec<Slice<'_>> {
         let mut slices = Vec::new();
         // Without heads the head of every cell is 0.
@@ -90,6 +129,11 @@ impl Traced {
         } = &self.finished;
         eprintln!("{rows_computed} rows computed, {rows_reused} reused, {total_seconds:.2} s");
         // Behind the tables, whose cells have room for a word only.
+        self.print_errors();
+    }
+
+    /// Says why cells have no number.
+    pub(super) fn print_errors(&self) {
         for cell in self.cells.iter().filter(|cell| cell.error.is_some()) {
             let message = cell.error.as_ref().map_or("", |error| &error.message);
             eprintln!(

@@ -58,9 +58,18 @@ fn called<'a>(program: &'a Command, matches: &'a ArgMatches) -> Call<'a> {
     }
 }
 
-/// Says why a file of `--out` or `--record` cannot be written, before the work for it is done.
+/// Says why a file of `--out` or `--record`, or the folder of `--report`, cannot be written, before
+/// the work for it is done.
 pub(super) fn unwritable(program: &Command, matches: &ArgMatches) -> Option<String> {
     let call = called(program, matches);
+    // `paper --plan` writes nothing.
+    if call.has("report") && !call.given("plan") {
+        let folder = call.matches.try_get_one::<PathBuf>("report").ok().flatten();
+        let error = folder.and_then(|folder| files::check_folder(folder).err());
+        if let Some(error) = error {
+            return Some(format!("--report {error}"));
+        }
+    }
     let ids = ["out", "record"].into_iter().filter(|id| call.has(id));
     ids.filter(|id| *id != "out" || !OUT_IS_FOLDER.contains(&call.command.get_name()))
         // `ok`: an `out` of another type than a path names no file.
@@ -81,6 +90,7 @@ pub(super) fn check(program: &mut Command, matches: &ArgMatches) -> Result<(), E
     let checks = [
         call.repeated(),
         call.server(),
+        call.device(),
         call.threads(),
         call.judge(),
         call.listing(),
@@ -160,9 +170,9 @@ impl Call<'_> {
         long.map_or_else(|| id.to_uppercase(), |long| format!("--{long}"))
     }
 
-    /// Refuses a file, a layer or a point that is named twice.
+    /// Refuses a file, a layer, a point or a client that is named twice.
     fn repeated(&self) -> Checked {
-        for id in ["out", "layers", "point"]
+        for id in ["out", "layers", "point", "client"]
             .into_iter()
             .filter(|id| self.given(id))
         {
@@ -184,25 +194,37 @@ impl Call<'_> {
             .any(|g| g.get_id() == "RemoteArgs")
     }
 
+    /// Returns the addresses of `--server`.
+    fn servers(&self) -> Vec<&str> {
+        if !self.has("server") {
+            return Vec::new();
+        }
+        let servers = self.matches.try_get_many::<String>("server");
+        let servers = servers.ok().flatten().into_iter().flatten();
+        servers.map(String::as_str).collect()
+    }
+
     fn server(&self) -> Checked {
+        let servers = self.servers();
+        let trust = self.given_of(&[TRUST]);
+        // One of several may be encrypted; `health` has one without being told.
+        let encrypted = servers.iter().any(|server| server.starts_with("https://"));
+        if !servers.is_empty() && !encrypted && !trust.is_empty() {
+            return unused(format!(
+                "{}: --server {} is not encrypted; https:// is",
+                trust.join(", "),
+                servers.join(",")
+            ));
+        }
         if !self.may_be_alone() {
             return Ok(());
         }
         if self.set("server") {
             let flags = self.given_of(&OF_THIS_PROCESS);
-            let server = self.text("server").unwrap_or_default();
             if !flags.is_empty() {
-                let flags = flags.join(", ");
+                let (flags, servers) = (flags.join(", "), servers.join(","));
                 return unused(format!(
-                    "{flags}: for a model of this process; the server {server} has its own"
-                ));
-            }
-            let encrypted = server.starts_with("https://");
-            let trust = self.given_of(&[TRUST]);
-            if !encrypted && !trust.is_empty() {
-                return unused(format!(
-                    "{}: --server {server} is not encrypted; https:// is",
-                    trust.join(", ")
+                    "{flags}: for a model of this process; the server {servers} has its own"
                 ));
             }
             return Ok(());
@@ -226,6 +248,21 @@ impl Call<'_> {
         }
     }
 
+    /// Refuses several devices where one is used. A variable of the environment may list those of
+    /// `serve`.
+    fn device(&self) -> Checked {
+        let groups = ["DeviceArgs"];
+        let flags = self.given_of(&groups);
+        let device = self.text("device").unwrap_or_default();
+        if flags.iter().any(|flag| flag == "--device") && device.contains(',') {
+            return unused(format!(
+                "--device {device}: one is used; several with commas are for serve, several joined \
+                 by + hold one model"
+            ));
+        }
+        Ok(())
+    }
+
     /// Refuses `--threads`, which every command has, for those that run no model.
     fn threads(&self) -> Checked {
         let runs = self
@@ -233,7 +270,7 @@ impl Call<'_> {
             .get_groups()
             .any(|g| ["DeviceArgs", "ServerDeviceArgs"].contains(&g.get_id().as_str()));
         // `demo` runs the embedded model, and has no flags for a device.
-        let alone = runs || ["demo", "bench"].contains(&self.command.get_name());
+        let alone = runs || self.command.get_name() == "demo";
         let remote = self.may_be_alone() && self.set("server");
         if self.given("threads") && (!alone || remote) {
             let why = if remote {
@@ -467,6 +504,19 @@ mod tests {
             ),
             ("health --api-key a", "--api-key"),
             (
+                "health --server-ca a",
+                "--server-ca: --server http://127.0.0.1:7878 is not encrypted",
+            ),
+            (
+                "generate a b --device cpu,cpu",
+                "--device cpu,cpu: one is used",
+            ),
+            (
+                "certificate a --client b --client b",
+                "--client b: named twice",
+            ),
+            ("bench --batch 0", "0 is not in 1..=4096"),
+            (
                 "eval shapes --api-key a",
                 "--api-key: --server ADDRESS is needed",
             ),
@@ -586,6 +636,9 @@ mod tests {
             "eval mmvet --data a --judge http://b --judge-model c",
             "eval mmlu --data a --server http://a",
             "models --server https://a --server-ca b --api-key c",
+            "models --server http://a,https://b --server-ca c",
+            "health --server https://a --server-ca b",
+            "serve --device cpu,cpu",
             "generate a b --model c --dtype bf16",
             "experiment list",
             "experiment list shapes",

@@ -6,8 +6,10 @@ use super::error::Error;
 use super::interventions::Interventions;
 use crate::field_path::{FieldPath, Segment, shown};
 
-/// Variants of one sweep.
-const MAX_VARIANTS: usize = 1_000_000;
+/// Most variants of one sweep.
+pub const MAX_VARIANTS: usize = 1_000_000;
+/// Decimals of a range that its numbers are rounded to; a double has no more digits.
+const MOST_DECIMALS: usize = 17;
 const MAX_AXES: usize = 8;
 
 /// Reads interventions from a list in canonical JSON, and draws the seeds that it leaves open. The
@@ -222,23 +224,50 @@ fn field_mut<'a>(json: &'a mut Value, path: &[Segment]) -> Option<&'a mut Value>
     Some(node)
 }
 
-/// Returns the numbers of a range; its ends are met however its step is rounded.
-fn spread(first: f64, last: f64, step: f64) -> Result<Vec<f64>, Error> {
+/// Returns the numbers of a range, both ends included where steps meet them; a step of 0 is one of
+/// 1. `None` for a range that runs down, has no step upwards, or has more numbers than a sweep has
+/// variants.
+pub fn numbers_of_range(first: f64, last: f64, step: f64) -> Option<Vec<f64>> {
     // 0 is an unset number of the contract.
     let step = if step == 0.0 { 1.0 } else { step };
     // 0.3 is three steps of 0.1, whose quotient is below 3.
     let count = ((last - first) / step + 1e-9).floor();
     // Written so that NaN fails: it is in no range.
     if !(step > 0.0 && (0.0..MAX_VARIANTS as f64).contains(&count)) {
-        let message =
-            format!("{first} to {last} by {step}; first <= last and a step above 0 are needed");
-        return Err(Error::invalid("range", message));
+        return None;
     }
-    // 0.1 + 2 * 0.1 is to be 0.3.
-    let rounded = |v: f64| (v * 1e12).round() / 1e12;
-    Ok((0..=count as usize)
-        .map(|i| rounded(first + i as f64 * step))
-        .collect())
+    // As many decimals as the range is written with: 0.1 + 2 * 0.1 is to be 0.3, and a seed of ten
+    // digits a whole number.
+    let decimals = decimals(first).max(decimals(step));
+    let numbers = (0..=count as usize).map(|i| with_decimals(first + i as f64 * step, decimals));
+    Some(numbers.collect())
+}
+
+/// Returns how many decimals the shortest text of a number has.
+fn decimals(number: f64) -> usize {
+    let text = number.to_string();
+    text.split_once('.')
+        .map_or(0, |(_, decimals)| decimals.len())
+}
+
+fn with_decimals(number: f64, decimals: usize) -> f64 {
+    // Whole numbers have no decimals to round, and may have 300 digits, a million times; as many
+    // decimals have only steps that nobody writes.
+    if number.fract() == 0.0 || decimals > MOST_DECIMALS {
+        return number;
+    }
+    // What was just written can be read.
+    format!("{number:.decimals$}").parse().unwrap_or(number)
+}
+
+fn spread(first: f64, last: f64, step: f64) -> Result<Vec<f64>, Error> {
+    numbers_of_range(first, last, step).ok_or_else(|| {
+        let message = format!(
+            "{first} to {last} by {step}; first <= last, a step above 0 and at most \
+             {MAX_VARIANTS} numbers are needed"
+        );
+        Error::invalid("range", message)
+    })
 }
 
 /// Returns `drop_layers` as `dropLayers`, which canonical JSON has.
@@ -321,7 +350,23 @@ mod tests {
             spread(0.1, 0.9, 0.1).unwrap(),
             [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
         );
-        assert!(spread(1.0, 0.0, 1.0).is_err());
-        assert!(spread(0.0, 1.0, 1e-12).is_err());
+        assert_eq!(spread(-0.2, 0.2, 0.2).unwrap(), [-0.2, 0.0, 0.2]);
+        // However large or small the numbers are.
+        assert_eq!(
+            spread(1e9, 1e9 + 3.0, 1.0).unwrap(),
+            [1e9, 1e9 + 1.0, 1e9 + 2.0, 1e9 + 3.0]
+        );
+        assert_eq!(spread(1e300, 1e300, 1.0).unwrap(), [1e300]);
+        assert_eq!(
+            spread(0.0, 3e-13, 1e-13).unwrap(),
+            [0.0, 1e-13, 2e-13, 3e-13]
+        );
+        // Neither takes long.
+        assert_eq!(spread(0.0, 9e299, 1e294).unwrap().len(), 900_001);
+        assert_eq!(spread(0.0, 4.5e-318, 5e-324).unwrap().len(), 910_811);
+        for (first, last, step) in [(1.0, 0.0, 1.0), (0.0, 1.0, 1e-12), (0.0, f64::NAN, 1.0)] {
+            let error = spread(first, last, step).unwrap_err().to_string();
+            assert!(error.contains("at most 1000000 numbers"), "{error}");
+        }
     }
 }

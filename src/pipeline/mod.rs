@@ -57,7 +57,7 @@ pub use capture::CaptureRun;
 pub use compile::{CompiledRequest, MAX_INTERVENTIONS};
 pub use error::Error;
 pub use generate::{Generation, MAX_TOP_LOGPROBS};
-pub use grid::{AxisValues, ParseInterventions, SweepGrid};
+pub use grid::{AxisValues, MAX_VARIANTS, ParseInterventions, SweepGrid, numbers_of_range};
 pub use in_flight::{InFlight, InFlightGuard, Phase};
 pub use input::{MAX_TEXT_BYTES, PreparedInput};
 pub use interventions::Interventions;

@@ -13,7 +13,8 @@ pub use metrics::{METRICS, MetricFamily, MetricKind, describe, names};
 pub use model_label::model_label;
 pub use process::ProcessMetrics;
 pub use traces::{
-    RequestSpan, StageSpan, end_traces, export_request, export_traces, traces_are_exported,
+    RequestSpan, StageSpan, check_endpoint, end_traces, export_request, export_traces,
+    traces_are_exported,
 };
 
 /// Version of the server.

@@ -53,11 +53,24 @@ pub struct RequestSpan<'a> {
     pub stages: Vec<StageSpan>,
 }
 
+/// Fails if `endpoint` is no address of an OTLP receiver. Runs in the async runtime.
+pub fn check_endpoint(endpoint: &str) -> Result<(), String> {
+    exporter(endpoint).map(drop)
+}
+
+fn exporter(endpoint: &str) -> Result<SpanExporter, String> {
+    // Without a scheme it would be taken, and no connection ever be made.
+    if !endpoint.starts_with("http://") && !endpoint.starts_with("https://") {
+        return Err("http:// or https:// is needed, such as http://localhost:4317".into());
+    }
+    let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint);
+    exporter.build().map_err(|e| e.to_string())
+}
+
 /// Exports traces from now on to `endpoint`, an OTLP receiver that speaks gRPC, such as
 /// `http://localhost:4317`. A second call changes nothing. Runs in the async runtime.
 pub fn export_traces(endpoint: &str) -> Result<(), String> {
-    let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint);
-    let exporter = exporter.build().map_err(|e| e.to_string())?;
+    let exporter = exporter(endpoint)?;
     let resource = Resource::builder()
         .with_service_name("scotoma")
         .with_attribute(KeyValue::new("service.version", super::VERSION))

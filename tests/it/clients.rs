@@ -5,13 +5,24 @@ use std::time::{Duration, Instant};
 
 use scotoma::benchmark::shapes;
 use scotoma::server::ServerConfig;
+use scotoma_client::v1::benchmark_service_server::{BenchmarkService, BenchmarkServiceServer};
 use scotoma_client::v1::evaluate_header::Rules;
 use scotoma_client::v1::image::Source;
-use scotoma_client::v1::{EvaluateHeader, EvaluateVariant, Image, Sample, SampleResult};
-use scotoma_client::{Client, Connect, Error, Evaluation, GenerateRequest, permute_tokens, prompt};
-use tonic::Code;
+use scotoma_client::v1::tokens::Named;
+use scotoma_client::v1::{
+    DescribeRequest, DescribeResponse, EvaluateHeader, EvaluateRequest, EvaluateResponse,
+    EvaluateStarted, EvaluateVariant, Image, Reduction, Sample, SampleResult, Steps,
+    evaluate_response,
+};
+use scotoma_client::{
+    Client, Connect, Error, Evaluation, GenerateRequest, Intervention, permute_tokens, prompt,
+};
+use serde_json::json;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::common::{Running, picture};
+use crate::interventions::{capture, captured, of};
 
 const QUESTION: &str = "Is there a red circle?";
 
@@ -29,12 +40,15 @@ fn samples(count: usize) -> Vec<Result<Sample, Error>> {
     samples.map(Ok).collect()
 }
 
-fn header() -> EvaluateHeader {
-    let variant = |name: &str, interventions| EvaluateVariant {
+fn variant(name: &str, interventions: Vec<Intervention>) -> EvaluateVariant {
+    EvaluateVariant {
         name: name.into(),
         interventions,
         ..EvaluateVariant::default()
-    };
+    }
+}
+
+fn header() -> EvaluateHeader {
     EvaluateHeader {
         rules: Some(Rules::Rule("shapes".into())),
         variants: vec![
@@ -176,4 +190,82 @@ async fn uploads_go_where_they_are_needed() {
     for server in servers {
         server.end().await;
     }
+}
+
+/// The other server has not what was kept, and would refuse the variant.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_capture_has_kept_is_patched_where_it_is() {
+    let one = Running::start(ServerConfig::shapes()).await;
+    let two = Running::start(ServerConfig::shapes()).await;
+    let mut client = connect(&[&one, &two], Duration::ZERO).await;
+    let point = "language_model.blocks.3.hook_resid_pre";
+    let mut kept = of(point, Named::Last, Reduction::None);
+    kept.keep = true;
+    kept.target.as_mut().unwrap().steps = Some(Steps {
+        first: 0,
+        last: Some(0),
+    });
+    let (_, finished) = captured(&mut client, capture(vec![kept])).await;
+    let last = json!({"anyOf": [{"named": "NAMED_LAST"}]});
+    let patch = json!([{"patch": {
+        "target": {"point": point, "tokens": last, "steps": {"last": 0}},
+        "handle": finished.kept[0].handle,
+    }}]);
+    let patch = serde_json::from_value(patch).unwrap();
+    let header = EvaluateHeader {
+        variants: vec![variant("original", Vec::new()), variant("patched", patch)],
+        ..header()
+    };
+    let samples = tokio_stream::iter(samples(20));
+    let mut run = client.evaluate(header, samples, None).await.unwrap();
+    let mut count = 0;
+    while let Some(result) = run.next().await.unwrap() {
+        assert_eq!(result.error, None);
+        count += 1;
+    }
+    assert_eq!(count, 40);
+    one.end().await;
+    two.end().await;
+}
+
+/// A server, or a proxy before one, that ends every stream of a benchmark as if it were whole.
+struct Ending;
+
+#[tonic::async_trait]
+impl BenchmarkService for Ending {
+    type EvaluateStream = tokio_stream::Iter<std::vec::IntoIter<Result<EvaluateResponse, Status>>>;
+
+    async fn evaluate(
+        &self,
+        _: Request<Streaming<EvaluateRequest>>,
+    ) -> Result<Response<Self::EvaluateStream>, Status> {
+        let started = evaluate_response::Event::Started(EvaluateStarted::default());
+        let event = Some(started);
+        let events = vec![Ok(EvaluateResponse { event })];
+        Ok(Response::new(tokio_stream::iter(events)))
+    }
+
+    async fn describe(
+        &self,
+        _: Request<DescribeRequest>,
+    ) -> Result<Response<DescribeResponse>, Status> {
+        Err(Status::unimplemented("describe"))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_that_end_early_are_not_begun_for_ever() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let serving = tonic::transport::Server::builder()
+        .add_service(BenchmarkServiceServer::new(Ending))
+        .serve_with_incoming(TcpListenerStream::new(listener));
+    let serving = tokio::spawn(serving);
+    let connect = Connect::to(&address).patience(Duration::from_millis(500));
+    let mut client = connect.connect().await.unwrap();
+    let mut run = evaluate(&mut client, 1, None).await;
+    let next = tokio::time::timeout(Duration::from_secs(20), run.next());
+    let error = next.await.unwrap().unwrap_err().to_string();
+    assert!(error.contains("the stream ended early"), "{error}");
+    serving.abort();
 }

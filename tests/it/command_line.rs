@@ -798,7 +798,7 @@ async fn commands_ask_a_running_server() {
     let asked = tokio::task::spawn_blocking(move || {
         let runs = Runs::new();
         for (line, says) in [
-            ("health --json", "{\"status\":\"SERVING\"}\n"),
+            ("health --json", "\"status\":\"SERVING\"}\n"),
             ("hooks hook_out", "projector.hook_out"),
             ("score picture.png Which? -c Yes -c No", "best"),
             ("sweep picture.png Which? --axis permute=1,2", "answer"),
@@ -1500,6 +1500,51 @@ fn exit_status_says_whose_fault_it_was() {
         ("models --server http://127.0.0.1:1", 1, "cannot reach"),
         ("models --device nonsense", 2, "--device nonsense"),
         (
+            "trace picture.png Which? --system Short. --corrupted-question What? --answer Yes \
+             --layers 0 --positions last",
+            0,
+            "clean",
+        ),
+        (
+            "health --server http://127.0.0.1:1,http://127.0.0.1:2",
+            1,
+            "error: --server http://127.0.0.1:2: ",
+        ),
+        // Before anything is fetched, and together.
+        (
+            "models --model no-such --chat-template nothing --sae a --lens b --image-processor gimp",
+            2,
+            "--chat-template nothing",
+        ),
+        ("models --model no-such --sae a", 2, "--sae a: NAME=FOLDER"),
+        (
+            "models --model no/such --lens a",
+            2,
+            "--lens a: NAME=FOLDER",
+        ),
+        (
+            "models --model no/such --image-processor gimp",
+            2,
+            "--image-processor gimp",
+        ),
+        (
+            "parity --against f32 --image-processor other=pillow",
+            2,
+            "no model is named other",
+        ),
+        ("eval shapes --pruning fastv:2", 2, "KEPT is a share"),
+        ("serve --saliency bad=", 2, "--saliency bad="),
+        (
+            "experiment occlusion shapes --report picture.png/a",
+            1,
+            "--report picture.png: not a directory",
+        ),
+        (
+            "paper --report picture.png",
+            1,
+            "--report picture.png: not a directory",
+        ),
+        (
             "models --chat-template nothing",
             2,
             "--chat-template nothing",
@@ -1536,6 +1581,9 @@ fn empty_variables_count_as_unset() {
     let empty = empty.map(|name| format!("SCOTOMA_{name}"));
     let set: Vec<(&str, &str)> = empty.iter().map(|name| (&**name, "")).collect();
     let seen = runs.run_with(&set, &words("models"));
+    assert_eq!(seen.code, Some(0), "{}", seen.text());
+    // Those of a server, of which a command takes the first.
+    let seen = runs.run_with(&[("SCOTOMA_DEVICE", "cpu,cpu")], &words("models"));
     assert_eq!(seen.code, Some(0), "{}", seen.text());
     // Serving would go on; a level that there is none of ends it once the flags are read.
     let serve = words("serve --log inof");

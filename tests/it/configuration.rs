@@ -1,7 +1,8 @@
 //! The configuration file and `serve --check`, as a user calls them.
 
-use std::path::Path;
-use std::process::{Command, Output};
+use std::io::{BufRead as _, BufReader, Lines};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/scotoma.toml");
 
@@ -93,6 +94,42 @@ fn what_is_wrong_is_said_together_and_exits_with_2() {
         assert_eq!(checked.status.code(), Some(2), "{text}: {said}{errors}");
         assert!(errors.contains(says), "{text}: {errors}");
     }
+    for (flags, says) in [
+        (
+            "--place shapes=nonsense",
+            "--place shapes=nonsense: the server has cpu",
+        ),
+        (
+            "--place shapes=cpu --place shapes=cpu",
+            "shapes has a device already",
+        ),
+        (
+            "--model a=shapes --model a=shapes",
+            "--model a=shapes: a model is named a already",
+        ),
+        (
+            "--model a=shapes --model b=shapes --chat-template a=vicuna_v1 --chat-template \
+             a=chatml_direct",
+            "--chat-template a=chatml_direct: a has one already",
+        ),
+        ("--saliency bad=", "--saliency bad=: "),
+        (
+            "--saliency a=shapes --saliency a=shapes",
+            "--saliency a=shapes: a is named twice",
+        ),
+        (
+            "--otlp nowhere",
+            "--otlp nowhere: http:// or https:// is needed",
+        ),
+        ("--otlp http://[", "--otlp http://[: "),
+        ("--max-queue-rows 0", "--max-queue-rows"),
+    ] {
+        let flags: Vec<&str> = flags.split_whitespace().collect();
+        let checked = check(&write("scotoma.toml", "device = [\"cpu\"]\n"), &flags);
+        let (said, errors) = texts(&checked);
+        assert_eq!(checked.status.code(), Some(2), "{flags:?}: {said}{errors}");
+        assert!(errors.contains(says), "{flags:?}: {errors}");
+    }
     let missing = check(Path::new("no/such.toml").to_str().unwrap(), &[]);
     assert_eq!(missing.status.code(), Some(2));
     assert!(texts(&missing).1.contains("--config no/such.toml: "));
@@ -125,4 +162,118 @@ fn the_order_is_line_environment_file() {
     ] {
         assert!(said.contains(line), "{said}{errors}");
     }
+}
+
+/// Before the model is fetched, of which there is none.
+#[test]
+fn an_address_that_is_taken_is_told_first() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_scotoma"));
+    let output = command
+        .args(["serve", "--listen", &address, "--model", "nobody/nothing"])
+        .env("HF_HUB_OFFLINE", "1")
+        .output()
+        .unwrap();
+    let (_, errors) = texts(&output);
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    let says = format!("--listen {address}: Address already in use");
+    assert!(errors.contains(&says), "{errors}");
+}
+
+/// A server, its configuration file and its log.
+struct Serving {
+    child: Child,
+    config: PathBuf,
+    log: Lines<BufReader<ChildStderr>>,
+}
+
+impl Serving {
+    /// Starts a server and waits until it serves.
+    fn start(folder: &Path, config: &str) -> Self {
+        let path = folder.join("scotoma.toml");
+        std::fs::write(&path, config).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_scotoma"));
+        let mut child = command
+            .args(["serve", "--listen", "127.0.0.1:0", "--config"])
+            .arg(&path)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        assert!(line.contains("serves on"), "{line}");
+        let log = BufReader::new(child.stderr.take().unwrap()).lines();
+        Self {
+            child,
+            config: path,
+            log,
+        }
+    }
+
+    /// Changes the file, sends SIGHUP, and returns what the server says of it.
+    fn reload(&mut self, config: &str) -> String {
+        std::fs::write(&self.config, config).unwrap();
+        let id = self.child.id().to_string();
+        let mut kill = Command::new("kill");
+        assert!(kill.args(["-HUP", &id]).status().unwrap().success());
+        let mut lines = self.log.by_ref().map(Result::unwrap);
+        lines.find(|line| line.contains("reloaded")).unwrap()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A server runs with the queue of its start until it is started again, however often it is told.
+#[test]
+fn what_needs_a_restart_is_said_until_there_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut serving = Serving::start(folder.path(), "queue = 7\n");
+    for _ in 0..2 {
+        let said = serving.reload("queue = 8\n");
+        assert!(
+            said.contains("need a restart") && said.contains("queue"),
+            "{said}"
+        );
+    }
+    let said = serving.reload("queue = 7\n");
+    assert!(!said.contains("need a restart"), "{said}");
+}
+
+/// Without a handler SIGHUP ends a program: one that came while a model was fetched did.
+#[cfg(target_os = "linux")]
+#[test]
+fn hangups_are_followed_before_models_are_fetched() {
+    let hub = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_scotoma"));
+    let mut child = command
+        .args(["serve", "--listen", "127.0.0.1:0"])
+        .args(["--model", "nobody/nothing"])
+        .env(
+            "HF_ENDPOINT",
+            format!("http://{}", hub.local_addr().unwrap()),
+        )
+        .env("HF_HOME", folder.path())
+        .env_remove("HF_HUB_OFFLINE")
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // Fetching has begun, and waits for an answer.
+    let _asking = hub.accept().unwrap();
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let mut caught = status.lines().filter_map(|l| l.strip_prefix("SigCgt:"));
+    let caught = u64::from_str_radix(caught.next().unwrap().trim(), 16).unwrap();
+    // A bit for each signal; SIGHUP is 1.
+    assert_eq!(caught & 1, 1, "{status}");
 }

@@ -37,6 +37,7 @@ mod laws;
 mod layers;
 mod loading;
 mod openai;
+mod outputs;
 mod page;
 mod pictures;
 mod processors;

@@ -17,7 +17,8 @@ from fakes import fake
 
 import scotoma
 from scotoma import AsyncClient, Client, ScotomaError
-from scotoma.calls import Patience, weight
+from scotoma.calls import Call, Patience, weight
+from scotoma.v1 import benchmark_service_pb2, inference_service_pb2
 
 QUESTION, WORDS = "Is there a red circle?", ["yes", "no"]
 PICTURE = b"a picture"
@@ -37,6 +38,14 @@ def test_one_call_is_one_call_over_all_of_its_tries() -> None:
     assert re.fullmatch(r"[!-~]{1,128}", first["idempotency-key"])
     assert [other[name] for name in (*names[:2], "traceparent")] == ["mine", "r", "00-1-2-01"]
     assert "traceparent" not in first
+
+
+def test_requests_go_where_their_activations_are() -> None:
+    of = {name: [{"patch": {"handle": name}}] for name in "abc"}
+    attribute = inference_service_pb2.AttributeRequest(interventions=of["a"], source={"interventions": of["b"]})
+    header = benchmark_service_pb2.EvaluateHeader(variants=[{"name": "as it is"}, {"interventions": of["c"]}])
+    assert Call.of({}, attribute).handles == ("a", "b")
+    assert Call.of({}, header).handles == ("c",)
 
 
 def test_the_span_of_opentelemetry_goes_along() -> None:

@@ -10,11 +10,11 @@ use crate::Error;
 use crate::v1::image::Source;
 use crate::v1::sweep_request::Input;
 use crate::v1::{
-    AttributeRequest, CaptureRequest, CheckParityRequest, DescribeRequest, GenerateRequest,
-    GetModelRequest, Image, Intervention, ListHookPointsRequest, ListModelsRequest,
-    LoadModelRequest, LoadProjectorRequest, PreviewRequest, Prompt, Sample, ScoreRequest,
-    SweepRequest, TraceRequest, UnloadModelRequest, UploadImageRequest, VerifyRequest, chat_part,
-    intervention, patch,
+    AttributeRequest, CaptureRequest, CheckParityRequest, DescribeRequest, EvaluateHeader,
+    GenerateRequest, GetModelRequest, Image, Intervention, ListHookPointsRequest,
+    ListModelsRequest, LoadModelRequest, LoadProjectorRequest, PreviewRequest, Prompt, Sample,
+    ScoreRequest, SweepRequest, TraceRequest, UnloadModelRequest, UploadImageRequest,
+    VerifyRequest, chat_part, intervention, patch,
 };
 
 // Waits double from about the first to the longest.
@@ -51,7 +51,7 @@ pub(crate) trait Asks {
     }
 }
 
-// A connection, or the stream of a benchmark, whose questions are placed one by one.
+// A connection, or the end of a benchmark.
 impl Asks for () {
     const IS_UNARY: bool = false;
 }
@@ -123,6 +123,25 @@ impl Asks for AttributeRequest {
             .into_iter()
             .flat_map(of_prompt)
             .collect()
+    }
+
+    fn kept(&self) -> Vec<&str> {
+        let source = self.source.iter();
+        let lists = source.map(|source| source.interventions.as_slice());
+        std::iter::once(self.interventions.as_slice())
+            .chain(lists)
+            .flat_map(patched)
+            .collect()
+    }
+}
+
+// The stream of a benchmark, whose questions are placed one by one.
+impl Asks for EvaluateHeader {
+    const IS_UNARY: bool = false;
+
+    fn kept(&self) -> Vec<&str> {
+        let variants = self.variants.iter();
+        variants.flat_map(|v| patched(&v.interventions)).collect()
     }
 }
 
@@ -326,6 +345,7 @@ impl Patience {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::v1;
     use tonic::Status;
 
     #[test]
@@ -362,6 +382,37 @@ mod tests {
         let mut stream = MetadataMap::new();
         complete(&mut stream, None, false);
         assert!(stream.get("idempotency-key").is_none());
+    }
+
+    #[test]
+    fn requests_go_where_their_activations_are() {
+        let patches = |handle: &str| {
+            let patch = v1::Patch {
+                source: Some(patch::Source::Handle(handle.into())),
+                ..Default::default()
+            };
+            vec![Intervention {
+                kind: Some(intervention::Kind::Patch(patch)),
+            }]
+        };
+        let attribute = AttributeRequest {
+            interventions: patches("a"),
+            source: Some(v1::TraceInput {
+                interventions: patches("b"),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        assert_eq!(attribute.handles(), ["a", "b"]);
+        let variant = |handle| v1::EvaluateVariant {
+            interventions: patches(handle),
+            ..Default::default()
+        };
+        let header = EvaluateHeader {
+            variants: vec![variant("a"), v1::EvaluateVariant::default(), variant("c")],
+            ..Default::default()
+        };
+        assert_eq!(header.handles(), ["a", "c"]);
     }
 
     #[test]

@@ -13,16 +13,32 @@ use tonic::{Code, Request, Status};
 use crate::servers::{OnWait, Server, Servers, bare};
 use crate::{Client, Error};
 
+/// How long a connection may take to come about.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Settings of a connection; `Connect::to("https://...")`, settings, then [`Connect::connect`].
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Connect {
     addresses: Vec<String>,
     authorities: Vec<u8>,
     identity: Option<(Vec<u8>, Vec<u8>)>,
     api_key: Option<String>,
     keepalive: Duration,
+    connect_timeout: Duration,
     patience: Duration,
     on_wait: OnWait,
+}
+
+/// Leaves the keys out.
+impl std::fmt::Debug for Connect {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connect")
+            .field("addresses", &self.addresses)
+            .field("keepalive", &self.keepalive)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("patience", &self.patience)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Connect {
@@ -48,6 +64,7 @@ impl Connect {
             identity: None,
             api_key: None,
             keepalive: Duration::from_secs(30),
+            connect_timeout: CONNECT_TIMEOUT,
             patience: Duration::from_secs(60),
             on_wait: OnWait::default(),
         }
@@ -86,6 +103,15 @@ impl Connect {
         }
     }
 
+    /// Sets how long a connection may take to come about; 10 seconds unless said otherwise. A host
+    /// that answers nothing at all would hold each try for the minutes that the system gives it.
+    pub fn connect_timeout(self, timeout: Duration) -> Self {
+        Self {
+            connect_timeout: timeout,
+            ..self
+        }
+    }
+
     /// Sets how long a call waits for a server whose connection is lost before the call's first
     /// message, or that refuses it because it is going down; 60 seconds unless said otherwise,
     /// none: not at all. After its first message a call is never tried again, but a benchmark goes
@@ -114,6 +140,7 @@ impl Connect {
 
     fn endpoint(&self, address: &str) -> Result<Endpoint, Error> {
         let mut endpoint = Endpoint::from_shared(address.to_owned())?
+            .connect_timeout(self.connect_timeout)
             .http2_keep_alive_interval(self.keepalive)
             .keep_alive_timeout(self.keepalive)
             // Else a stream whose client is dropped counts as idle, and waits for ever.
@@ -139,13 +166,7 @@ impl Connect {
     /// to by the first call that goes to it.
     pub async fn connect(self) -> Result<Client, Error> {
         self.check()?;
-        let bearer = self
-            .api_key
-            .as_ref()
-            .map(|key| format!("Bearer {key}").parse());
-        let bearer = bearer
-            .transpose()
-            .map_err(|_| Status::invalid_argument("the key is no text of ASCII letters"))?;
+        let bearer = self.api_key.as_deref().map(bearer).transpose()?;
         let mut servers = Vec::new();
         for address in &self.addresses {
             let endpoint = self.endpoint(address)?;
@@ -188,6 +209,16 @@ impl Connect {
         }
         Ok(())
     }
+}
+
+/// Returns the header that says a key.
+fn bearer(key: &str) -> Result<http::HeaderValue, Error> {
+    let value = http::HeaderValue::try_from(format!("Bearer {key}"));
+    let mut value =
+        value.map_err(|_| Status::invalid_argument("the key is no text of ASCII letters"))?;
+    // Else whoever prints a `Client` prints the key.
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// A channel that says the key, and knows a proxy's page from a server's answer.
@@ -248,4 +279,41 @@ fn of_server(response: http::Response<Body>) -> http::Response<Body> {
         format!("a proxy answers in place of the server: {status}"),
     )
     .into_http()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_do_not_print() {
+        let connect = Connect::to("https://lab.example")
+            .api_key("the-key")
+            .identity("the-certificate", "the-private-key");
+        let printed = format!("{connect:?} {:?}", bearer("the-key").unwrap());
+        assert!(printed.contains("https://lab.example"), "{printed}");
+        assert!(!printed.contains("the-"), "{printed}");
+        let bytes = format!("{:?}", b"the-private-key");
+        assert!(!printed.contains(bytes.trim_matches(['[', ']'])));
+    }
+
+    /// A listener whose queue is full answers no further connection, as a host that drops packets.
+    #[tokio::test]
+    async fn a_host_that_answers_nothing_is_given_up() {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let full = socket.listen(0).unwrap();
+        let address = full.local_addr().unwrap();
+        let mut waiting = Vec::new();
+        let short = Duration::from_millis(100);
+        while let Ok(stream) =
+            tokio::time::timeout(short, tokio::net::TcpStream::connect(address)).await
+        {
+            waiting.push(stream.unwrap());
+        }
+        let connect = Connect::to(&address.to_string()).patience(Duration::ZERO);
+        let connected = connect.connect_timeout(short).connect();
+        let given_up = tokio::time::timeout(Duration::from_secs(20), connected).await;
+        assert!(given_up.unwrap().unwrap_err().is_lost());
+    }
 }

@@ -212,14 +212,12 @@ impl Results {
                 data_sha256: self.data_sha256.clone(),
             }
         };
-        let (about, failed) = (beside(&self.path), |e: std::io::Error| {
-            Error::file(&self.path, None, e)
-        });
+        let about = beside(&self.path);
         let text = serde_json::to_string(&run).map_err(|e| Error::file(&about, None, e))?;
         // At once or not at all: a run may be killed here, too.
         let part = about.with_extension("part");
-        std::fs::write(&part, text).map_err(failed)?;
-        std::fs::rename(&part, &about).map_err(failed)?;
+        std::fs::write(&part, text).map_err(|e| Error::file(&part, None, e))?;
+        std::fs::rename(&part, &about).map_err(|e| Error::file(&about, None, e))?;
         self.earlier = Some(run);
         Ok(())
     }
@@ -421,4 +419,24 @@ fn read(path: &Path, mend: bool) -> Result<Vec<SampleResult>, Error> {
         }
     }
     Ok(known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_name_the_file_beside_the_results() {
+        let folder = tempfile::tempdir().unwrap();
+        let results = folder.path().join("a.jsonl");
+        let place = Place {
+            results: &results,
+            data: None,
+        };
+        let (mut opened, ..) = Results::open(place, EvaluateHeader::default()).unwrap();
+        std::fs::create_dir(beside(&results)).unwrap();
+        let error = opened.begun(&EvaluateStarted::default()).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("a.jsonl.run.json"), "{error}");
+    }
 }

@@ -47,6 +47,8 @@ pub(crate) struct Run {
     state: Mutex<State>,
     patience: Mutex<Patience>,
     begun: Instant,
+    /// True where one server answers all questions.
+    is_single: bool,
 }
 
 /// Holds what is known and what is not.
@@ -121,18 +123,21 @@ pub(crate) async fn begin(
     ),
     Error,
 > {
-    let (call, ()) = servers.call(Request::new(()), timeout);
+    let (call, header) = servers.call(Request::new(header), timeout);
     let (metadata, patience) = (call.metadata, call.patience);
-    let mut request = Request::new(());
+    let mut request = Request::new(header.clone());
     *request.metadata_mut() = metadata.clone();
     let first = servers.sent(request, timeout, |at, request| {
-        let (header, header_only) = (header.clone(), request.map(|()| ()));
+        let (metadata, extensions, header) = request.into_parts();
+        let header_only = Request::from_parts(metadata, extensions, ());
         async move { Ok((at, open(servers, at, header, header_only).await?)) }
     });
     let (at, (started, stream, sender)) = first.await?;
     // Before a question is sent: a file of another run is refused.
     check(&started)?;
     let count = servers.all.len();
+    // What a capture has kept is on one server, and the others would refuse the variants.
+    let is_single = count == 1 || !header.kept().is_empty();
     let run = Arc::new(Run {
         servers: servers.clone(),
         metadata,
@@ -143,6 +148,7 @@ pub(crate) async fn begin(
         state: Mutex::new(State::new(count, at, known)),
         patience: Mutex::new(patience),
         begun: Instant::now(),
+        is_single,
     });
     let (told, events) = mpsc::channel(AHEAD);
     let mut first = Some(Open {
@@ -150,7 +156,7 @@ pub(crate) async fn begin(
         stream,
         sender,
     });
-    for lane in 0..count {
+    for lane in (0..count).filter(|&lane| lane == at || !is_single) {
         let open = if lane == at { first.take() } else { None };
         tokio::spawn(run.clone().lane(lane, open, told.clone()));
     }
@@ -193,10 +199,6 @@ impl Run {
         lock(&self.state).broken.take()
     }
 
-    fn is_single(&self) -> bool {
-        self.servers.all.len() == 1
-    }
-
     /// Follows one server over all of its connections, until the reader has left.
     async fn lane(
         self: Arc<Self>,
@@ -230,7 +232,7 @@ impl Run {
             match self.connection(lane, first.take(), told).await {
                 Ok((finished, number)) => {
                     self.complete(lane);
-                    if self.is_single() {
+                    if self.is_single {
                         return Ok(Some(self.whole(finished, number)));
                     }
                     // All its questions are answered, but a server that is lost may yet give back
@@ -278,7 +280,11 @@ impl Run {
         tokio::spawn(self.clone().ask(lane, number, sender));
         loop {
             let event = stream.message().await?.and_then(|m| m.event);
-            lock(&self.patience).renew();
+            // Not for a stream that ends without a word: a proxy that ends all of them would be asked
+            // for ever.
+            if event.is_some() {
+                lock(&self.patience).renew();
+            }
             match event {
                 Some(Told::Settled(settled)) => self.settle(lane, settled.questions),
                 Some(Told::Result(result)) => {
@@ -286,7 +292,7 @@ impl Run {
                     // That a reader has left is for `lane` to see.
                     let _ = told.send(Ok(Told::Result(result))).await;
                 }
-                Some(Told::Progress(progress)) if self.is_single() => {
+                Some(Told::Progress(progress)) if self.is_single => {
                     let _ = told.send(Ok(Told::Progress(progress))).await;
                 }
                 // Of several servers each knows only the metrics of its part.
@@ -464,7 +470,7 @@ impl Run {
 
     /// Returns the server that has the picture of a question.
     fn owner(&self, state: &State, asked: &Asked) -> Option<usize> {
-        if self.is_single() {
+        if self.is_single {
             return None;
         }
         // Without a picture any server does.

@@ -102,10 +102,11 @@ export function imagesOf(request: unknown): ImageLike[] {
 
 /** Handles of kept activations that the interventions of a request name. */
 function keptBy(request: unknown): string[] {
-  const { input, clean, corrupted, interventions, variants, grid } = (request ?? {}) as {
+  const { input, clean, corrupted, source, interventions, variants, grid } = (request ?? {}) as {
     input?: { value?: unknown };
     clean?: unknown;
     corrupted?: unknown;
+    source?: unknown;
     interventions?: { kind?: { case?: string; value?: { source?: { case?: string; value?: unknown } } } }[];
     variants?: unknown[];
     grid?: unknown;
@@ -113,7 +114,7 @@ function keptBy(request: unknown): string[] {
   const own = (interventions ?? []).flatMap(({ kind }) =>
     kind?.case === "patch" && kind.value?.source?.case === "handle" ? [String(kind.value.source.value)] : [],
   );
-  const inner = [input?.value, clean, corrupted, grid, ...(variants ?? [])].filter((each) => each !== undefined);
+  const inner = [input?.value, clean, corrupted, source, grid, ...(variants ?? [])].filter((each) => each !== undefined);
   return [...own, ...inner.flatMap(keptBy)];
 }
 

@@ -199,7 +199,7 @@ export class Client {
     const asked = create(EvaluateHeaderSchema, header);
     const opened = await options.results?.open(asked);
     try {
-      const call = await prepare(options, this.#servers.traceparent);
+      const call = await prepare(options, this.#servers.traceparent, asked);
       const known = opened?.known ?? [];
       const run = new Run(this.#servers, call, opened?.header ?? asked, known, requests(questions));
       const evaluation = new Evaluation(await run.begin(), known.length, opened?.sink, () => run.broken);

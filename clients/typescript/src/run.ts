@@ -68,6 +68,7 @@ export class Run {
   readonly #backlogs = new Map<Server, EvaluateRequest[]>();
   readonly #live = new Map<Server, Connection>();
   readonly #failed = new Map<string, number>();
+  readonly #isSingle: boolean;
   #connections = 0;
   #answers = 0;
   #computed = 0n;
@@ -93,6 +94,8 @@ export class Run {
     this.#known = known.map((result) => ({ of: 0, result }));
     this.#source = source;
     this.#patience = new Patience(servers.patienceMs, call.timeoutMs);
+    // What a capture has kept is on one server, and the others would refuse the variants.
+    this.#isSingle = servers.all.length === 1 || call.handles.length > 0;
     for (const server of servers.all) {
       this.#backlogs.set(server, []);
     }
@@ -275,7 +278,7 @@ export class Run {
 
   /** What the servers say, as if they were one. */
   async *#events(first: Connection): AsyncGenerator<EvaluateResponse, void, void> {
-    if (this.#servers.all.length === 1) {
+    if (this.#isSingle) {
       yield* this.#lane(first.server, first);
       return;
     }
@@ -340,7 +343,7 @@ export class Run {
         }
         connection.pending = [];
         this.#retire(connection);
-        if (this.#servers.all.length === 1) {
+        if (this.#isSingle) {
           yield this.#whole(finished, connection.number);
           return;
         }

@@ -11,7 +11,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { context, propagation, trace, TraceFlags } from "@opentelemetry/api";
 
-import { hash, Patience, ready, weight } from "../src/call.js";
+import { hash, Patience, prepare, ready, weight } from "../src/call.js";
 import { connect, prompt, ScotomaError } from "../src/node.js";
 import { health } from "../src/servers.js";
 import { ImageSchema, InferenceService } from "../src/v1.js";
@@ -215,4 +215,12 @@ test("uploads go where they are needed", async () => {
 
 test("an address stands there once", () => {
   assert.throws(() => connect(["a:1", "http://a:1"]), /each once/);
+});
+
+test("requests go where their activations are", async () => {
+  const patches = (handle: string) => [{ kind: { case: "patch", value: { source: { case: "handle", value: handle } } } }];
+  const attribute = { interventions: patches("a"), source: { interventions: patches("b") } };
+  const header = { variants: [{ name: "as it is" }, { interventions: patches("c") }] };
+  assert.deepEqual((await prepare({}, undefined, attribute)).handles, ["a", "b"]);
+  assert.deepEqual((await prepare({}, undefined, header)).handles, ["c"]);
 });

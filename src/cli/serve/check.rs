@@ -19,7 +19,7 @@ impl Serve {
         let log = telemetry::check_log_filter(&self.logs.log);
         mistakes.extend(log.err().map(|e| format!("--log {e}")));
         mistakes.extend(self.lifecycle.check_state().err());
-        mistakes.extend(self.models.wrong_saliency());
+        mistakes.extend(self.logs.check_receiver().err());
         // Adapters are given by the names of models, and so can only be read behind them.
         let planned = self.config().and_then(|(config, origins)| {
             let adapters = self.models.adapters(&origins)?;

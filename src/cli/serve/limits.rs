@@ -57,7 +57,8 @@ pub(super) struct BatchArgs {
         long,
         env = "SCOTOMA_MAX_QUEUE_ROWS",
         value_name = "ROWS",
-        default_value_t = 1 << 28
+        default_value_t = 1 << 28,
+        value_parser = clap::value_parser!(u64).range(1..)
     )]
     max_queue_rows: u64,
     /// MiB of keys and values. Default: 4096 on a CPU, two fifths of the free memory on a GPU

@@ -72,6 +72,14 @@ impl LogArgs {
         Ok(())
     }
 
+    /// Says what is wrong with the receiver of traces, as far as it shows without a connection.
+    pub(super) fn check_receiver(&self) -> Result<(), String> {
+        let Some(endpoint) = &self.otlp else {
+            return Ok(());
+        };
+        telemetry::check_endpoint(endpoint).map_err(|e| format!("--otlp {endpoint}: {e}"))
+    }
+
     /// Sets what metrics tell in `config`.
     pub(super) fn apply(&self, config: &mut ServerConfig) {
         config.metrics_by_key = self.metrics_by_key;

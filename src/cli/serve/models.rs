@@ -1,5 +1,6 @@
 //! The models that `serve` loads: where each is, and what belongs to it.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -7,9 +8,11 @@ use clap::Args;
 use crate::cli::device::{DEVICES, ServerDeviceArgs};
 use crate::cli::error::{Failure, Usage};
 use crate::cli::lens_args::named_lenses;
+use crate::cli::named::once_each;
 use crate::cli::origin::{fetch, fetch_with, named_origin};
 use crate::cli::sae_args::named_saes;
 use crate::model::{self, ChatTemplate, Origin, Purpose, Source};
+use crate::nn::DeviceGroup;
 use crate::pipeline::LoadOptions;
 use crate::server::ModelSpec;
 
@@ -146,31 +149,30 @@ impl ServedModelArgs {
     /// Fetches the models that give saliency, each with its name.
     pub(super) async fn fetch_saliency(&self) -> Result<Vec<(String, Source)>, Failure> {
         let mut fetched = Vec::new();
-        for text in &self.saliency {
-            let (name, origin) = named_origin(text)?;
+        for (name, origin) in self.saliency_origins()? {
             fetched.push((name, fetch(origin, Purpose::Part).await?));
         }
         Ok(fetched)
     }
 
-    /// Lists what is wrong with the places of saliency models.
-    pub(super) fn wrong_saliency(&self) -> Vec<String> {
-        let wrong = self.saliency.iter().filter_map(|text| {
-            let wrong = named_origin(text).err();
-            wrong.map(|e| format!("--saliency {text}: {e}"))
-        });
-        wrong.collect()
+    fn saliency_origins(&self) -> Result<Vec<(String, Origin)>, String> {
+        once_each("--saliency", &self.saliency, named_origin)
     }
 
-    /// Lists what is wrong with the parts of the models at `origins`.
-    pub(super) fn mistakes(&self, origins: &[(String, Origin)]) -> Vec<String> {
-        let mut mistakes = Vec::new();
+    /// Lists what is wrong with the parts of the models at `origins`, which may be on `devices`, and
+    /// with the saliency models.
+    pub(super) fn mistakes(
+        &self,
+        origins: &[(String, Origin)],
+        devices: &[DeviceGroup],
+    ) -> Vec<String> {
+        let mut mistakes: Vec<String> = self.saliency_origins().err().into_iter().collect();
         self.check_projectors(&mut mistakes);
         mistakes.extend(named_saes(&self.sae).err());
         mistakes.extend(named_lenses(&self.lens).err());
         let names = origins.iter().map(|(name, _)| name.as_str());
         mistakes.extend(self.device.wrong_processors(names));
-        self.check_places(origins, &mut mistakes);
+        self.check_places(origins, devices, &mut mistakes);
         self.check_chat_templates(origins, &mut mistakes);
         mistakes
     }
@@ -292,6 +294,10 @@ impl ServedModelArgs {
         let mut origins = Vec::new();
         for (flag, text, place) in models.chain(random) {
             match named_origin(&place) {
+                Ok((name, _)) if is_named(&origins, &name) => mistakes.push(format!(
+                    "{flag} {text}: a model is named {name} already; NAME=PLACE gives it another \
+                     name"
+                )),
                 Ok(origin) => origins.push(origin),
                 Err(e) => mistakes.push(format!("{flag} {text}: {e}")),
             }
@@ -308,16 +314,36 @@ impl ServedModelArgs {
                 None => mistakes.push(format!("--projector {text}: NAME=FILE is needed")),
             }
         }
+        for (text, name) in repeated(&self.projector) {
+            mistakes.push(format!("--projector {text}: {name} is named twice"));
+        }
     }
 
-    fn check_places(&self, origins: &[(String, Origin)], mistakes: &mut Vec<String>) {
+    fn check_places(
+        &self,
+        origins: &[(String, Origin)],
+        devices: &[DeviceGroup],
+        mistakes: &mut Vec<String>,
+    ) {
+        let devices: Vec<String> = devices.iter().map(ToString::to_string).collect();
         for text in &self.place {
-            let model = text.split_once('=').map(|(name, _)| name);
-            if !model.is_some_and(|name| is_named(origins, name)) {
+            let named = text.split_once('=');
+            let Some((_, device)) = named.filter(|(name, _)| is_named(origins, name)) else {
                 mistakes.push(format!(
                     "--place {text}: NAME=DEVICE is needed, NAME that of a model"
                 ));
+                continue;
+            };
+            // A group of --device has one name; its cards cannot be given one by one.
+            if !devices.iter().any(|own| own == device) {
+                let devices = devices.join(", ");
+                mistakes.push(format!(
+                    "--place {text}: the server has {devices}; --device names others"
+                ));
             }
+        }
+        for (text, name) in repeated(&self.place) {
+            mistakes.push(format!("--place {text}: {name} has a device already"));
         }
     }
 
@@ -340,7 +366,19 @@ impl ServedModelArgs {
                 mistakes.push(format!("--chat-template {text}: {e}"));
             }
         }
+        for (text, model) in repeated(&self.chat_template) {
+            mistakes.push(format!("--chat-template {text}: {model} has one already"));
+        }
     }
+}
+
+/// Returns each of `texts`, NAME=VALUE, whose name an earlier one has, with that name.
+fn repeated(texts: &[String]) -> impl Iterator<Item = (&str, &str)> {
+    let mut seen = HashSet::new();
+    let named = texts
+        .iter()
+        .filter_map(|text| Some((text.as_str(), text.split_once('=')?.0)));
+    named.filter(move |(_, name)| !seen.insert(*name))
 }
 
 fn is_named(origins: &[(String, Origin)], name: &str) -> bool {

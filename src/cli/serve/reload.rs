@@ -34,13 +34,10 @@ impl Serve {
         let reloading = async move {
             // Dropped where loading has failed, which ends the program.
             let Ok(reload) = server.await else { return };
-            let mut settings = settings;
             while hung_up.recv().await.is_some() {
                 match again().and_then(|(serve, now)| serve.reload_into(&reload).map(|()| now)) {
-                    Ok(now) => {
-                        say_what_waits(&settings, &now);
-                        settings = now;
-                    }
+                    // With those of the start, which all but `RELOADED` still run with.
+                    Ok(now) => say_what_waits(&settings, &now),
                     Err(error) => {
                         tracing::error!(error, "nothing was reloaded; what was there stays");
                     }
@@ -69,9 +66,9 @@ impl Serve {
     }
 }
 
-/// Names the settings that have changed and need a restart.
-fn say_what_waits(then: &Settings, now: &Settings) {
-    let mut waits = now.changed(then);
+/// Names the settings that differ from those of the start and need a restart.
+fn say_what_waits(start: &Settings, now: &Settings) {
+    let mut waits = now.changed(start);
     waits.retain(|name| !RELOADED.contains(name));
     if waits.is_empty() {
         tracing::info!("reloaded");

@@ -78,7 +78,7 @@ class Call:
         if message is not None:
             images = list(images_of(message))
             call.picture = digest(images[0]) if images else ""
-            call.handles = (*(i.handle for i in images if i.handle), *_activations(message))
+            call.handles = (*(i.handle for i in images if i.handle), *activations(message))
         return call
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
@@ -108,14 +108,14 @@ def images_of(message: Any) -> Iterator[pb.Image]:  # noqa: ANN401
                 yield from images_of(each)
 
 
-def _activations(message: Any) -> Iterator[str]:  # noqa: ANN401
+def activations(message: Any) -> Iterator[str]:  # noqa: ANN401
     """Yields the handles of kept activations that the interventions of a request name."""
     for own, value in message.ListFields():
-        if own.name in ("generate", "score", "clean", "corrupted", "grid"):
-            yield from _activations(value)
+        if own.name in ("generate", "score", "clean", "corrupted", "grid", "source"):
+            yield from activations(value)
         elif own.name == "variants":
             for each in value:
-                yield from _activations(each)
+                yield from activations(each)
         elif own.name == "interventions":
             yield from (each.patch.handle for each in value if each.patch.handle)
 

@@ -19,7 +19,7 @@ import grpc
 from scotoma._async.runtime import Event, Lock, Queue, iterate, shielded, sleep, spawn
 from scotoma._async.servers import AsyncServer, AsyncServers
 from scotoma._async.stream import Begun, begin, truncated
-from scotoma.calls import Call, Patience, digest, images_of, is_lost, weight
+from scotoma.calls import Call, Patience, activations, digest, images_of, is_lost, weight
 from scotoma.errors import ScotomaError, from_rpc
 from scotoma.messages import Question, question
 from scotoma.v1 import benchmark_service_pb2 as bench
@@ -67,6 +67,9 @@ class AsyncRun:
     ) -> None:
         """Asks the questions of `source`; `known` need not be computed again."""
         self._servers, self._call, self._header = servers, call, header
+        call.handles = tuple(activations(header))
+        # What a capture has kept is on one server, and the others would refuse the variants.
+        self._is_single = len(servers.all) == 1 or bool(call.handles)
         self._source = aiter(iterate(source))
         self._reading = Lock()
         self._state = threading.Lock()
@@ -187,7 +190,7 @@ class AsyncRun:
             self.broken.append(error)
             self._is_read = True
             return None
-        picture = _picture(asked) if len(self._servers.all) > 1 else ""
+        picture = "" if self._is_single else _picture(asked)
         with self._state:
             owner = connection.server
             if picture and self._live:
@@ -230,7 +233,7 @@ class AsyncRun:
 
     async def _events(self, first: AsyncConnection) -> AsyncIterator[bench.EvaluateResponse]:
         """Yields what the servers say, as if they were one."""
-        if len(self._servers.all) == 1:
+        if self._is_single:
             async for event in self._lane(first.server, first):
                 yield event
             return
@@ -281,7 +284,7 @@ class AsyncRun:
                     self._orphans.extend(self._backlogs[server])
                     self._backlogs[server].clear()
                     self._live.pop(server, None)
-                if len(self._servers.all) == 1:
+                if self._is_single:
                     yield self._whole(finished, connection)
                     return
                 connection = None
