@@ -7,6 +7,7 @@ second the clients together begin, SCOTOMA_SOAK_OUT a file for the samples, a li
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
 import random
@@ -28,6 +29,7 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.json_format import ParseDict
+from PIL import Image
 from scotoma import (
     Client,
     ScotomaError,
@@ -149,7 +151,12 @@ class Clients:
         assert self.client.verify(record, [asked]).agrees
 
     def upload(self) -> None:
-        handle = self.client.upload_image(self.picture())
+        # Of 20 KB, and none like another: the store of uploads is full within minutes. Small pictures fill it for half an
+        # hour, and memory rises with it.
+        noise = Image.frombytes("RGB", (84, 84), self.random.randbytes(3 * 84 * 84))
+        file = io.BytesIO()
+        noise.save(file, "PNG")
+        handle = self.client.upload_image(file.getvalue())
         self.client.generate(QUESTION, handle, max_tokens=2).finish()
 
     def evaluate(self) -> None:
