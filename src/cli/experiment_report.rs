@@ -344,9 +344,17 @@ mod tests {
             n: 2,
             unparsed: 0,
         };
+        let original = PlannedVariant {
+            name: "original".into(),
+            series: String::new(),
+            panel: String::new(),
+            at: None,
+            pictures: String::new(),
+            interventions: Vec::new(),
+        };
         let findings = Findings {
             benchmark: "mmvp".into(),
-            planned: Vec::new(),
+            planned: vec![original],
             metrics: vec![("original".into(), pairs)],
             comparisons: Vec::new(),
             answered: 4,
