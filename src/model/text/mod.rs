@@ -2,8 +2,10 @@
 
 pub(super) mod chat;
 pub(super) mod chat_files;
+mod charsmap;
 mod clock;
 mod conversations;
 pub(super) mod message;
 pub(super) mod sentencepiece;
+pub(super) mod siglip;
 pub(super) mod tokenizer;
