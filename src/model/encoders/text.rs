@@ -159,7 +159,7 @@ impl TextEncoder {
 
     /// Runs texts up all layers: `(R, D)`.
     fn rows(&self, batch: &[Tokens], hooks: &mut dyn Hooks) -> Result<(Tensor, Layout), Error> {
-        let (mut ids, mut layout) = (Vec::new(), Layout::default());
+        let (mut ids, mut layout) = (Vec::<u32>::new(), Layout::default());
         for (i, tokens) in batch.iter().enumerate() {
             layout.push_sequence(i, (0, 0), tokens.ids.len());
             ids.extend(&tokens.ids);
