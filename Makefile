@@ -289,7 +289,7 @@ released-contract: test-tools $(TS_CLIENT)/node_modules/ready
 goldens: tools ## Capture the goldens anew from Hugging Face transformers, in a venv of its own
 	$(PYTHON) -m venv target/goldens-venv
 	target/goldens-venv/bin/pip install -q -r tests/goldens/requirements.txt
-	cd tests/goldens && for script in capture gguf_pairs judges quantized gradients traces tuned_lens; do \
+	cd tests/goldens && for script in capture towers gguf_pairs judges quantized gradients traces tuned_lens; do \
 		OMP_NUM_THREADS=1 $(CURDIR)/target/goldens-venv/bin/python $$script.py || exit 1; \
 	done
 

@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use candle_core::Device;
 use scotoma::benchmark::{Item, shapes};
-use scotoma::model::{Clip, Source};
+use scotoma::model::{DualEncoder, ImageEncoder, Source, TextEncoder};
 use scotoma::vision::decode;
 use serde_json::{Value, json};
 
@@ -80,7 +80,7 @@ fn a_classification_stands_beside_clips_own() {
     );
 
     // CLIP's answers are those of CLIP.
-    let clip = Clip::load(&Source::Folder(clip.clone()), &Device::Cpu).unwrap();
+    let clip = DualEncoder::load(&Source::Folder(clip.clone()), &Device::Cpu).unwrap();
     let mut right = 0;
     for item in lettered() {
         let read: Vec<Vec<String>> = item
@@ -125,6 +125,35 @@ fn a_classification_stands_beside_clips_own() {
     let first = text(&report, "classes-scored.jsonl");
     assert!(scotoma(&arguments).status.success());
     assert_eq!(text(&report, "classes-scored.jsonl"), first);
+}
+
+#[test]
+fn a_siglip_is_named_in_a_classification() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, report) = (
+        folder.path().join("pets.jsonl"),
+        folder.path().join("report"),
+    );
+    classes(&data);
+    let siglip = Path::new(common::FOLDER).join("tiny-siglip");
+    let [data, out, place] = [&data, &report, &siglip].map(|p| p.to_str().unwrap());
+    let done = scotoma(&[
+        "classify", "--data", data, "--clip", place, "--report", out, "--limit", "4",
+    ]);
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{said}");
+    let metrics = text(&report, "metrics.csv");
+    assert!(
+        metrics.contains("\"SigLIP\",\"accuracy\",") && !metrics.contains("\"CLIP\","),
+        "{metrics}"
+    );
+    let page = text(&report, "report.md");
+    assert!(
+        page.contains("compared with SigLIP's own")
+            && page.contains("SigLIP's digest: ")
+            && page.contains("SigLIP reads: a photo of a {}."),
+        "{page}"
+    );
 }
 
 #[test]
@@ -189,6 +218,121 @@ fn the_paper_runs_on_what_is_there() {
         !nothing.status.success()
             && String::from_utf8_lossy(&nothing.stderr).contains("no file whose name")
     );
+}
+
+#[test]
+fn encoders_stand_beside_the_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("report");
+    let place = |set: &str| {
+        let folder = Path::new(common::FOLDER).join(set);
+        folder.to_str().unwrap().to_owned()
+    };
+    let run = |more: &[&str]| {
+        let mut arguments = vec!["alignment", "-k", "3", "--limit", "12", "--json"];
+        arguments.extend(["--report", report.to_str().unwrap()]);
+        arguments.extend(more);
+        let done = scotoma(&arguments);
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        (done, said)
+    };
+    let (siglip, dino) = (
+        place("tiny-siglip"),
+        format!("dino={}", place("tiny-dinov2-registers")),
+    );
+    let clip = format!("clip:{}", place("tiny-clip"));
+    let (done, said) = run(&[
+        "--vision",
+        &siglip,
+        "--vision",
+        &dino,
+        "--features",
+        &clip,
+        "--features",
+        "own",
+    ]);
+    assert!(done.status.success(), "{said}");
+    let found: Value = serde_json::from_slice(&done.stdout).unwrap();
+    let open = |set: &str| Source::Folder(Path::new(common::FOLDER).join(set));
+    let encoder = ImageEncoder::load(&open("tiny-dinov2-registers"), &Device::Cpu).unwrap();
+    let seen = found["facts"]["pictures seen by dino"].as_str().unwrap();
+    let digest = encoder.digest();
+    assert_eq!(
+        seen,
+        format!("DINOv2 with registers, 28 x 28 pixels, BLAKE3 {digest}")
+    );
+    let reader = TextEncoder::load(&open("tiny-clip"), &Device::Cpu).unwrap();
+    let read = found["facts"]["texts read by tiny-clip"].as_str().unwrap();
+    let digest = reader.digest();
+    assert_eq!(read, format!("tiny-clip (CLIP, BLAKE3 {digest})"));
+    assert_eq!(found["facts"]["texts read by own"], "the model itself");
+
+    // Those of the encoders are their own, item by item.
+    let path = report.join("features.safetensors");
+    let all = candle_core::safetensors::load(path, &Device::Cpu).unwrap();
+    let items: Vec<Item> = shapes().unwrap().into_iter().take(12).collect();
+    let pictures: Vec<_> = items
+        .iter()
+        .map(|item| decode(&item.images[0], 1 << 24).unwrap())
+        .collect();
+    let features = encoder.features(&pictures).unwrap();
+    assert_eq!(features.len(), 5);
+    for (point, rows) in features {
+        let saved: Vec<Vec<f32>> = all[&format!("pictures/dino/{point}")].to_vec2().unwrap();
+        assert_eq!(saved, rows, "{point}");
+    }
+    for (number, item) in items.iter().enumerate() {
+        let text = format!("{} {}", item.question, item.answer);
+        for (point, rows) in reader.features(&text).unwrap() {
+            let saved = &all[&format!("texts/tiny-clip/{point}")];
+            let saved: Vec<Vec<f32>> = saved.to_vec2().unwrap();
+            assert_eq!(saved[number], rows[0], "{point}");
+        }
+    }
+    let own = "texts/own/language_model.blocks.0.hook_resid_post";
+    assert!(all.contains_key(own) && all.contains_key("pictures/projector.hook_out"));
+    let page = text(&report, "report.md");
+    for row in ["| dino | dino, ", "| tiny-siglip | tiny-siglip, "] {
+        assert!(page.contains(row), "{page}");
+    }
+
+    // What cannot be is said before anything is seen.
+    for (flags, code, says) in [
+        (
+            ["--vision", &siglip, "--vision", &siglip],
+            2,
+            "--vision: two are called tiny-siglip",
+        ),
+        (
+            ["--features", "own", "--features", "own"],
+            2,
+            "--features: two are called own",
+        ),
+        (
+            ["--features", "clip:a/b/c", "--vision", &siglip],
+            2,
+            "--features clip:a/b/c: ",
+        ),
+        (
+            ["--vision", &place("tiny-next-llama/model"), "-k", "2"],
+            1,
+            "model_type \"llava_next\"; of encoders",
+        ),
+        (
+            [
+                "--features",
+                &format!("clip:{}", place("tiny-dinov2")),
+                "--vision",
+                &siglip,
+            ],
+            1,
+            "both towers",
+        ),
+    ] {
+        let (done, said) = run(&flags);
+        assert_eq!(done.status.code(), Some(code), "{said}");
+        assert!(said.contains(says), "{said}");
+    }
 }
 
 #[test]

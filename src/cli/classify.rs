@@ -1,4 +1,5 @@
-//! `scotoma classify`: zero-shot classification by a LLaVA, beside the CLIP whose tower it has.
+//! `scotoma classify`: zero-shot classification by a LLaVA, beside the CLIP or SigLIP whose tower
+//! it has.
 
 use std::path::{Path, PathBuf};
 
@@ -138,6 +139,7 @@ pub(super) async fn classify(
         benchmark,
         model,
         folder,
+        clip: CLIP,
         outcomes: Vec::new(),
         answers: Vec::new(),
         costs: Vec::new(),
@@ -165,11 +167,13 @@ struct ClassifyRun<'a> {
     benchmark: &'a BenchmarkRun,
     model: ModelInfo,
     folder: &'a Path,
-    /// Outcomes by variant; CLIP's come first.
+    /// Says which kind of model is compared with.
+    clip: &'static str,
+    /// Outcomes by variant; that model's come first.
     outcomes: Vec<(String, Vec<Outcome>)>,
     /// Variants and answers.
     answers: Vec<(String, String)>,
-    /// Variants and what answers took; CLIP's have none.
+    /// Variants and what answers took; that model's have none.
     costs: Vec<(String, AnswerCost)>,
     forecast: Forecast,
     /// The header's echo of the last run, and the rows that it skipped.
@@ -203,19 +207,25 @@ impl ClassifyRun<'_> {
         Ok(())
     }
 
-    /// Asks the CLIP that the flags name, and returns its digest.
+    /// Asks the CLIP or SigLIP that the flags name, and returns its digest.
     async fn ask_clip(&mut self, clip: &ClipArgs) -> Result<String, Failure> {
         // The CLIP runs in this process, also where a server has the model.
         let device = self.benchmark.args.model.device()?;
         let items = self.benchmark.items()?.flatten();
-        let Some(ClipRun { digest, found }) = clip.classify(device, items).await? else {
+        let Some(run) = clip.classify(device, items).await? else {
             return Ok("none".into());
         };
+        let ClipRun {
+            kind,
+            digest,
+            found,
+        } = run;
+        self.clip = kind;
         let (outcomes, answers): (Vec<_>, Vec<_>) = found.into_iter().unzip();
-        let answers = answers.into_iter().map(|answer| (CLIP.to_owned(), answer));
+        let answers = answers.into_iter().map(|answer| (kind.to_owned(), answer));
         self.answers.extend(answers);
         // First: the report compares all others with it.
-        self.outcomes.insert(0, (CLIP.to_owned(), outcomes));
+        self.outcomes.insert(0, (kind.to_owned(), outcomes));
         Ok(digest)
     }
 
@@ -255,8 +265,8 @@ impl ClassifyRun<'_> {
             answers: self.answers,
             costs: self.costs,
             facts: vec![
-                ("CLIP's digest".into(), clip_digest),
-                ("CLIP reads".into(), clip.templates()),
+                (format!("{}'s digest", self.clip), clip_digest),
+                (format!("{} reads", self.clip), clip.templates()),
                 (
                     "answers".into(),
                     format!("{asked}; {skipped} rows left out"),
@@ -278,6 +288,14 @@ impl ClassifyRun<'_> {
     /// Returns the experiment with the variants that were asked.
     fn experiment(&self) -> Result<Experiment, String> {
         let mut experiment = experiment(EXPERIMENT)?;
+        if self.clip != CLIP {
+            let (theirs, own) = (format!("{CLIP}'s"), format!("{}'s", self.clip));
+            experiment.about = experiment.about.replace(&theirs, &own);
+            let mut variants = experiment.variants.iter_mut();
+            if let Some(variant) = variants.find(|variant| variant.name == CLIP) {
+                self.clip.clone_into(&mut variant.name);
+            }
+        }
         experiment
             .variants
             .retain(|t| self.outcomes.iter().any(|(name, _)| *name == t.name));

@@ -1,4 +1,4 @@
-//! Zero-shot classification by a CLIP: the class whose text is most like the picture.
+//! Zero-shot classification by a CLIP or a SigLIP: the class whose text is most like the picture.
 
 use std::collections::BTreeMap;
 
@@ -8,22 +8,23 @@ use super::error::{Failure, Usage};
 use super::origin::{fetch, named_origin};
 use super::progress::Progress;
 use crate::benchmark::{Item, ItemLabel, Outcome, Rule, rule};
-use crate::model::{Clip, Purpose};
+use crate::model::{DualEncoder, Purpose};
 use crate::nn::DeviceId;
 use crate::vision;
 
-/// The name of CLIP's variant.
+/// The name of the variant in the experiment's file; a SigLIP's is its own.
 pub(super) const CLIP: &str = "CLIP";
 
-/// The CLIP that a model is compared with.
+/// The CLIP or SigLIP that a model is compared with.
 #[derive(Debug, Clone, Args)]
 pub(super) struct ClipArgs {
-    /// CLIP with both towers to compare with: a folder or a hub id
+    /// CLIP or SigLIP with both towers to compare with: a folder or a hub id
     ///
-    /// Such as openai/clip-vit-large-patch14-336 for LLaVA-1.5.
+    /// Such as openai/clip-vit-large-patch14-336 for LLaVA-1.5, google/siglip-so400m-patch14-384
+    /// for LLaVA-OneVision, or a google/siglip2 of a fixed resolution.
     #[arg(long)]
     clip: Option<String>,
-    /// Text that CLIP reads for a class; {} is its name. Repeat for an ensemble
+    /// Text that it reads for a class; {} is its name. Repeat for an ensemble
     #[arg(long, default_value = "a photo of a {}.", requires = "clip")]
     template: Vec<String>,
 }
@@ -36,8 +37,10 @@ pub(super) fn classification_rule() -> Result<&'static Rule, String> {
     rule(CLASSIFICATION).ok_or_else(|| "no rule for classification".into())
 }
 
-/// A CLIP's answers to all items.
+/// The answers of a CLIP or a SigLIP to all items.
 pub(super) struct ClipRun {
+    /// Says which of them it is.
+    pub(super) kind: &'static str,
     /// The digest of its weights.
     pub(super) digest: String,
     /// Outcomes with the classes that were chosen.
@@ -45,7 +48,7 @@ pub(super) struct ClipRun {
 }
 
 impl ClipArgs {
-    /// Tells whether a CLIP is named.
+    /// Tells whether one is named.
     pub(super) fn is_set(&self) -> bool {
         self.clip.is_some()
     }
@@ -65,7 +68,7 @@ impl ClipArgs {
         }
     }
 
-    /// Classifies `items` with the CLIP that is named, if one is.
+    /// Classifies `items` with the model that is named, if one is.
     pub(super) async fn classify(
         &self,
         device: DeviceId,
@@ -80,10 +83,14 @@ impl ClipArgs {
         let templates = self.template.clone();
         let task = tokio::task::spawn_blocking(move || {
             // Opened here: all of its tensors stay on this thread.
-            let clip = Clip::load(&source, &device.open()?)?;
+            let clip = DualEncoder::load(&source, &device.open()?)?;
             let found = classify(&clip, &templates, items)?;
-            let digest = clip.digest.clone();
-            Ok::<_, Failure>(ClipRun { digest, found })
+            let (kind, digest) = (clip.kind(), clip.digest().to_owned());
+            Ok::<_, Failure>(ClipRun {
+                kind,
+                digest,
+                found,
+            })
         });
         Ok(Some(task.await??))
     }
@@ -91,12 +98,12 @@ impl ClipArgs {
 
 /// Returns for every item with a picture the class of the largest cosine, and whether it is right.
 fn classify(
-    clip: &Clip,
+    clip: &DualEncoder,
     templates: &[String],
     items: impl Iterator<Item = Item>,
 ) -> Result<Vec<(Outcome, String)>, Failure> {
     let rule = classification_rule()?;
-    let progress = Progress::new(None, "pictures by CLIP");
+    let progress = Progress::new(None, "pictures by their texts");
     // Most items have the same classes, whose texts are encoded once.
     let mut encoded = BTreeMap::new();
     let mut found = Vec::new();

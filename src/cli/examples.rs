@@ -331,10 +331,18 @@ const EXAMPLES: &[(&str, &[Example])] = &[
     ),
     (
         "alignment",
-        &[(
-            "Pictures and texts of the embedded benchmark",
-            "scotoma alignment --limit 100",
-        )],
+        &[
+            (
+                "Pictures and texts of the embedded benchmark",
+                "scotoma alignment --limit 100",
+            ),
+            (
+                "A LLaVA's tower beside CLIP and DINOv2, texts as two language models read them",
+                "scotoma alignment --data docci.jsonl --model ./llava-7b \
+                 --vision openai/clip-vit-large-patch14-336 --vision facebook/dinov2-large \
+                 --features gguf:llama-8b.gguf --features gguf:qwen-7b.gguf",
+            ),
+        ],
     ),
     (
         "merge",

@@ -154,7 +154,7 @@ enum Command {
     ///
     /// Benchmarks with and without permuted visual tokens, of several benchmarks and models.
     Table1(table_one::Table1),
-    /// Classify pictures zero-shot, beside a CLIP
+    /// Classify pictures zero-shot, beside a CLIP or SigLIP
     Classify(Box<classify::Classify>),
     /// Compare neighbours of pictures and of texts, layer by layer
     ///

@@ -401,9 +401,10 @@ impl Paper {
                     limit => limit,
                 };
                 let model = self.args.model.name();
-                let args = AlignmentArgs::default();
-                let run = args.run(data.as_deref(), limit, client, &model, &folder, self.json);
-                run.await
+                let device = self.args.model.device()?;
+                let (args, client) = (AlignmentArgs::default(), (client, model.as_str()));
+                let run = args.run(data.as_deref(), limit, client, device, &folder, self.json);
+                Box::pin(run).await
             }
         }
     }

@@ -7,7 +7,7 @@
 //!
 //! | step | in | tensors, by the names that weights/names.rs gives them |
 //! |---|---|---|
-//! | pixels to features | vision_tower.rs and the towers: clip.rs, vit.rs, families/ | `vision_tower.*` |
+//! | pixels to features | vision_tower.rs and the towers: vit.rs, families/ | `vision_tower.*` |
 //! | to the language model's width | projector.rs | `multi_modal_projector.*` |
 //! | packed as visual tokens | image_tokens.rs | `image_newline` |
 //! | words, layers, logits | decoder.rs | `language_model.*`, `lm_head.*` |

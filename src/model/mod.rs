@@ -14,6 +14,8 @@
 //!   is a file in `families/`, a line in [`FAMILIES`], and a golden set; see
 //!   docs/adding-a-family.md.
 //!
+//! `encoders/` has what stands beside a LLaVA by itself: CLIP and SigLIP whole, ViT, DINOv2.
+//!
 //! What is on a device stands behind [`ResidentTower`], [`ResidentDecoder`] and
 //! [`ResidentProjector`], so that any thread may hold a model, and its device's thread alone
 //! computes with it.
@@ -25,8 +27,9 @@
 
 mod beside;
 mod by_name;
-mod clip;
 mod decoder;
+mod dinov2;
+mod encoders;
 mod error;
 mod families;
 mod fields;
@@ -54,8 +57,8 @@ mod vision_tower;
 mod vit;
 mod warm_up;
 
-pub use clip::Clip;
 pub use decoder::{DECODERS, Decoder, DecoderConfig};
+pub use encoders::{DualEncoder, EncoderFeatures, ImageEncoder, TextEncoder};
 pub use error::Error;
 pub use families::{FAMILIES, Family};
 pub use generation::{Cutoffs, GenerationConfig, Processors};

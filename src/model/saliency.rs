@@ -1,17 +1,17 @@
-//! A vision transformer that says where to look: a ViT such as DINO's (Caron et al. 2021), CLIP's
-//! or SigLIP's tower.
+//! A vision transformer that says where to look: a ViT such as DINO's (Caron et al. 2021), or
+//! DINOv2 (Oquab et al. 2024).
+
+use std::sync::Arc;
 
 use candle_core::{DType, Device};
-use serde::Deserialize;
 
+use super::encoders::tower::{TowerFiles, TowerKind};
 use super::error::Error;
 use super::load::loader::LoadTo;
 use super::load::source::Source;
-use super::text::chat_files::image_processor;
 use super::vision_tower::{SelectStrategy, TowerInfo, VisionTower, feature_entries};
-use super::vit::{Vit, VitConfig};
 use crate::nn::{Home, HostTensor, OnDevice};
-use crate::vision::{MAX_PIXELS, Processor, Rgb, Tiling};
+use crate::vision::{MAX_PIXELS, Processor, Rgb};
 
 /// A resident saliency model; it computes on the thread of its device.
 #[derive(Debug)]
@@ -24,14 +24,15 @@ pub struct SaliencyModel {
     pub source: Source,
     /// Sizes of its tower.
     info: TowerInfo,
-    tower: OnDevice<Vit>,
+    tower: OnDevice<Arc<dyn VisionTower>>,
     processor: Processor,
     opened: OnDevice<Device>,
 }
 
 impl SaliencyModel {
-    /// Loads Hugging Face's `ViTModel` (config.json, model.safetensors, preprocessor_config.json)
-    /// in f32, to a CPU that every thread may compute on.
+    /// Loads Hugging Face's `ViTModel`, `Dinov2Model` or `Dinov2WithRegistersModel` (config.json,
+    /// model.safetensors, preprocessor_config.json), without a head that classifies, in f32, to a
+    /// CPU that every thread may compute on.
     pub fn load(name: &str, source: &Source) -> Result<Self, Error> {
         let to = LoadTo {
             devices: &[Device::Cpu],
@@ -43,37 +44,25 @@ impl SaliencyModel {
 
     /// Loads it to a device, on the thread that owns it.
     pub fn load_to(name: &str, source: &Source, to: &LoadTo<'_>) -> Result<Self, Error> {
-        let json: serde_json::Value = source
-            .json("config.json")?
-            .ok_or_else(|| source.missing("config.json"))?;
-        // A saliency model is asked for attention of its class token in the last block; ResNets and
-        // ConvNets have none.
-        if json["model_type"] != "vit" {
+        let files = TowerFiles::open(source)?;
+        // A saliency model is asked for attention of its class token in the last block. SigLIP has
+        // none, and CLIP's is what a LLaVA over it tells of its own tower.
+        if matches!(files.kind, TowerKind::Clip | TowerKind::Siglip) {
             let message = format!(
-                "model_type {}; a saliency model must be a vit (DINO's are)",
-                json["model_type"]
+                "model_type {}; a saliency model must be a vit (DINO's are), dinov2 or \
+                 dinov2_with_registers",
+                files.json["model_type"]
             );
             return Err(Error::Config(message));
         }
-        let mut fields = json.clone();
-        if let serde_json::Value::Object(fields) = &mut fields {
-            // `ViTConfig`'s defaults; what the struct fills in are `CLIPVisionConfig`'s.
-            for (key, value) in [("image_size", 224.0), ("patch_size", 16.0)] {
-                fields.entry(key).or_insert((value as usize).into());
-            }
-            fields.entry("hidden_act").or_insert("gelu".into());
-            fields.entry("layer_norm_eps").or_insert(1e-12.into());
-        }
-        let config = VitConfig::deserialize(fields).map_err(|e| Error::Config(e.to_string()))?;
-        config.check()?;
-        // ViT names its tensors otherwise than CLIP; `into_tower` renames them to `vision_tower.*`.
-        let checkpoint = source.checkpoint()?.into_tower();
-        let processor = Processor::from_json(
-            &image_processor(source)?,
-            config.image_size,
-            Tiling::None,
-            None,
-        )?;
+        let TowerFiles {
+            kind,
+            json,
+            config,
+            processor,
+            ..
+        } = files;
+        let checkpoint = kind.rename(source.checkpoint()?);
         let digest = {
             let mut hasher = blake3::Hasher::new();
             hasher.update(checkpoint.digest(&[""]).as_bytes());
@@ -89,8 +78,9 @@ impl SaliencyModel {
         // f32 whatever the models' dtype: choices of patches go into records, and must not flip
         // with --dtype.
         let weights = checkpoint.tensors(DType::F32, to.device()?, to.progress);
-        let features = feature_entries(&[-1], config.num_hidden_layers)?;
-        let tower = Vit::load(&config, features, SelectStrategy::Default, &weights)?;
+        let features = feature_entries(&[-1], config.layers())?;
+        let tower = config.load(features, SelectStrategy::Default, &weights)?;
+        kind.ignore_head(&weights);
         weights.finish()?;
         Ok(Self {
             name: name.to_owned(),
@@ -131,7 +121,6 @@ impl SaliencyModel {
     /// of one head, or the mean over heads.
     pub fn attention(&self, pixels: &HostTensor, head: Option<usize>) -> Result<Vec<f32>, Error> {
         let (tower, device) = (self.tower.get()?, self.opened.get()?);
-        let tower: &dyn VisionTower = &*tower;
         Ok(tower
             .attention(&pixels.upload(&device)?, head)?
             .to_device(&Device::Cpu)?

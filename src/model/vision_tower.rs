@@ -56,6 +56,8 @@ pub struct TowerInfo {
     pub layers: usize,
     /// Tells whether a class token stands before the patches.
     pub has_class: bool,
+    /// Rows between the class token and the patches that stand for no place (Darcet et al. 2024).
+    pub registers: usize,
     /// Tells whether queries and keys are rotated (`attn.hook_rot_q`, `attn.hook_rot_k`).
     pub has_rotary: bool,
     /// Tells whether the MLP has a gate (`mlp.hook_pre_linear`).
@@ -80,7 +82,7 @@ impl TowerInfo {
     /// Returns the sizes of a view of `(height, width)` pixels.
     pub fn view(&self, size: Size) -> ViewInfo {
         let grid = grid_of(size, self.patch_size);
-        let rows = grid.0 * grid.1 + usize::from(self.has_class);
+        let rows = grid.0 * grid.1 + self.before_patches();
         let tokens = match self.merge {
             Some(side) => (grid.0 / side) * (grid.1 / side),
             // The first row, class token or not, as Hugging Face drops it.
@@ -103,8 +105,13 @@ impl TowerInfo {
             return (0..rows).flat_map(row).collect();
         }
         // Nothing turns by these: learned positions were added to the patches.
-        let count = rows * columns + usize::from(self.has_class);
+        let count = rows * columns + self.before_patches();
         (0..count as u32).collect()
+    }
+
+    /// Returns the number of rows that stand before the patches.
+    pub fn before_patches(&self) -> usize {
+        usize::from(self.has_class) + self.registers
     }
 
     /// Returns how many layers run: up to the highest one whose output is read.
@@ -420,7 +427,7 @@ impl dyn VisionTower {
     }
 
     /// Returns the share of attention that the CLS token of the last block pays to each patch
-    /// (without a CLS token the mean over all patches that look), of one head or the mean over
+    /// (registers are left out; without a CLS token the mean over all patches that look), of one head or the mean over
     /// heads: `(V, N)`, row by row of the grid. All layers run.
     pub fn attention(&self, pixels: &Tensor, head: Option<usize>) -> Result<Tensor, Error> {
         let (count, _, height, width) = pixels.dims4()?;
@@ -433,7 +440,7 @@ impl dyn VisionTower {
         // The last block of all, also where LLaVA reads an earlier one: what DINO's papers show.
         let mut recorder = AttentionRecorder {
             layer: info.layers - 1,
-            has_class: info.has_class,
+            before: info.before_patches(),
             head,
             found: Vec::new(),
         };
@@ -475,7 +482,8 @@ fn side_by_side(
 /// Keeps what one layer's attention pays to the patches.
 struct AttentionRecorder {
     layer: usize,
-    has_class: bool,
+    /// Rows before the patches; the first of them is the class token.
+    before: usize,
     head: Option<usize>,
     found: Vec<Tensor>,
 }
@@ -484,8 +492,8 @@ impl Hooks for AttentionRecorder {
     fn on(&mut self, point: Point, _: &[Span], value: Tensor) -> TensorResult<Tensor> {
         if point == Point::at(Stack::VisionTower, self.layer, Site::Pattern) {
             // (H, R, R): the class token's query over the patches, or the mean over all queries.
-            let paid = if self.has_class {
-                value.i((.., 0, 1..))?
+            let paid = if self.before > 0 {
+                value.i((.., 0, self.before..))?
             } else {
                 value.mean(1)?
             }; // (H, N)

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use candle_core::Tensor;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::error::Error;
 use super::read::{layer_norm, linear, weights_of};
@@ -22,7 +22,9 @@ pub(super) struct VitConfig {
     pub(super) intermediate_size: usize,
     pub(super) num_hidden_layers: usize,
     pub(super) num_attention_heads: usize,
+    #[serde(deserialize_with = "square")]
     pub(super) image_size: usize,
+    #[serde(deserialize_with = "square")]
     pub(super) patch_size: usize,
     pub(super) hidden_act: Activation,
     pub(super) layer_norm_eps: f64,
@@ -96,6 +98,24 @@ impl VitConfig {
     }
 }
 
+/// Reads a side, or the height and the width of a square.
+pub(super) fn square<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Sides {
+        Side(usize),
+        Both([usize; 2]),
+    }
+    match Sides::deserialize(deserializer)? {
+        Sides::Side(side) => Ok(side),
+        Sides::Both([height, width]) if height == width => Ok(height),
+        Sides::Both([height, width]) => {
+            let message = format!("{height} x {width} is not square, which is not supported");
+            Err(serde::de::Error::custom(message))
+        }
+    }
+}
+
 /// Longest side of a view, in pixels: beyond it a configuration is at fault.
 pub(super) const MAX_IMAGE_SIZE: usize = 1 << 14;
 
@@ -151,12 +171,17 @@ impl TowerConfig for VitConfig {
 /// A tower of CLIP's kind: square views, learned positions.
 #[derive(Debug)]
 pub(super) struct Vit {
-    info: TowerInfo,
-    patches: Linear,
-    class: Option<Tensor>,
-    position: Tensor,
-    pre_norm: Option<Norm>,
-    blocks: Transformer,
+    pub(super) info: TowerInfo,
+    pub(super) patches: Linear,
+    /// `(1, D)`.
+    pub(super) class: Option<Tensor>,
+    /// `(G, D)`: put between class token and patches after positions are added, which they have
+    /// none of.
+    pub(super) registers: Option<Tensor>,
+    /// `(R, D)`, registers left out.
+    pub(super) position: Tensor,
+    pub(super) pre_norm: Option<Norm>,
+    pub(super) blocks: Transformer,
 }
 
 /// Reads a block of CLIP's, of which both of its towers are made: (width, inner width, heads), and
@@ -231,8 +256,7 @@ impl Vit {
                 &[width],
             )
         });
-        // One learned position for each row of the square: towers of this kind do not interpolate
-        // to other sizes.
+        // One learned position for each row of the square: only DINOv2 interpolates to other sizes.
         let rows = side * side + usize::from(config.has_class());
         let position = embedding(
             config,
@@ -262,6 +286,7 @@ impl Vit {
             info: info(config, features, strategy, &blocks),
             patches: Linear::new(kernel.flatten_from(1)?, bias)?, // (D, 3 P P)
             class: class.transpose()?,
+            registers: None,
             position,
             pre_norm,
             blocks: Transformer::new(Stack::VisionTower, blocks, None)?,
@@ -285,6 +310,7 @@ fn info(
         heads: config.num_attention_heads,
         layers: config.num_hidden_layers,
         has_class: config.has_class(),
+        registers: 0,
         has_rotary: false,
         has_gate: false,
         feature_width: features.len() * width,
@@ -336,13 +362,28 @@ impl VisionTower for Vit {
         };
         // (R, D), the same for all views.
         let position = self.position.to_dtype(x.dtype())?;
-        let x = x.broadcast_add(&position)?.flatten_to(1)?; // (V R, D)
-        // SigLIP and ViT hand the sum on as it is.
+        let x = x.broadcast_add(&position)?; // (V, N + 1, D)
+        let x = match &self.registers {
+            Some(registers) => behind_first(&x, registers)?,
+            None => x,
+        };
+        let x = x.flatten_to(1)?; // (V R, D)
+        // SigLIP, ViT and DINOv2 hand the sum on as it is.
         match &self.pre_norm {
             Some(norm) => Ok(norm.forward(&x, self.patches.backend())?),
             None => Ok(x),
         }
     }
+}
+
+/// Puts `registers (G, D)` behind the first row of each view: `x (V, N + 1, D)` ->
+/// `(V, N + 1 + G, D)`.
+fn behind_first(x: &Tensor, registers: &Tensor) -> Result<Tensor, Error> {
+    let (views, rows, width) = x.dims3()?;
+    let registers = registers.to_dtype(x.dtype())?.unsqueeze(0)?;
+    let registers = registers.broadcast_as((views, registers.dim(1)?, width))?;
+    let (class, patches) = (x.narrow(1, 0, 1)?, x.narrow(1, 1, rows - 1)?);
+    Ok(Tensor::cat(&[&class, &registers, &patches], 1)?)
 }
 
 /// Cuts views into whole patches, row by row: `pixels (V, 3, H, W)` -> `(V N, 3 P P)`. A

@@ -17,6 +17,7 @@ mod activation;
 mod attention;
 mod attention_inputs;
 mod attention_plan;
+mod attention_pool;
 mod backend;
 mod block;
 mod block_weight;
@@ -44,6 +45,7 @@ mod transformer;
 
 pub use activation::Activation;
 pub use attention::{Attention, PassState, softmax};
+pub use attention_pool::AttentionPool;
 pub use backend::{Backend, use_candle};
 pub use block::{Block, Mlp};
 pub use candle::attention::likeliest;

@@ -20,7 +20,7 @@ pub use error::Error;
 pub use paint::{CellGrid, blur, encode_png};
 pub use picture::{Area, Canvas, Picture, View};
 pub use processor::{Aspect, Processor, ProcessorBackend, Tiling};
-pub use resize::{Filter, resize};
+pub use resize::{Filter, bicubic, resize};
 pub use rgb::Rgb;
 
 /// Most pixels of a picture, unless somebody says otherwise: 192 MiB as RGB.

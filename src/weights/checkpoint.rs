@@ -285,6 +285,18 @@ impl Checkpoint {
         self.replaced.contains(name)
     }
 
+    /// Puts `to` in place of `from` at the beginning of names; names that begin otherwise stay.
+    pub fn rename(&mut self, from: &str, to: &str) {
+        let renamed = |name: String| match name.strip_prefix(from) {
+            Some(rest) => format!("{to}{rest}"),
+            None => name,
+        };
+        let entries = std::mem::take(&mut self.entries).into_iter();
+        self.entries = entries
+            .map(|(name, entry)| (renamed(name), entry))
+            .collect();
+    }
+
     /// Reads the names as those of Hugging Face's `ViTModel`, and makes a vision tower of it.
     pub fn into_tower(mut self) -> Self {
         self.entries = self

@@ -1272,6 +1272,12 @@ fn alignment() {
         "--point projector.hook_out@no",
         "--point projector.hook_out@no",
     );
+    says(
+        &mut table,
+        base,
+        &format!("--vision {}", clip()),
+        "pictures seen by tiny-clip: CLIP, 28 x 28 pixels, BLAKE3 ",
+    );
     says(&mut table, base, "--clamp 1", "clamp: 1\n");
     says(&mut table, base, "--json", "exit Some(0)\n{");
     says(

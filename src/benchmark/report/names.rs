@@ -92,7 +92,17 @@ pub(super) fn benchmark_place(benchmark: &str) -> usize {
 
 /// Returns where a hook point is, in words: `language_model.blocks.3.hook_resid_post` is language
 /// model, layer 3.
+///
+/// Before a slash stands whose point it is, behind an @ which of its rows:
+/// `dino/blocks.3.hook_resid_post@class` is dino, layer 3, class token.
 pub fn hook_name(point: &str) -> String {
+    if let Some((owner, point)) = point.rsplit_once('/') {
+        return format!("{owner}, {}", hook_name(point));
+    }
+    if let Some((point, rows)) = point.split_once('@') {
+        let rows = if rows == "class" { "class token" } else { rows };
+        return format!("{}, {rows}", hook_name(point));
+    }
     let mut words = Vec::new();
     let parts: Vec<&str> = point.split('.').collect();
     let mut at = 0;
@@ -134,6 +144,15 @@ mod tests {
             ),
             ("projector.hook_out", "projector"),
             ("olmo", "olmo"),
+            (
+                "dino-v1.5/blocks.3.hook_resid_post@class",
+                "dino-v1.5, layer 3, class token",
+            ),
+            (
+                "clip/blocks.0.hook_resid_post@patches",
+                "clip, layer 0, patches",
+            ),
+            ("clip/embedding", "clip, embedding"),
         ] {
             assert_eq!(hook_name(point), name);
         }

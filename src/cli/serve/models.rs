@@ -110,7 +110,7 @@ pub(super) struct ServedModelArgs {
         value_delimiter = ','
     )]
     random_weights: Vec<String>,
-    /// ViT whose attention gives saliency, such as DINO's: a folder or a hub id
+    /// ViT (DINO's are) or DINOv2 whose attention gives saliency: a folder or a hub id
     #[arg(help_heading = HEADING, long, env = "SCOTOMA_SALIENCY", value_name = "NAME=PLACE")]
     saliency: Vec<String>,
     /// Most GiB of all models together. Default: no limit

@@ -239,6 +239,7 @@ impl PixtralTower {
                 heads: config.num_attention_heads,
                 layers: config.num_hidden_layers,
                 has_class: false,
+                registers: 0,
                 has_rotary: true,
                 has_gate: true,
                 feature_width: features.len() * width,

@@ -331,7 +331,8 @@ fn ends(name: &str, ending: &str) -> bool {
 
 /// Configurations, tokenizer and template.
 fn is_text(name: &str) -> bool {
-    ends(name, "json") || ends(name, "jinja") || name == "tokenizer.model"
+    let is_vocabulary = ["tokenizer.model", "spiece.model"].contains(&name);
+    ends(name, "json") || ends(name, "jinja") || is_vocabulary
 }
 
 /// The files that loading reads: configurations, tokenizer, template, and weights as safetensors,
@@ -473,9 +474,11 @@ mod tests {
             "model.safetensors",
             "pytorch_model.bin",
             "original/params.json",
+            "spiece.model",
         ];
-        assert_eq!(wanted(&all), ["config.json", "model.safetensors"]);
-        assert_eq!(wanted(&all[3..]), ["pytorch_model.bin"]);
+        let expected = ["config.json", "model.safetensors", "spiece.model"];
+        assert_eq!(wanted(&all), expected);
+        assert_eq!(wanted(&all[3..]), ["pytorch_model.bin", "spiece.model"]);
     }
 
     #[test]

@@ -131,7 +131,7 @@ fn token(value: &Value) -> Option<&str> {
 /// Returns the special tokens that templates can name: `bos_token` and all others that end in
 /// `_token`, and those of `extra_special_tokens` with names. special_tokens_map.json overrides
 /// tokenizer_config.json unless that lists `added_tokens_decoder`. What is null is not there.
-pub(super) fn special_tokens(source: &Source) -> Result<Vec<(Arc<str>, String)>, Error> {
+pub(in crate::model) fn special_tokens(source: &Source) -> Result<Vec<(Arc<str>, String)>, Error> {
     let config: Map<String, Value> = source.json("tokenizer_config.json")?.unwrap_or_default();
     let map: Map<String, Value> = source.json("special_tokens_map.json")?.unwrap_or_default();
     let mut tokens: Vec<(Arc<str>, String)> = Vec::new();

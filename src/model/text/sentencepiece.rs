@@ -16,17 +16,17 @@ use serde_json::{Value, json};
 // The format is proto2: a field that is left out has the default of its .proto, which need not be
 // 0.
 #[derive(Clone, PartialEq, Message)]
-struct ModelProto {
+pub(super) struct ModelProto {
     #[prost(message, repeated, tag = "1")]
-    pieces: Vec<Piece>,
+    pub(super) pieces: Vec<Piece>,
     #[prost(message, optional, tag = "2")]
-    trainer: Option<TrainerSpec>,
+    pub(super) trainer: Option<TrainerSpec>,
     #[prost(message, optional, tag = "3")]
-    normalizer: Option<NormalizerSpec>,
+    pub(super) normalizer: Option<NormalizerSpec>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Piece {
+pub(super) struct Piece {
     #[prost(string, optional, tag = "1")]
     text: Option<String>,
     #[prost(float, optional, tag = "2")]
@@ -36,9 +36,11 @@ struct Piece {
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct TrainerSpec {
+pub(super) struct TrainerSpec {
     #[prost(int32, optional, tag = "3", default = "1")]
     model_type: Option<i32>,
+    #[prost(bool, optional, tag = "24")]
+    pub(super) treat_whitespace_as_suffix: Option<bool>,
     #[prost(bool, optional, tag = "35")]
     byte_fallback: Option<bool>,
     #[prost(int32, optional, tag = "40")]
@@ -56,17 +58,23 @@ struct TrainerSpec {
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct NormalizerSpec {
+pub(super) struct NormalizerSpec {
     #[prost(bytes = "vec", optional, tag = "2")]
-    precompiled_charsmap: Option<Vec<u8>>,
+    pub(super) precompiled_charsmap: Option<Vec<u8>>,
+    #[prost(bool, optional, tag = "4", default = "true")]
+    pub(super) remove_extra_whitespaces: Option<bool>,
+    #[prost(bool, optional, tag = "5", default = "true")]
+    pub(super) escape_whitespaces: Option<bool>,
 }
 
 /// Kinds of pieces.
-const CONTROL: i32 = 3;
+pub(super) const NORMAL: i32 = 1;
+pub(super) const UNKNOWN: i32 = 2;
+pub(super) const CONTROL: i32 = 3;
 const USER_DEFINED: i32 = 4;
 
 /// Kinds of models.
-const UNIGRAM: i32 = 1;
+pub(super) const UNIGRAM: i32 = 1;
 const BPE: i32 = 2;
 
 /// Bytes of one piece: merges are looked for at each of its characters. The longest of Gemma's has
@@ -89,6 +97,14 @@ pub(super) struct Beside {
     pub(super) special: Value,
     /// added_tokens.json.
     pub(super) added: Value,
+}
+
+impl ModelProto {
+    /// Reads a model; `None` where there is none.
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        let proto = Self::decode(bytes).ok();
+        proto.filter(|proto| !proto.pieces.is_empty())
+    }
 }
 
 /// Returns tokenizer.model of a BPE whose pieces are texts with scores and kinds.
@@ -115,11 +131,8 @@ pub(in crate::model) fn bpe_model<'a>(
 
 /// Returns tokenizer.json for the SentencePiece model in `model`. Errors name the file.
 pub(super) fn tokenizer_json(model: &[u8], beside: &Beside) -> Result<Vec<u8>, String> {
-    let proto = ModelProto::decode(model)
-        .ok()
-        .filter(|proto| !proto.pieces.is_empty());
-    let proto =
-        proto.ok_or("tokenizer.model: not a SentencePiece model; tokenizer.json is needed")?;
+    let proto = ModelProto::read(model)
+        .ok_or("tokenizer.model: not a SentencePiece model; tokenizer.json is needed")?;
     let trainer = proto.trainer.clone().unwrap_or_default();
     let class = class(&beside.config, trainer.model_type())?;
     if let Some(piece) = proto
@@ -448,7 +461,7 @@ fn post_processor(names: &Names, added: &[Value], config: &Value) -> Result<Valu
     }))
 }
 
-fn unigram(proto: &ModelProto, trainer: &TrainerSpec) -> Value {
+pub(super) fn unigram(proto: &ModelProto, trainer: &TrainerSpec) -> Value {
     let vocab: Vec<Value> = proto
         .pieces
         .iter()

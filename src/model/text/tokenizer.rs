@@ -327,7 +327,7 @@ fn ready(mut tokenizer: Tokenizer) -> Result<Tokenizer, String> {
 }
 
 /// Runs the library, which panics on some files that it reads without complaint.
-fn guard<T>(run: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
+pub(in crate::model) fn guard<T>(run: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
     // Without this a wrong tokenizer.json ended requests without a status. Nothing is kept of a
     // call that panicked.
     let done = catch_unwind(AssertUnwindSafe(run))

@@ -136,6 +136,22 @@ struct Config {
     max_patches: Option<usize>,
 }
 
+impl Config {
+    /// Returns the shortest edge and the side of what is cut out; `usual` is the first where the
+    /// file says nothing.
+    fn sides(&self, usual: usize) -> Result<(usize, usize), Error> {
+        let size = self.size.as_ref();
+        let shortest_edge = size.map_or(Ok(usual), |s| s.side("size"))?;
+        // A `crop_size` that is there says nothing then.
+        let crop = self
+            .crop_size
+            .as_ref()
+            .filter(|_| self.do_center_crop != Some(false));
+        let cut = crop.map_or(Ok(shortest_edge), |s| s.side("crop_size"))?;
+        Ok((shortest_edge, cut))
+    }
+}
+
 /// More would be a fault of the configuration: 6 x 6 tiles is what the largest known model has.
 const MOST_TILES: usize = 256;
 /// Longest edge of a picture of any size.
@@ -171,17 +187,7 @@ impl Processor {
             return Self::any_size(config, (side, patch), backend, json);
         }
         let stretch = matches!(config.size, Some(Edges::Box { .. }));
-        let shortest_edge = config.size.as_ref().map_or(Ok(side), |s| s.side("size"))?;
-        let cut = config
-            .crop_size
-            .as_ref()
-            .map_or(Ok(shortest_edge), |s| s.side("crop_size"))?;
-        // A `crop_size` that is there says nothing then.
-        let cut = if config.do_center_crop == Some(false) {
-            shortest_edge
-        } else {
-            cut
-        };
+        let (shortest_edge, cut) = config.sides(side)?;
         // transformers would hand the tower another size and fail inside, or pad a crop with black
         // where the picture is smaller.
         if cut != side || shortest_edge < side {
@@ -202,6 +208,14 @@ impl Processor {
             _ => Aspect::Crop,
         };
         Self::with(&config, (side, shortest_edge), aspect, backend, json)
+    }
+
+    /// Returns the side of the squares that a configuration makes, `usual` where it says nothing:
+    /// for towers that take any.
+    pub fn side_of(json: &serde_json::Value, usual: usize) -> Result<usize, Error> {
+        let json = json.get("image_processor").unwrap_or(json);
+        let config = Config::deserialize(json).map_err(|e| Error::Setting(e.to_string()))?;
+        Ok(config.sides(usual)?.1)
     }
 
     /// Reads the configuration of a processor that keeps the shape of pictures.

@@ -4,10 +4,12 @@
 //! Libraries that skip the rounding between the passes differ by up to 27 levels when enlarging;
 //! the two here differ in the order of the passes and in how many bits a weight has.
 
+mod grid;
 mod kernel;
 mod pillow;
 mod torchvision;
 
+pub use grid::bicubic;
 pub use kernel::Filter;
 
 use kernel::WeightTable;

@@ -4,14 +4,14 @@
 use std::sync::Arc;
 
 use candle_core::{IndexOp, Tensor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use crate::model::error::Error;
 use crate::model::read::{layer_norm, linear, rms_norm, weights_of};
 use crate::model::vision_tower::{
     SelectStrategy, TowerConfig, TowerInfo, ViewInfo, VisionTower, matrices_of,
 };
-use crate::model::vit::{MAX_IMAGE_SIZE, check_sizes, cut_patches, refuse};
+use crate::model::vit::{MAX_IMAGE_SIZE, check_sizes, cut_patches, refuse, square};
 use crate::nn::{Activation, Attention, Backend, Block, Linear, Mlp, Norm, Stack, Transformer};
 use crate::weights::Tensors;
 
@@ -53,24 +53,6 @@ pub(super) struct InternVitConfig {
 enum NormType {
     LayerNorm,
     RmsNorm,
-}
-
-/// Reads a side, or the height and the width of a square.
-fn square<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Sides {
-        Side(usize),
-        Both([usize; 2]),
-    }
-    match Sides::deserialize(deserializer)? {
-        Sides::Side(side) => Ok(side),
-        Sides::Both([height, width]) if height == width => Ok(height),
-        Sides::Both([height, width]) => {
-            let message = format!("{height} x {width} is not square, which is not supported");
-            Err(serde::de::Error::custom(message))
-        }
-    }
 }
 
 impl Default for InternVitConfig {
@@ -307,6 +289,7 @@ impl InternVit {
                 heads: config.num_attention_heads,
                 layers: config.num_hidden_layers,
                 has_class: true,
+                registers: 0,
                 has_rotary: false,
                 has_gate: false,
                 features,
