@@ -524,7 +524,8 @@ async fn rows_that_selectors_measure_are_bounded_as_captures_are() {
     };
     let mut asked = ask(&json!([scale(1), scale(2)]));
     asked.max_tokens = 2;
-    let error = client.generate(asked.clone()).await.map(drop).unwrap_err();
+    let answered = async { client.generate(asked.clone()).await?.finish().await };
+    let error = answered.await.map(drop).unwrap_err();
     assert_eq!(code(&error), Code::ResourceExhausted, "{error}");
     let said = "bytes would be captured; at most 60000 may be";
     assert!(error.to_string().contains(said), "{error}");

@@ -79,7 +79,7 @@ fn full_disks_are_told() {
             "out/items.jsonl",
         ),
         (
-            "items shapes --limit 1 --scoring letters --report out --keep not-blind",
+            "items shapes --limit 8 --scoring letters --report out --keep not-blind",
             "out/kept.tsv",
         ),
         (
