@@ -583,7 +583,7 @@ fn files_that_are_no_objects_are_not_taken_for_empty() {
         let whole = copy.path(file).exists().then(|| copy.read(file));
         for content in ["[]", "[{\"eos_token_id\": 1}]", "null", "1"] {
             copy.write(file, content.as_bytes());
-            copy.fails(&[file, "no object of fields"]);
+            copy.fails(&[file, "an object of fields is needed"]);
         }
         match whole {
             Some(whole) => copy.write(file, &whole),

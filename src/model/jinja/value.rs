@@ -434,7 +434,7 @@ impl Value {
             // Numbers and booleans are equal by value; values of other kinds never are.
             (a, b) => match (a.as_int(), b.as_int()) {
                 (Some(a), Some(b)) => a == b,
-                _ => numbers(a, b).flatten() == Some(Ordering::Equal),
+                _ => numbers(a, b) == Some(Ordering::Equal),
             },
         })
     }
@@ -466,10 +466,12 @@ impl Value {
             }
             (a, b) => match (a.as_int(), b.as_int()) {
                 (Some(a), Some(b)) => Ok(Some(a.cmp(&b))),
-                _ => numbers(a, b).ok_or_else(|| {
-                    let (a, b) = (a.kind(), b.kind());
-                    Failure::new(format!("{a:?} and {b:?} have no order"))
-                }),
+                _ if a.as_float().is_some() && b.as_float().is_some() => Ok(numbers(a, b)),
+                _ => Err(Failure::new(format!(
+                    "{:?} and {:?} have no order",
+                    a.kind(),
+                    b.kind()
+                ))),
             },
         }
     }
@@ -493,13 +495,13 @@ impl Value {
     }
 }
 
-/// Returns the order of two numbers of which one is a float: `None` where one is no number, and
-/// within it where one is NaN, of which every comparison is false.
-fn numbers(a: &Value, b: &Value) -> Option<Option<Ordering>> {
+/// Returns the order of two numbers of which one is a float; `None` where one is no number, or NaN,
+/// of which every comparison is false.
+fn numbers(a: &Value, b: &Value) -> Option<Ordering> {
     match (a, b) {
-        (Value::Float(a), Value::Float(b)) => Some(a.partial_cmp(b)),
-        (Value::Float(a), b) => Some(whole_and_float(b.as_int()?, *a).map(Ordering::reverse)),
-        (a, Value::Float(b)) => Some(whole_and_float(a.as_int()?, *b)),
+        (Value::Float(a), Value::Float(b)) => a.partial_cmp(b),
+        (Value::Float(a), b) => whole_and_float(b.as_int()?, *a).map(Ordering::reverse),
+        (a, Value::Float(b)) => whole_and_float(a.as_int()?, *b),
         _ => None,
     }
 }

@@ -223,6 +223,7 @@ impl Config {
                 fields.entry("image_token_index").or_insert(id);
             }
         }
+        fields::check_object("text_config", &json["text_config"]).map_err(Error::Config)?;
         // A default never replaces what is there, so that the family's come first.
         for (pointer, value) in family.defaults().iter().chain(&DEFAULTS) {
             set_default(&mut json, pointer, value);

@@ -225,15 +225,15 @@ impl Hub {
     }
 }
 
-/// Tells whether nobody answered, rather than that the hub refused: it may be down, or the machine
-/// may have no network.
+/// Tells whether nobody answered, rather than that the hub refused: it may be down or asked too
+/// much, or the machine may have no network.
 fn is_unreachable(error: &ApiError) -> bool {
     let ApiError::RequestError(error) = error else {
         return false;
     };
     matches!(
         **error,
-        ureq::Error::StatusCode(500..)
+        ureq::Error::StatusCode(429 | 500..)
             | ureq::Error::Protocol(_)
             | ureq::Error::Io(_)
             | ureq::Error::Timeout(_)
@@ -283,7 +283,10 @@ impl Files<'_> {
         let blob = self.cached.blob_path(etag);
         if blob.exists() {
             // Weights seldom change with the files around them.
-            link(name, etag, path).map_err(|e| e.to_string())?;
+            let folder = path.parent().unwrap_or(path);
+            let made = std::fs::create_dir_all(folder);
+            let linked = made.and_then(|()| link(&content(name, etag), path));
+            linked.map_err(|e| e.to_string())?;
         } else {
             download(&self.repo, name, self.progress)?;
         }
@@ -308,18 +311,22 @@ fn failed(id: &HubId, reason: String) -> Error {
     }
 }
 
-/// Lets `path`, the file `name` in the folder of a commit, be the content that the cache calls
-/// `etag`.
-fn link(name: &str, etag: &str, path: &Path) -> std::io::Result<()> {
-    let folder = path.parent().unwrap_or(path);
-    std::fs::create_dir_all(folder)?;
+/// Returns where the content `etag` is, from the folder that the file `name` of a commit is in.
+fn content(name: &str, etag: &str) -> PathBuf {
     // Relative, as other tools link it: a cache may be moved. `snapshots/COMMIT` is two deep.
     let up = "../".repeat(2 + name.matches('/').count());
-    let content = Path::new(&up).join("blobs").join(etag);
-    #[cfg(unix)]
-    return std::os::unix::fs::symlink(content, path);
-    #[cfg(not(unix))]
-    return std::fs::copy(folder.join(content), path).map(drop);
+    Path::new(&up).join("blobs").join(etag)
+}
+
+/// Lets `path` be the file at `content`, which is relative to its folder.
+#[cfg(unix)]
+fn link(content: &Path, path: &Path) -> std::io::Result<()> {
+    std::os::unix::fs::symlink(content, path)
+}
+
+#[cfg(not(unix))]
+fn link(content: &Path, path: &Path) -> std::io::Result<()> {
+    std::fs::copy(path.with_file_name(content), path).map(drop)
 }
 
 /// One of these is in every repository of a model or an adapter.

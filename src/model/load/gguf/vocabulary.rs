@@ -147,10 +147,7 @@ impl<'a> Vocabulary<'a> {
     /// SentencePiece, and for Llama 3's kind of BPE.
     fn begins_by_itself(&self) -> Result<bool, Error> {
         let is_llama_3 = matches!(cut_of(self.pre()?), Some(Cut::Llama3));
-        Ok(match self.file.text("tokenizer.ggml.model")? {
-            Some(SENTENCEPIECE) => true,
-            _ => is_llama_3,
-        })
+        Ok(self.file.text("tokenizer.ggml.model")? == Some(SENTENCEPIECE) || is_llama_3)
     }
 
     /// Returns the tokenizer, under the name of the file that it is in a folder.
