@@ -559,7 +559,7 @@ fn errors_of_configurations_name_the_field() {
         (
             "text_config",
             json!([]),
-            "config.json: text_config: an object of fields is needed",
+            "text_config: a list; an object of fields is needed",
         ),
     ] {
         copy.edit("config.json", |json| json[field] = value);

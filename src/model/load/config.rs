@@ -208,14 +208,9 @@ impl Config {
         let family = family(&json)?;
         if let Some(fields) = json.as_object_mut() {
             for part in ["vision_config", "text_config"] {
-                let part_of = fields
+                fields
                     .entry(part)
                     .or_insert_with(|| Value::Object(serde_json::Map::new()));
-                // A list would be taken for the first fields of a part, and an empty one for none.
-                if !part_of.is_object() {
-                    let message = format!("config.json: {part}: an object of fields is needed");
-                    return Err(Error::Config(message));
-                }
             }
             // The name depends on the version of transformers that wrote the file; serde takes both
             // for one field that stands twice.
