@@ -151,8 +151,8 @@ class Clients:
         assert self.client.verify(record, [asked]).agrees
 
     def upload(self) -> None:
-        # Of 20 KB, and none like another: the store of uploads is full within minutes. Small pictures fill it for half an
-        # hour, and memory rises with it.
+        # Of 20 KB, and none like another: the store of uploads is full within minutes. Small pictures fill it for half
+        # an hour, and memory rises with it.
         noise = Image.frombytes("RGB", (84, 84), self.random.randbytes(3 * 84 * 84))
         file = io.BytesIO()
         noise.save(file, "PNG")
