@@ -513,8 +513,8 @@ async fn what_never_fires_or_cannot_be_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_that_selectors_measure_are_bounded_as_captures_are() {
     let mut config = ServerConfig::shapes();
-    // Enough for the rows of one point, 128 numbers for each of some 70 tokens.
-    config.limits.capture_bytes = 60_000;
+    // Enough for the rows of one point, 128 numbers for each of some 50 tokens.
+    config.limits.capture_bytes = 40_000;
     let server = Running::start(config).await;
     let mut client = server.client().await;
     let scale = |layer: u32| {
@@ -527,7 +527,7 @@ async fn rows_that_selectors_measure_are_bounded_as_captures_are() {
     let answered = async { client.generate(asked.clone()).await?.finish().await };
     let error = answered.await.map(drop).unwrap_err();
     assert_eq!(code(&error), Code::ResourceExhausted, "{error}");
-    let said = "bytes would be captured; at most 60000 may be";
+    let said = "bytes would be captured; at most 40000 may be";
     assert!(error.to_string().contains(said), "{error}");
     // One after the other, on one input.
     asked.interventions = Vec::new();
