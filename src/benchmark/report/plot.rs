@@ -38,6 +38,10 @@ pub(super) fn svg(report: &Report<'_>) -> String {
             panels.push(&planned.panel);
         }
     }
+    // An experiment of one variant has a panel, too: a drawing of none has no size.
+    if panels.is_empty() {
+        panels.push("");
+    }
     let drawn: Vec<Panel> = panels
         .iter()
         .map(|panel| match report.experiment.plot {
