@@ -314,7 +314,7 @@ fn encoders_stand_beside_the_model() {
             "--features clip:a/b/c: ",
         ),
         (
-            ["--vision", &place("tiny-next-llama/model"), "-k", "2"],
+            ["--vision", &place("tiny-next-llama/model"), "--clamp", "1"],
             1,
             "model_type \"llava_next\"; of encoders",
         ),

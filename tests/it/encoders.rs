@@ -436,7 +436,7 @@ fn what_is_no_encoder_is_named() {
         (
             "/text_config/projection_size",
             8.into(),
-            "text_model.head.weight",
+            "text_model.head.",
         ),
         ("/text_config/vocab_size", 40.into(), "token_embedding"),
         (

@@ -89,6 +89,8 @@ impl TowerKind {
             ""
         };
         checkpoint.rename(prefix, "vision_tower.");
+        // Stands beside the tower, not in it, whatever the tower's prefix.
+        checkpoint.rename("vision_tower.visual_projection.", "visual_projection.");
         checkpoint
     }
 
