@@ -433,11 +433,7 @@ fn what_is_no_encoder_is_named() {
             1.into(),
             "text_config: sizes",
         ),
-        (
-            "/text_config/projection_size",
-            8.into(),
-            "text_model.head.",
-        ),
+        ("/text_config/projection_size", 8.into(), "text_model.head."),
         ("/text_config/vocab_size", 40.into(), "token_embedding"),
         (
             "/text_config/hidden_act",
