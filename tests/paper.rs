@@ -221,6 +221,7 @@ fn the_paper_runs_on_what_is_there() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one run, and what of it is refused")]
 fn encoders_stand_beside_the_model() {
     let folder = tempfile::tempdir().unwrap();
     let report = folder.path().join("report");

@@ -103,14 +103,11 @@ impl Summary {
         let shown = [&self.unchanged, &self.lowest, &self.highest];
         let [unchanged, lowest, highest] =
             shown.map(|shown| shown.as_ref().map_or(String::new(), |shown| shown.cell(n)));
-        let has_n = self.unchanged.is_some();
-        [
-            has_n.then(|| n.to_string()).unwrap_or_default(),
-            self.answers.clone(),
-            unchanged,
-            lowest,
-            highest,
-        ]
+        let count = match &self.unchanged {
+            Some(_) => n.to_string(),
+            None => String::new(),
+        };
+        [count, self.answers.clone(), unchanged, lowest, highest]
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) struct Dinov2Config {
     num_register_tokens: usize,
     /// Side of the pictures that it sees, which its image processor says.
     #[serde(skip)]
-    side: usize,
+    seen_side: usize,
 }
 
 impl Default for Dinov2Config {
@@ -61,7 +61,7 @@ impl Default for Dinov2Config {
             qkv_bias: true,
             use_swiglu_ffn: false,
             num_register_tokens: 4,
-            side: 224,
+            seen_side: 224,
         }
     }
 }
@@ -69,7 +69,7 @@ impl Default for Dinov2Config {
 impl Dinov2Config {
     /// Sets the side of the pictures that it sees, and fails on shapes that no model can have.
     pub(super) fn seeing(mut self, side: usize) -> Result<Self, Error> {
-        self.side = side;
+        self.seen_side = side;
         let patch = self.patch_size;
         let sizes = [
             self.hidden_size,
@@ -200,7 +200,7 @@ impl Dinov2Config {
         let rows = grid * grid + 1;
         let name = "vision_tower.embeddings.position_embeddings";
         let table = weights.get(name, &[1, rows, width])?.squeeze(0)?;
-        let seen = self.side / self.patch_size;
+        let seen = self.seen_side / self.patch_size;
         if seen == grid {
             return Ok(table);
         }
@@ -217,7 +217,7 @@ impl Dinov2Config {
     fn info(&self, features: Vec<usize>, strategy: SelectStrategy, blocks: &[Block]) -> TowerInfo {
         let (width, patch) = (self.hidden_size, self.patch_size);
         TowerInfo {
-            image_size: self.side,
+            image_size: self.seen_side,
             patch_size: patch,
             width,
             inner: self.inner(),
@@ -257,8 +257,12 @@ fn stretched(grid: &Tensor, (from, to): (usize, usize), antialias: bool) -> Resu
 }
 
 impl TowerConfig for Dinov2Config {
+    #[expect(
+        clippy::misnamed_getters,
+        reason = "a tower sees pictures of one size, and was trained on another"
+    )]
     fn image_size(&self) -> usize {
-        self.side
+        self.seen_side
     }
 
     fn patch_size(&self) -> usize {

@@ -220,28 +220,30 @@ impl Linear {
         let bias = self.bias.as_ref().map(Tensor::to_vec1::<f32>);
         let bias = bias.transpose()?;
         match &self.weight {
-            Weight::Blocks(weight) => {
-                multiplied(self.packed(weight.panels(), &bias), storage, layout)
-            }
+            Weight::Blocks(weight) => multiplied(
+                self.packed(weight.panels(), bias.as_deref()),
+                storage,
+                layout,
+            ),
             Weight::Packed { panels, .. } => {
                 let (panels, panels_layout) = panels.storage_and_layout();
                 let candle_core::Storage::Cpu(panels) = &*panels else {
                     bail!("the weight is not on the CPU")
                 };
                 let panels = panels_of(panels, panels_layout)?;
-                multiplied(self.packed(panels, &bias), storage, layout)
+                multiplied(self.packed(panels, bias.as_deref()), storage, layout)
             }
             Weight::Plain(_) => bail!("the weight is not packed"),
         }
     }
 
-    fn packed<'a>(&self, panels: Panels<'a>, bias: &'a Option<Vec<f32>>) -> PackedWeight<'a> {
+    fn packed<'a>(&self, panels: Panels<'a>, bias: Option<&'a [f32]>) -> PackedWeight<'a> {
         let (out, input) = self.sizes();
         PackedWeight {
             panels,
             input,
             out,
-            bias: bias.as_deref(),
+            bias,
         }
     }
 }

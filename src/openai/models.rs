@@ -91,24 +91,20 @@ pub(super) async fn record(
         Ok(digest) => digest,
         Err(error) => return door.failed(&context, &error),
     };
-    match door.state.records.get(&context.client.tenant, &digest) {
-        Some(record) => {
-            // As it was kept: parsed and written anew it might be another text.
-            let mut response = record.to_string().into_response();
-            let json = HeaderValue::from_static("application/json");
-            response.headers_mut().insert(CONTENT_TYPE, json);
-            Door::went_well(response)
-        }
-        None => {
-            let message = "no record of this digest is kept; an answer carries it".into();
-            refused(
-                StatusCode::NOT_FOUND,
-                Code::NotFound,
-                "UNKNOWN_RECORD",
-                message,
-            )
-        }
-    }
+    let Some(record) = door.state.records.get(&context.client.tenant, &digest) else {
+        let message = "no record of this digest is kept; an answer carries it".into();
+        return refused(
+            StatusCode::NOT_FOUND,
+            Code::NotFound,
+            "UNKNOWN_RECORD",
+            message,
+        );
+    };
+    // As it was kept: parsed and written anew it might be another text.
+    let mut response = record.to_string().into_response();
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    Door::went_well(response)
 }
 
 /// Returns the seconds since 1970.

@@ -224,8 +224,8 @@ fn field_mut<'a>(json: &'a mut Value, path: &[Segment]) -> Option<&'a mut Value>
     Some(node)
 }
 
-/// Returns the numbers of a range, both ends included where steps meet them; a step of 0 is one of
-/// 1. `None` for a range that runs down, has no step upwards, or has more numbers than a sweep has
+/// Returns the numbers of a range, both ends included where steps meet them; a step of 0 is a step of
+/// one. `None` for a range that runs down, has no step upwards, or has more numbers than a sweep has
 /// variants.
 pub fn numbers_of_range(first: f64, last: f64, step: f64) -> Option<Vec<f64>> {
     // 0 is an unset number of the contract.

@@ -251,7 +251,7 @@ mod tests {
         charge.due()
     }
 
-    fn token(rows: u64) -> Result<Event, engine::Error> {
+    fn token(rows: u64) -> Event {
         let cost = Cost {
             rows,
             ..Cost::default()
@@ -260,27 +260,31 @@ mod tests {
             cost,
             ..Timing::default()
         };
-        Ok(Event::Token(engine::Token {
+        Event::Token(engine::Token {
             id: 0,
             logprob: 0.0,
             top: Vec::new(),
             finish: None,
             timing,
             effects: Vec::new(),
-        }))
+        })
     }
 
     #[test]
     fn what_was_taken_is_paid_once_it_is_known() {
         assert_eq!(due(Vec::new()), 600, "nobody leaves without paying");
-        assert_eq!(due(vec![(0, token(40))]), 600);
+        assert_eq!(due(vec![(0, Ok(token(40)))]), 600);
         // Both were ended by a stop string, of which the engine does not know.
         assert_eq!(
-            due(vec![(0, token(40)), (1, token(30)), (0, token(44))]),
+            due(vec![
+                (0, Ok(token(40))),
+                (1, Ok(token(30))),
+                (0, Ok(token(44)))
+            ]),
             74
         );
         let failed = Err(engine::Error::NotFinite);
-        assert_eq!(due(vec![(0, token(40)), (1, failed)]), 40);
-        assert_eq!(due(vec![(0, token(700))]), 700);
+        assert_eq!(due(vec![(0, Ok(token(40))), (1, failed)]), 40);
+        assert_eq!(due(vec![(0, Ok(token(700)))]), 700);
     }
 }

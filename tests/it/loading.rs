@@ -621,7 +621,7 @@ fn hook_points_are_those_that_the_layers_have() {
     // As wide as the tower, so that no layer is needed.
     for layers in [1, 0] {
         copy.edit("config.json", |json| {
-            json["projector_layers"] = json!(layers)
+            json["projector_layers"] = json!(layers);
         });
         let source = Source::Random(Box::new(Source::Folder(copy.0.path().into())));
         let model = Model::load("x", &source, DType::F32, &Device::Cpu).unwrap();
@@ -868,7 +868,7 @@ fn folders_of_the_original_repository() {
     }
     // CLIP has a class token, which LLaVA-OneVision's tower has not.
     copy.edit("config.json", |json| {
-        json["image_aspect_ratio"] = json!("anyres_max_9")
+        json["image_aspect_ratio"] = json!("anyres_max_9");
     });
     copy.fails(&[
         "image_aspect_ratio \"anyres_max_9\"",

@@ -482,13 +482,11 @@ fn rows_in_brackets_count_together_also_where_they_are_never_run() {
 
 #[test]
 fn the_work_of_names_and_of_shared_values_is_limited() {
-    let names: String = (0..20_000)
-        .map(|i| format!("{{% set v{i} = 0 %}}"))
-        .collect();
+    let names = (0..20_000).map(|i| format!("{{% set v{i} = 0 %}}"));
+    let names = names.collect::<Vec<_>>().concat();
     let turns = "{% for i in range(20000) %}{{ v19999 }}{% endfor %}";
-    let attributes: String = (0..20_000)
-        .map(|i| format!("{{% set ns.v{i} = 0 %}}"))
-        .collect();
+    let attributes = (0..20_000).map(|i| format!("{{% set ns.v{i} = 0 %}}"));
+    let attributes = attributes.collect::<Vec<_>>().concat();
     let read = "{% for i in range(20000) %}{{ ns.v19999 }}{% endfor %}";
     let parameters: Vec<String> = (0..20_000).map(|i| format!("v{i}=0")).collect();
     let parameters = parameters.join(", ");

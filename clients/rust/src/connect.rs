@@ -24,7 +24,7 @@ pub struct Connect {
     identity: Option<(Vec<u8>, Vec<u8>)>,
     api_key: Option<String>,
     keepalive: Duration,
-    connect_timeout: Duration,
+    opening: Duration,
     patience: Duration,
     on_wait: OnWait,
 }
@@ -35,7 +35,7 @@ impl std::fmt::Debug for Connect {
         f.debug_struct("Connect")
             .field("addresses", &self.addresses)
             .field("keepalive", &self.keepalive)
-            .field("connect_timeout", &self.connect_timeout)
+            .field("connect_timeout", &self.opening)
             .field("patience", &self.patience)
             .finish_non_exhaustive()
     }
@@ -64,7 +64,7 @@ impl Connect {
             identity: None,
             api_key: None,
             keepalive: Duration::from_secs(30),
-            connect_timeout: CONNECT_TIMEOUT,
+            opening: CONNECT_TIMEOUT,
             patience: Duration::from_secs(60),
             on_wait: OnWait::default(),
         }
@@ -107,7 +107,7 @@ impl Connect {
     /// that answers nothing at all would hold each try for the minutes that the system gives it.
     pub fn connect_timeout(self, timeout: Duration) -> Self {
         Self {
-            connect_timeout: timeout,
+            opening: timeout,
             ..self
         }
     }
@@ -140,7 +140,7 @@ impl Connect {
 
     fn endpoint(&self, address: &str) -> Result<Endpoint, Error> {
         let mut endpoint = Endpoint::from_shared(address.to_owned())?
-            .connect_timeout(self.connect_timeout)
+            .connect_timeout(self.opening)
             .http2_keep_alive_interval(self.keepalive)
             .keep_alive_timeout(self.keepalive)
             // Else a stream whose client is dropped counts as idle, and waits for ever.

@@ -34,8 +34,9 @@ pub(super) fn check_fields(part: &str, fields: &Value) -> Result<(), Error> {
     };
     for (name, valid) in FIXED {
         let value = &fields[name];
-        if !value.is_null() && value.to_string() != valid {
-            let message = format!("{at}{name} {value}; {valid} is supported");
+        let spelled = value.to_string();
+        if !value.is_null() && spelled != valid {
+            let message = format!("{at}{name} {spelled}; {valid} is supported");
             return Err(Error::Config(message));
         }
     }

@@ -46,7 +46,8 @@ struct Head {
     #[serde(default = "eps")]
     layer_norm_eps: f64,
     hidden_act: Option<Activation>,
-    vision_use_head: Option<bool>,
+    #[serde(rename = "vision_use_head")]
+    is_used: Option<bool>,
     pooler_output_size: Option<usize>,
     pooler_act: Option<String>,
 }
@@ -87,7 +88,7 @@ impl Pooling {
                 }
                 None => Self::Class(norm("post_layernorm")?),
             },
-            TowerKind::Siglip if head.vision_use_head == Some(false) => return Ok(None),
+            TowerKind::Siglip if head.is_used == Some(false) => return Ok(None),
             TowerKind::Siglip => Self::Probe(Box::new(head.probe(weights)?)),
             TowerKind::Vit => head.of_vit(norm("post_layernorm")?, weights)?,
             TowerKind::Dinov2 | TowerKind::Dinov2WithRegisters => Self::Class(norm("layernorm")?),

@@ -207,7 +207,7 @@ fn siglip_tokenizer(source: &Source, config: &Value) -> Result<SiglipFiles, Erro
 fn added(config: &Value) -> Vec<String> {
     let decoder = config["added_tokens_decoder"].as_object();
     let lists = ["additional_special_tokens", "extra_special_tokens"];
-    let listed = lists.iter().flat_map(|name| config[*name].as_array());
+    let listed = lists.iter().filter_map(|name| config[*name].as_array());
     let tokens = decoder.into_iter().flat_map(|map| map.values());
     let tokens = tokens.chain(listed.flatten());
     let texts = tokens.filter_map(|token| token.as_str().or_else(|| token["content"].as_str()));

@@ -83,14 +83,13 @@ impl<'a> Interpreter<'a> {
             return Ok(false);
         };
         let before = this.changed.borrow().clone();
-        let same = match &before {
-            Some(before) => before.equals(&now, &mut self.budget)?,
+        let same = if let Some(before) = &before {
+            before.equals(&now, &mut self.budget)?
+        } else {
+            // It may be told itself.
+            self.objects.push(object.clone());
             // Nothing to compare with: the first call counts as a change.
-            None => {
-                // It may be told itself.
-                self.objects.push(object.clone());
-                false
-            }
+            false
         };
         *this.changed.borrow_mut() = Some(now);
         Ok(!same)

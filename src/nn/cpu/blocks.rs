@@ -348,10 +348,10 @@ impl Few<'_> {
                 }
             }
         }
-        for p in 0..P {
-            for i in 0..M {
+        for (p, chain) in chains.iter().enumerate() {
+            for (i, sums) in chain.sums.iter().enumerate() {
                 let y = &mut self.y[i * self.stride + column + p * PANEL..][..PANEL];
-                for (total, sum) in S::as_mut_simd_f32s(y).0.iter_mut().zip(chains[p].sums[i]) {
+                for (total, &sum) in S::as_mut_simd_f32s(y).0.iter_mut().zip(sums) {
                     *total = lanes.0.add_f32s(*total, sum);
                 }
             }

@@ -202,7 +202,7 @@ impl RunState {
     /// lacks its end from a connection that is lost.
     pub(super) fn close(&mut self, status: &Status) {
         if self.head.is_none() {
-            let (head, _) = status.clone().into_http::<()>().into_parts();
+            let (head, ()) = status.clone().into_http::<()>().into_parts();
             self.head = Some(head.headers);
             return;
         }
@@ -250,14 +250,12 @@ impl Reader {
     pub(super) async fn response(self) -> Response {
         let head = std::future::poll_fn(|context| {
             let mut state = self.run.lock();
-            match &state.head {
-                Some(head) => Poll::Ready(head.clone()),
-                // It gets one at its end at the latest, and keeps it while there are readers.
-                None => {
-                    state.wakers.push(context.waker().clone());
-                    Poll::Pending
-                }
+            if let Some(head) = &state.head {
+                return Poll::Ready(head.clone());
             }
+            // It gets one at its end at the latest, and keeps it while there are readers.
+            state.wakers.push(context.waker().clone());
+            Poll::Pending
         });
         let head = head.await;
         let mut response = Response::new(Body::new(self));
