@@ -131,7 +131,8 @@ def test_models_come_and_go(png: bytes) -> None:
         assert client.generate(QUESTION, png, model="next", max_tokens=2).finish().usage.image_tokens > 36
         info = client.load_projector("second", str(goldens / "mm_projector.bin"), model="next")
         assert list(info.projectors) == ["default", "second"]
-        assert client.unload_model("next") == last.model.resident_bytes
+        # With the projector that was added.
+        assert client.unload_model("next") > last.model.resident_bytes
         with pytest.raises(ScotomaError) as gone:
             client.generate(QUESTION, png, model="next")
         assert gone.value.code is grpc.StatusCode.NOT_FOUND
