@@ -122,6 +122,9 @@ def activations(message: Any) -> Iterator[str]:  # noqa: ANN401
 
 def is_lost(error: ScotomaError) -> bool:
     """Tells whether a call that ended so may be sent again: the connection is gone, or the server says when."""
+    # What grpc.aio says where a connection ends while a call is begun: no server has sent that.
+    if error.code is grpc.StatusCode.INTERNAL and error.message == "Internal error from Core":
+        return True
     return error.code is grpc.StatusCode.UNAVAILABLE and (error.retry_after is not None or error.reason is None)
 
 
